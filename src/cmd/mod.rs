@@ -1,0 +1,46 @@
+//! One file per subcommand: its arguments with their help text, its report, `run()`.
+
+pub(crate) mod clone;
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod create;
+pub(crate) mod diff;
+pub(crate) mod doctor;
+pub(crate) mod exec;
+pub(crate) mod gc;
+pub(crate) mod import;
+pub(crate) mod log;
+pub(crate) mod man;
+pub(crate) mod path;
+pub(crate) mod restore;
+pub(crate) mod rm;
+pub(crate) mod status;
+pub(crate) mod sync;
+
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::error::Result;
+use crate::git::transport::Net;
+use crate::store::name::UserId;
+use crate::store::root::{Root, UserRoot};
+use crate::ui::Ui;
+
+/// Opens the user's part of the root for reading; `None` when there is no root yet.
+pub(crate) fn reader(config: &Config) -> Result<Option<UserRoot>> {
+    let user = UserId::parse(&config.user)?;
+    Root::open(&config.root)?.map(|root| root.user(&user)).transpose()
+}
+
+/// Opens the user's part of the root for writing, making what is missing.
+pub(crate) fn writer(config: &Config) -> Result<UserRoot> {
+    let user = UserId::parse(&config.user)?;
+    let at = Root::open_or_create(&config.root)?.user(&user)?;
+    at.ensure()?;
+    Ok(at)
+}
+
+/// Returns what transfers of this command may use.
+pub(crate) fn net(config: &Config, ui: &Ui) -> Net {
+    Net { environment: Arc::new(config.environment.clone()), interactive: ui.interactive(), git: config.net.git }
+}

@@ -1,0 +1,3 @@
+//! Starting processes: the only place that makes a `Command`.
+
+pub(crate) mod spawn;

@@ -1,0 +1,21 @@
+//! Everything that knows git, and the only user of git2.
+//!
+//! Trusted repositories (the user's project, pools, stores) are opened with git2; the agent's `.git` never is:
+//! [`agentdir`] reads its refs and [`import`] copies objects out of it, both by descriptors beneath the tree.
+
+pub(crate) mod agentdir;
+pub(crate) mod change;
+pub(crate) mod checkout;
+pub(crate) mod convert;
+pub(crate) mod credential;
+pub(crate) mod delivered;
+pub(crate) mod ignore;
+pub(crate) mod import;
+pub(crate) mod pool;
+pub(crate) mod repository;
+pub(crate) mod snapshot;
+pub(crate) mod source;
+pub(crate) mod sync;
+pub(crate) mod transport;
+
+pub(crate) use git2::Oid;

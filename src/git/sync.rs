@@ -1,0 +1,1 @@
+//! Plans for bringing work across: upstream to workspace, workspace to project, project to workspace, workspace to origin.

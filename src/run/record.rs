@@ -1,0 +1,1 @@
+//! The record of a run: `runs/RUN/{run.toml,out,err,changes.json}`.

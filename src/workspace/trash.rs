@@ -1,0 +1,1 @@
+//! The trash: where removed workspaces go, whole, and come back from.
