@@ -1,3 +1,5 @@
 //! The tests that go through the binary: one file per subcommand and a few that cut across.
 
+#![expect(clippy::disallowed_methods, reason = "tests start processes and read the environment")]
+
 mod support;
