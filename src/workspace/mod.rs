@@ -4,6 +4,7 @@
 
 pub(crate) mod agentgit;
 pub(crate) mod create;
+pub(crate) mod files;
 pub(crate) mod record;
 pub(crate) mod trash;
 
