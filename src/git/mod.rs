@@ -11,6 +11,8 @@ pub(crate) mod credential;
 pub(crate) mod delivered;
 pub(crate) mod ignore;
 pub(crate) mod import;
+mod local;
+pub(crate) mod pack;
 pub(crate) mod pool;
 pub(crate) mod repository;
 pub(crate) mod snapshot;

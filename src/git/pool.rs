@@ -2,20 +2,39 @@
 //!
 //! A pool is a bare repository that mirrors the source's heads and tags. Objects never leave it; it is removed whole, when no
 //! record, staging or trash refers to it.
+//!
+//! ```text
+//! pools/KEY.git/            objects; HEAD as the source's; packed-refs: heads, tags and requests as last fetched
+//!   refs/stead/head         (in packed-refs) where a detached HEAD of the source is
+//! pools/KEY.lock            held while it is made or brought up to date
+//! ```
+//!
+//! Refs are written last, so what they name is there whole. A pool of a workspace (a fork) mirrors that workspace's branches as
+//! far as its store has their commits.
 
 use std::path::{Path, PathBuf};
 
-use crate::error::Result;
-use crate::git::Oid;
+use anyhow::Context;
+use git2::{Repository, RepositoryInitOptions, RepositoryOpenFlags};
+
+use crate::error::{Failure, Kind, Result};
 use crate::git::source::Source;
 use crate::git::transport::Net;
+use crate::git::{Oid, agentdir, local, pack};
 use crate::progress::Progress;
+use crate::store::beneath::Dir;
+use crate::store::fs::{self, Durability};
+use crate::store::lease::{Lease, Wait};
 use crate::store::root::UserRoot;
+use crate::store::staging::Staging;
+
+/// Where a detached HEAD of the source is kept.
+const DETACHED: &str = "refs/stead/head";
 
 pub(crate) struct Pool {
     path: PathBuf,
     key: String,
-    repository: git2::Repository,
+    repository: Repository,
 }
 
 /// A revision of a pool, resolved.
@@ -24,6 +43,24 @@ pub(crate) struct Tip {
     pub(crate) commit: Oid,
     /// The branch it was named by or that HEAD is on; `None` for a detached HEAD, tag or commit.
     pub(crate) branch: Option<String>,
+}
+
+/// What a source says that it has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Advertised {
+    /// Full names of heads, tags and requests, sorted, each with its object.
+    pub(crate) refs: Vec<(String, Oid)>,
+    pub(crate) head: Option<SourceHead>,
+    /// The `shallow` file.
+    pub(crate) shallow: Option<Vec<u8>>,
+}
+
+/// Where the HEAD of a source is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SourceHead {
+    /// A full ref name, which may be unborn.
+    Branch(String),
+    Detached(Oid),
 }
 
 impl Pool {
@@ -37,14 +74,34 @@ impl Pool {
         net: &Net,
         progress: &dyn Progress,
     ) -> Result<Self> {
-        let _ = (at, source, depth, requests, net, progress);
-        todo!("pool")
+        // A local source is copied whole: depth would only cost a second pool.
+        let depth = depth.filter(|_| matches!(source, Source::Remote { .. }));
+        let key = source.pool_key(at.user(), depth);
+        let path = path_of(at, &key);
+        let lock = at.root().pools().join(format!("{key}.lock"));
+        let lease = Lease::acquire(&lock, &format!("the pool of `{source}`"), "fetch", Wait::Forever)?;
+        let fetch = Fetch { at, source, depth, requests, net, progress };
+        if path.exists() {
+            fetch.update(&path)?;
+        } else {
+            let staging = Staging::create(at.root())?;
+            let fresh = staging.path().join("pool.git");
+            init(&fresh)?;
+            fetch.update(&fresh)?;
+            fs::publish(&fresh, &path, Durability::Synced)?;
+        }
+        drop(lease);
+        Self::open(at, &key)
     }
 
     /// Opens the pool of a record as it is, without the network.
     pub(crate) fn open(at: &UserRoot, key: &str) -> Result<Self> {
-        let _ = (at, key);
-        todo!("pool")
+        let path = path_of(at, key);
+        let repository = open_bare(&path).map_err(|error| {
+            Failure::new(Kind::Damaged, format!("cannot open the pool `{}`: {error:#}", path.display()))
+                .hint("see what is wrong with `stead doctor`")
+        })?;
+        Ok(Self { path, key: key.to_owned(), repository })
     }
 
     pub(crate) fn key(&self) -> &str {
@@ -55,23 +112,347 @@ impl Pool {
         &self.path
     }
 
-    pub(crate) fn repository(&self) -> &git2::Repository {
+    pub(crate) fn repository(&self) -> &Repository {
         &self.repository
     }
 
     /// Returns where the source's HEAD is; `None` for an empty repository.
     pub(crate) fn head(&self) -> Result<Option<Tip>> {
-        todo!("pool")
+        let Some(name) = self.head_ref()? else { return Ok(None) };
+        let Ok(reference) = self.repository.find_reference(&name) else { return Ok(None) };
+        let commit = reference.peel_to_commit().with_context(|| format!("cannot read the commit of `{name}`"))?;
+        Ok(Some(Tip { commit: commit.id(), branch: name.strip_prefix("refs/heads/").map(str::to_owned) }))
+    }
+
+    /// Returns the short name of the branch that the source's HEAD is on, unborn ones included.
+    pub(crate) fn head_branch(&self) -> Result<Option<String>> {
+        Ok(self.head_ref()?.and_then(|name| name.strip_prefix("refs/heads/").map(str::to_owned)))
     }
 
     /// Resolves a branch, tag, `pr/N`, `mr/N` or (abbreviated) commit; `not-found` with close names as the hint.
     pub(crate) fn resolve(&self, revision: &str) -> Result<Tip> {
-        let _ = revision;
-        todo!("pool")
+        let commit_of = |name: &str| -> Result<Option<Oid>> {
+            let Ok(reference) = self.repository.find_reference(name) else { return Ok(None) };
+            let commit = reference
+                .peel_to_commit()
+                .map_err(|_| Failure::new(Kind::Usage, format!("`{revision}` does not name a commit")))?;
+            Ok(Some(commit.id()))
+        };
+        if let Some(name) = request(revision)
+            && let Some(commit) = commit_of(&name)?
+        {
+            return Ok(Tip { commit, branch: None });
+        }
+        let branch = revision.strip_prefix("refs/heads/").or(revision.strip_prefix("origin/")).unwrap_or(revision);
+        for branch in [revision, branch] {
+            if let Some(commit) = commit_of(&format!("refs/heads/{branch}"))? {
+                return Ok(Tip { commit, branch: Some(branch.to_owned()) });
+            }
+        }
+        for name in [format!("refs/tags/{revision}"), revision.to_owned()] {
+            if name.starts_with("refs/")
+                && let Some(commit) = commit_of(&name)?
+            {
+                return Ok(Tip { commit, branch: None });
+            }
+        }
+        if revision == "HEAD"
+            && let Some(tip) = self.head()?
+        {
+            return Ok(tip);
+        }
+        match self.repository.revparse_single(revision) {
+            Ok(object) => {
+                let commit = object
+                    .peel_to_commit()
+                    .map_err(|_| Failure::new(Kind::Usage, format!("`{revision}` does not name a commit")))?;
+                Ok(Tip { commit: commit.id(), branch: None })
+            }
+            Err(error) if error.code() == git2::ErrorCode::Ambiguous => {
+                Err(Failure::new(Kind::Usage, format!("`{revision}` is the beginning of several commits"))
+                    .hint("write more of its digits")
+                    .into())
+            }
+            Err(_) => Err(self.no_such(revision)),
+        }
     }
 
     /// Returns the source's refs as last fetched: full name and object, sorted by name.
     pub(crate) fn refs(&self) -> Result<Vec<(String, Oid)>> {
-        todo!("pool")
+        let mut refs = read_refs(&self.path)?;
+        refs.retain(|(name, _)| name != DETACHED);
+        Ok(refs)
+    }
+
+    fn head_ref(&self) -> Result<Option<String>> {
+        let path = self.path.join("HEAD");
+        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        Ok(text.strip_prefix("ref: ").map(|name| name.trim_end().to_owned()))
+    }
+
+    fn no_such(&self, revision: &str) -> anyhow::Error {
+        let failure = Failure::new(Kind::NotFound, format!("the source has no branch, tag or commit `{revision}`"));
+        let refs = self.refs().unwrap_or_default();
+        let names =
+            refs.iter().filter_map(|(name, _)| name.strip_prefix("refs/heads/").or(name.strip_prefix("refs/tags/")));
+        let wanted = revision.to_lowercase();
+        let mut close: Vec<&str> = names
+            .filter(|name| {
+                let name = name.to_lowercase();
+                name.contains(&wanted) || wanted.contains(&name) || differs_little(&name, &wanted)
+            })
+            .collect();
+        close.truncate(3);
+        if close.is_empty() {
+            return failure.into();
+        }
+        let names: Vec<String> = close.iter().map(|name| format!("`{name}`")).collect();
+        failure.hint(format!("there is {}", names.join(", "))).into()
+    }
+}
+
+/// Returns the ref of a request that `pr/N` or `mr/N` names.
+pub(crate) fn request(revision: &str) -> Option<String> {
+    let (kind, number) = revision.split_once('/')?;
+    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    match kind {
+        "pr" => Some(format!("refs/pull/{number}/head")),
+        "mr" => Some(format!("refs/merge-requests/{number}/head")),
+        _ => None,
+    }
+}
+
+/// One update of one pool, under its lock.
+struct Fetch<'a> {
+    at: &'a UserRoot,
+    source: &'a Source,
+    depth: Option<u32>,
+    requests: &'a [String],
+    net: &'a Net,
+    progress: &'a dyn Progress,
+}
+
+impl Fetch<'_> {
+    fn update(&self, pool: &Path) -> Result<()> {
+        match self.source {
+            Source::Local(path) => {
+                let source = local::open(path)?;
+                let advertised = local::advertised(&source, self.requests)?;
+                self.check_requests(&advertised)?;
+                if !knows_all(pool, &advertised)? {
+                    let tips: Vec<Oid> = advertised.tips().collect();
+                    local::check_complete(&source, &tips)?;
+                    local::copy_objects(&source, pool, self.progress)?;
+                }
+                write_refs(pool, &advertised, self.requests)
+            }
+            Source::Workspace(path) => self.fork(path, pool),
+            Source::Remote { .. } => {
+                let _ = (self.depth, self.net);
+                todo!("transports")
+            }
+            Source::Empty => anyhow::bail!("an empty workspace has no source to fetch from"),
+        }
+    }
+
+    /// Takes the branches of the workspace at `directory` from its store and from that store's pool; the agent's own
+    /// `.git` is only asked for names.
+    fn fork(&self, directory: &Path, pool: &Path) -> Result<()> {
+        let name = self.forked_name(directory)?;
+        let refs = agentdir::refs(&Dir::open(&self.at.tree(&name))?)?;
+        let store = local::open(&self.at.state(&name).join("store.git"))?;
+        let odb = store.odb().context("cannot open the store's objects")?;
+        let mut advertised = Advertised::default();
+        for (name, oid) in refs.refs {
+            if (name.starts_with("refs/heads/") || name.starts_with("refs/tags/")) && odb.exists(oid) {
+                advertised.refs.push((name, oid));
+            }
+        }
+        advertised.head = match refs.head {
+            agentdir::Head::Branch(name) => Some(SourceHead::Branch(name)),
+            agentdir::Head::Detached(oid) if odb.exists(oid) => Some(SourceHead::Detached(oid)),
+            agentdir::Head::Detached(_) | agentdir::Head::Missing => None,
+        };
+        if !knows_all(pool, &advertised)? {
+            let lender = std::fs::read_to_string(store.path().join("objects/info/alternates")).unwrap_or_default();
+            if let Some(lender) = lender.lines().next().and_then(|objects| Path::new(objects).parent()) {
+                advertised.shallow = std::fs::read(lender.join("shallow")).ok().filter(|content| !content.is_empty());
+                local::copy_objects(&local::open(lender)?, pool, self.progress)?;
+            }
+            let tips: Vec<Oid> = advertised.tips().collect();
+            pack::write_missing(&store, &tips, pool)?;
+        }
+        write_refs(pool, &advertised, self.requests)
+    }
+
+    fn forked_name(&self, directory: &Path) -> Result<crate::store::name::WorkspaceName> {
+        self.at
+            .names()?
+            .into_iter()
+            .find(|name| {
+                [self.at.tree(name), self.at.state(name)].iter().any(|own| {
+                    directory.starts_with(own.canonicalize().unwrap_or_else(|_| own.clone()))
+                        || directory.starts_with(own)
+                })
+            })
+            .ok_or_else(|| {
+                Failure::new(Kind::NotFound, format!("`{}` is not in one of your workspaces", directory.display()))
+                    .into()
+            })
+    }
+
+    fn check_requests(&self, advertised: &Advertised) -> Result<()> {
+        let missing = self.requests.iter().find(|request| !advertised.refs.iter().any(|(name, _)| name == *request));
+        missing.map_or(Ok(()), |request| {
+            Err(Failure::new(Kind::NotFound, format!("the source `{}` has no `{request}`", self.source)).into())
+        })
+    }
+}
+
+impl Advertised {
+    fn tips(&self) -> impl Iterator<Item = Oid> {
+        let detached = match &self.head {
+            Some(SourceHead::Detached(oid)) => Some(*oid),
+            _ => None,
+        };
+        self.refs.iter().map(|(_, oid)| *oid).chain(detached)
+    }
+}
+
+/// Returns whether every advertised object is one that a ref of the pool names: then it is there with all that it needs.
+fn knows_all(pool: &Path, advertised: &Advertised) -> Result<bool> {
+    if std::fs::read(pool.join("shallow")).ok().filter(|content| !content.is_empty()) != advertised.shallow {
+        return Ok(false);
+    }
+    let known: std::collections::HashSet<Oid> = read_refs(pool)?.into_iter().map(|(_, oid)| oid).collect();
+    Ok(advertised.tips().all(|tip| known.contains(&tip)))
+}
+
+/// Makes the pool's refs those of the source; requests that were fetched earlier stay.
+pub(super) fn write_refs(pool: &Path, advertised: &Advertised, requests: &[String]) -> Result<()> {
+    let old = read_refs(pool)?;
+    let mut refs = advertised.refs.clone();
+    refs.extend(
+        old.iter()
+            .filter(|(name, _)| {
+                !name.starts_with("refs/heads/")
+                    && !name.starts_with("refs/tags/")
+                    && name != DETACHED
+                    && !requests.contains(name)
+            })
+            .cloned(),
+    );
+    let head = match &advertised.head {
+        Some(SourceHead::Branch(name)) => name.clone(),
+        Some(SourceHead::Detached(commit)) => {
+            refs.push((DETACHED.to_owned(), *commit));
+            DETACHED.to_owned()
+        }
+        None => "refs/heads/main".to_owned(),
+    };
+    refs.sort();
+    refs.dedup_by(|one, other| one.0 == other.0);
+    let shallow = pool.join("shallow");
+    match &advertised.shallow {
+        Some(content) => fs::write_atomic(&shallow, content, Durability::Synced)?,
+        None if shallow.exists() => {
+            std::fs::remove_file(&shallow).with_context(|| format!("cannot remove `{}`", shallow.display()))?;
+        }
+        None => {}
+    }
+    if refs != old {
+        let mut text = String::from("# pack-refs with: sorted \n");
+        for (name, oid) in &refs {
+            text.push_str(&format!("{oid} {name}\n"));
+        }
+        fs::write_atomic(&pool.join("packed-refs"), text.as_bytes(), Durability::Synced)?;
+    }
+    let head = format!("ref: {head}\n");
+    let path = pool.join("HEAD");
+    if std::fs::read_to_string(&path).ok().as_deref() != Some(&head) {
+        fs::write_atomic(&path, head.as_bytes(), Durability::Synced)?;
+    }
+    Ok(())
+}
+
+/// Reads `packed-refs`, where this program keeps all refs of a pool.
+pub(super) fn read_refs(pool: &Path) -> Result<Vec<(String, Oid)>> {
+    let path = pool.join("packed-refs");
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(|| format!("cannot read `{}`", path.display())),
+    };
+    let mut refs = Vec::new();
+    for line in text.lines().filter(|line| !line.starts_with(['#', '^'])) {
+        if let Some((oid, name)) = line.split_once(' ')
+            && let Ok(oid) = Oid::from_str(oid)
+        {
+            refs.push((name.to_owned(), oid));
+        }
+    }
+    Ok(refs)
+}
+
+fn path_of(at: &UserRoot, key: &str) -> PathBuf {
+    at.root().pools().join(format!("{key}.git"))
+}
+
+fn init(path: &Path) -> Result<()> {
+    let mut options = RepositoryInitOptions::new();
+    options.bare(true).no_reinit(true).mkdir(true).external_template(false);
+    let repository =
+        Repository::init_opts(path, &options).with_context(|| format!("cannot make `{}`", path.display()))?;
+    let mut config = repository.config().context("cannot open the pool's configuration")?;
+    // Somebody's `git gc` in here must not take what workspaces borrow.
+    for (key, value) in [("gc.auto", "0"), ("gc.pruneExpire", "never")] {
+        config.set_str(key, value).context("cannot write the pool's configuration")?;
+    }
+    Ok(())
+}
+
+fn open_bare(path: &Path) -> Result<Repository, git2::Error> {
+    let none: [&std::ffi::OsStr; 0] = [];
+    Repository::open_ext(path, RepositoryOpenFlags::NO_SEARCH | RepositoryOpenFlags::BARE, none)
+}
+
+/// Returns whether two short names are at most two edits apart.
+fn differs_little(one: &str, other: &str) -> bool {
+    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
+    if one.len().abs_diff(other.len()) > 2 || one.len() < 3 {
+        return false;
+    }
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in other.iter().enumerate() {
+            let cost = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = cost.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[other.len()] <= 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_named_by_kind_and_number() {
+        assert_eq!(request("pr/12").as_deref(), Some("refs/pull/12/head"));
+        assert_eq!(request("mr/7").as_deref(), Some("refs/merge-requests/7/head"));
+        assert_eq!(request("pr/"), None);
+        assert_eq!(request("pr/1x"), None);
+        assert_eq!(request("feature/1"), None);
+    }
+
+    #[test]
+    fn names_that_differ_by_a_letter_are_close() {
+        assert!(differs_little("mian", "main"));
+        assert!(!differs_little("main", "release"));
     }
 }
