@@ -1,1 +1,83 @@
-//! The only file with `unsafe`: one call a function, each with the argument why it is sound.
+//! The only `unsafe` of the program: one call per function, each with the argument why it holds.
+
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+use std::time::Duration;
+
+/// Has `action` run in the new process between fork and exec.
+///
+/// The action must be safe there: system calls on what was captured before, no allocation, no locks.
+pub(crate) fn before_exec(command: &mut Command, action: impl FnMut() -> io::Result<()> + Send + Sync + 'static) {
+    // SAFETY: the callers, all in `confine::spawn`, only make direct system calls on values made before the fork, and
+    // neither allocate nor take a lock.
+    unsafe { command.pre_exec(action) };
+}
+
+/// Sets what a signal does to its default.
+pub(crate) fn default_signal(signal: i32) {
+    // SAFETY: `SIG_DFL` installs no code; a number that is no signal is an error, which means that there is nothing to do.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+}
+
+/// Ignores a signal in this process.
+pub(crate) fn ignore_signal(signal: i32) {
+    // SAFETY: `SIG_IGN` installs no code.
+    unsafe { libc::signal(signal, libc::SIG_IGN) };
+}
+
+/// Marks every descriptor from `first` on as close-on-exec.
+pub(crate) fn close_on_exec_from(first: u32) -> io::Result<()> {
+    // SAFETY: only flags of descriptors change, none is closed here, and no memory is passed.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// How a child was found by [`wait`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waited {
+    /// Ended with this code.
+    Exited(i32),
+    /// Ended by this signal.
+    Signaled(i32),
+    Stopped,
+    Continued,
+}
+
+/// What a child that ended had used, its own waited-for children included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Used {
+    pub(crate) user: Duration,
+    pub(crate) system: Duration,
+    /// Bytes.
+    pub(crate) peak_memory: u64,
+}
+
+/// Collects the next event of any child without waiting; `None` when there is none now. No children at all is `ECHILD`.
+pub(crate) fn wait() -> io::Result<Option<(u32, Waited, Used)>> {
+    let mut status = 0;
+    // SAFETY: all fields are integers, for which zero is a value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    let options = libc::WNOHANG | libc::WUNTRACED | libc::WCONTINUED;
+    // SAFETY: both pointers are to live locals of the types that the call expects.
+    let pid = unsafe { libc::wait4(-1, &raw mut status, options, &raw mut usage) };
+    let Ok(pid) = u32::try_from(pid) else { return Err(io::Error::last_os_error()) };
+    if pid == 0 {
+        return Ok(None);
+    }
+    let waited = if libc::WIFEXITED(status) {
+        Waited::Exited(libc::WEXITSTATUS(status))
+    } else if libc::WIFSTOPPED(status) {
+        Waited::Stopped
+    } else if libc::WIFCONTINUED(status) {
+        Waited::Continued
+    } else {
+        Waited::Signaled(libc::WTERMSIG(status))
+    };
+    let time = |time: libc::timeval| {
+        Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_usec).unwrap_or(0) * 1000)
+    };
+    // Linux counts in kibibytes.
+    let peak_memory = u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024;
+    Ok(Some((pid, waited, Used { user: time(usage.ru_utime), system: time(usage.ru_stime), peak_memory })))
+}

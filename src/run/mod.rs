@@ -8,24 +8,50 @@ pub(crate) mod supervise;
 
 use std::fmt;
 
-use crate::error::Result;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Failure, Kind, Result};
 
 /// The id of a run: `YYYYMMDD-HHMMSS-xxxx` (UTC, four random hex digits); sorts by time.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
 pub(crate) struct RunId(String);
 
 impl RunId {
-    pub(crate) fn new() -> Self {
-        todo!("run")
+    /// Returns an id for a run that starts at `now`.
+    pub(crate) fn new(now: Timestamp) -> Self {
+        let mut random = [0; 2];
+        // Without randomness the clock's fraction has to tell two runs of one second apart.
+        if rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty()).is_err() {
+            random = [now.subsec_nanosecond().to_le_bytes()[1], now.subsec_nanosecond().to_le_bytes()[2]];
+        }
+        let random = u16::from_le_bytes(random);
+        Self(format!("{}-{random:04x}", now.strftime("%Y%m%d-%H%M%S")))
     }
 
+    /// Reads an id, as it stands in `runs/` and as a user types it.
     pub(crate) fn parse(text: &str) -> Result<Self> {
-        let _ = text;
-        todo!("run")
+        let shape = |(index, byte): (usize, u8)| match index {
+            8 | 15 => byte == b'-',
+            16.. => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
+            _ => byte.is_ascii_digit(),
+        };
+        if text.len() == 20 && text.bytes().enumerate().all(shape) {
+            return Ok(Self(text.into()));
+        }
+        Err(Failure::new(Kind::Usage, format!("`{text}` is not the id of a run"))
+            .hint("an id looks like `20260131-154500-0f3a`; `stead log NAME` lists them")
+            .into())
     }
 
     pub(crate) fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Returns the refs of the run's two snapshots in the store.
+    pub(crate) fn refs(&self) -> (String, String) {
+        (format!("refs/runs/{self}/before"), format!("refs/runs/{self}/after"))
     }
 }
 
@@ -35,8 +61,29 @@ impl fmt::Display for RunId {
     }
 }
 
-/// Everything that a run is, decided before it starts: a pure function of arguments, configuration and record.
-#[derive(Clone, Debug)]
-pub(crate) struct RunSpec {
-    pub(crate) id: RunId,
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_read_back() {
+        let now: Timestamp = "2026-01-31T15:45:00Z".parse().unwrap();
+        let id = RunId::new(now);
+        assert!(id.as_str().starts_with("20260131-154500-"));
+        assert_eq!(RunId::parse(id.as_str()).unwrap(), id);
+    }
+
+    #[test]
+    fn what_is_no_id_is_refused() {
+        for text in [
+            "",
+            "20260131-154500",
+            "20260131-154500-0f3",
+            "20260131-154500-0F3A",
+            "2026013x-154500-0f3a",
+            "../../../../etc/pass",
+        ] {
+            assert_eq!(Kind::of(&RunId::parse(text).unwrap_err()), Kind::Usage, "{text}");
+        }
+    }
 }

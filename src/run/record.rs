@@ -1,1 +1,195 @@
-//! The record of a run: `runs/RUN/{run.toml,out,err,changes.json}`.
+//! The record of a run: `runs/RUN/{run.toml,out,err,changes.json}`, all 0600.
+//!
+//! `run.toml` is written before anything starts, without an end; the end is added when nothing of the run is alive. So a
+//! record without an end under a free lease is a run whose stead was killed.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Failure, Kind, Result};
+use crate::run::RunId;
+use crate::store::fs::{Durability, write_atomic};
+
+const SCHEMA: u32 = 1;
+
+/// The complete request of a run and, once it is over, its end. Holds no values of variables.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RunRecord {
+    pub(crate) schema: u32,
+    pub(crate) id: RunId,
+    pub(crate) started: Timestamp,
+    /// The preset's name; `None` for a plain command.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) agent: Option<String>,
+    /// Program and arguments; the prompt itself is never among them.
+    pub(crate) command: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) prompt: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) context: Vec<String>,
+    /// Seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) timeout: Option<f64>,
+    /// Seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) idle_timeout: Option<f64>,
+    /// How the policy was enforced.
+    pub(crate) wall: String,
+    /// Whether the command had the terminal itself, so that no output was recorded.
+    #[serde(default)]
+    pub(crate) terminal: bool,
+    /// Names of the variables that the command got.
+    #[serde(default)]
+    pub(crate) environment: Vec<String>,
+    /// The id of the snapshot before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) before: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) end: Option<End>,
+    #[serde(flatten)]
+    pub(crate) unknown: BTreeMap<String, toml::Value>,
+}
+
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Outcome {
+    /// The command ended with a code.
+    Exited,
+    /// A signal ended the command.
+    Signaled,
+    /// The deadline passed.
+    TimedOut,
+    /// Nothing was printed for too long.
+    Idle,
+    /// The command could not be started.
+    NotStarted,
+    /// stead itself was killed; found later.
+    Lost,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct End {
+    pub(crate) at: Timestamp,
+    pub(crate) outcome: Outcome,
+    /// The exit code that stead answered.
+    pub(crate) code: u8,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) signal: Option<i32>,
+    /// Seconds of wall-clock time.
+    pub(crate) duration: f64,
+    /// Seconds of processor time in user mode.
+    pub(crate) cpu_user: f64,
+    /// Seconds of processor time in the kernel.
+    pub(crate) cpu_system: f64,
+    /// Bytes; the largest single process.
+    pub(crate) peak_memory: u64,
+    /// The id of the snapshot after; `None` when it could not be taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) after: Option<String>,
+    /// How many changes there are between the snapshots.
+    #[serde(default)]
+    pub(crate) changes: u64,
+    /// Commits that the run made.
+    #[serde(default)]
+    pub(crate) commits: u64,
+}
+
+impl RunRecord {
+    pub(crate) fn new(id: RunId, started: Timestamp, command: Vec<String>) -> Self {
+        Self {
+            schema: SCHEMA,
+            id,
+            started,
+            agent: None,
+            command,
+            prompt: None,
+            context: Vec::new(),
+            timeout: None,
+            idle_timeout: None,
+            wall: "none".into(),
+            terminal: false,
+            environment: Vec::new(),
+            before: None,
+            end: None,
+            unknown: BTreeMap::new(),
+        }
+    }
+
+    /// Reads the record in `directory` (`runs/RUN`).
+    pub(crate) fn read(directory: &Path) -> Result<Self> {
+        let path = directory.join("run.toml");
+        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        toml::from_str(&text).map_err(|error| {
+            Failure::new(Kind::Damaged, format!("`{}` is not the record of a run: {}", path.display(), error.message()))
+                .into()
+        })
+    }
+
+    /// Writes the record into `directory`.
+    pub(crate) fn write(&self, directory: &Path) -> Result<()> {
+        let text = toml::to_string(self).expect("every field is a value of TOML");
+        write_atomic(&directory.join("run.toml"), text.as_bytes(), Durability::Lazy)
+    }
+}
+
+/// Returns the ids in `runs`, oldest first; none when the directory is missing.
+pub(crate) fn ids(runs: &Path) -> Result<Vec<RunId>> {
+    let entries = match std::fs::read_dir(runs) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).with_context(|| format!("cannot read `{}`", runs.display())),
+    };
+    let mut ids = Vec::new();
+    for entry in entries {
+        let entry = entry.with_context(|| format!("cannot read `{}`", runs.display()))?;
+        ids.extend(entry.file_name().to_str().and_then(|name| RunId::parse(name).ok()));
+    }
+    ids.sort();
+    Ok(ids)
+}
+
+/// Returns the records in `runs` that can be read, oldest first.
+pub(crate) fn all(runs: &Path) -> Result<Vec<RunRecord>> {
+    Ok(ids(runs)?.iter().filter_map(|id| RunRecord::read(&directory(runs, id)).ok()).collect())
+}
+
+/// Returns the directory of a run.
+pub(crate) fn directory(runs: &Path, id: &RunId) -> PathBuf {
+    runs.join(id.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_read_back_with_fields_of_a_later_version() {
+        let mut record =
+            RunRecord::new(RunId::parse("20260131-154500-0f3a").unwrap(), Timestamp::UNIX_EPOCH, vec!["make".into()]);
+        record.timeout = Some(1.5);
+        record.end = Some(End {
+            at: Timestamp::UNIX_EPOCH,
+            outcome: Outcome::TimedOut,
+            code: 124,
+            signal: Some(15),
+            duration: 1.5,
+            cpu_user: 0.25,
+            cpu_system: 0.0,
+            peak_memory: 1 << 20,
+            after: None,
+            changes: 3,
+            commits: 0,
+        });
+        let mut text = toml::to_string(&record).unwrap();
+        assert_eq!(toml::from_str::<RunRecord>(&text).unwrap(), record);
+        text.insert_str(0, "later = 7\n");
+        let read: RunRecord = toml::from_str(&text).unwrap();
+        assert!(toml::to_string(&read).unwrap().contains("later = 7"));
+    }
+}
