@@ -6,48 +6,252 @@
 //! refs/runs/RUN/after
 //! refs/kept/OID             every tip (branch, HEAD, stash entry, tag) imported from the agent's .git
 //! ```
+//!
+//! Limits: [`Store::repository`] must not be asked for `odb().foreach`, which has no answer for objects in memory.
 
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::error::Result;
+use anyhow::Context as _;
+use git2::{ObjectType, OdbLookupFlags, Oid};
+
+use crate::error::{Failure, Kind, Result};
+use crate::store::fs::{Durability, write_atomic};
+
+/// So many objects are written one by one rather than as a pack: packs slow every lookup, forever.
+const FEW: usize = 24;
+
+/// Bytes collected in memory above which a pack is written without waiting for [`Store::flush`].
+const COLLECT: usize = 64 << 20;
+
+/// Names everything that could otherwise come from the user's own configuration and change what is stored or compared.
+/// libgit2 takes `pack.deltaCacheSize` for the size above which it seeks no delta; seeking costs more than it saves.
+const CONFIG: &str = "\
+[core]
+\trepositoryformatversion = 0
+\tfilemode = true
+\tbare = true
+\tlogallrefupdates = false
+\tautocrlf = false
+\tfsyncObjectFiles = true
+[diff]
+\tnoprefix = false
+\tmnemonicprefix = false
+[gc]
+\tauto = 0
+";
 
 /// Whether new objects go to disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
     /// New objects stay in memory (a mempack in front of the store); nothing is written. For readers.
     Read,
-    /// New objects are collected in memory and written by [`Store::flush`].
+    /// New objects go to disk: those of [`Store::write`] together, by [`Store::flush`]; others at once.
     Write,
 }
 
 pub(crate) struct Store {
     path: PathBuf,
     repository: git2::Repository,
+    access: Access,
+    collected: RefCell<HashMap<Oid, (ObjectType, Vec<u8>)>>,
+    collected_bytes: Cell<usize>,
 }
 
 impl Store {
     /// Makes an empty store at `path` that borrows the objects of `pool` (a pool's directory).
     pub(crate) fn create(path: &Path, pool: Option<&Path>) -> Result<Self> {
-        let _ = (path, pool);
-        todo!("capture")
+        for directory in ["", "objects/info", "objects/pack", "refs"] {
+            let directory = path.join(directory);
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&directory)
+                .with_context(|| format!("cannot make `{}`", directory.display()))?;
+        }
+        if let Some(pool) = pool {
+            let mut alternate = pool.join("objects").into_os_string().into_encoded_bytes();
+            alternate.push(b'\n');
+            write_atomic(&path.join("objects/info/alternates"), &alternate, Durability::Synced)?;
+        }
+        write_atomic(&path.join("config"), CONFIG.as_bytes(), Durability::Synced)?;
+        write_atomic(&path.join("HEAD"), b"ref: refs/heads/none\n", Durability::Synced)?;
+        Self::open(path, Access::Write)
     }
 
+    /// Opens a store; `damaged` when there is none.
     pub(crate) fn open(path: &Path, access: Access) -> Result<Self> {
-        let _ = (path, access);
-        todo!("capture")
+        let repository = open(path).map_err(|error| {
+            anyhow::Error::new(error).context(
+                Failure::new(Kind::Damaged, format_args!("cannot open the store `{}`", path.display()))
+                    .hint("`stead doctor` says what is left of it"),
+            )
+        })?;
+        if access == Access::Read {
+            // The mempack belongs to the object database from here on; the handle is only for dumping it.
+            repository.odb()?.add_new_mempack_backend(1000).context("cannot hold objects in memory")?;
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            repository,
+            access,
+            collected: RefCell::default(),
+            collected_bytes: Cell::default(),
+        })
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
+    pub(crate) fn access(&self) -> Access {
+        self.access
+    }
+
     pub(crate) fn repository(&self) -> &git2::Repository {
         &self.repository
+    }
+
+    /// Opens the store's objects on disk once more, for another thread.
+    pub(crate) fn reopen(&self) -> Result<git2::Repository> {
+        open(&self.path).with_context(|| format!("cannot open the store `{}`", self.path.display()))
+    }
+
+    /// Adds an object that the store and its pool lack. Under [`Access::Write`] it can be read after
+    /// [`Store::flush`].
+    pub(crate) fn write(&self, kind: ObjectType, content: Vec<u8>) -> Result<Oid> {
+        let id = Oid::hash_object(kind, &content)?;
+        self.write_known(id, kind, content)?;
+        Ok(id)
+    }
+
+    /// Like [`Store::write`], of an object whose id the caller has computed.
+    pub(crate) fn write_known(&self, id: Oid, kind: ObjectType, content: Vec<u8>) -> Result<()> {
+        let odb = self.repository.odb()?;
+        // `Odb::write` would look for new packs at each unknown object and touch the files of known ones.
+        if odb.exists_ext(id, OdbLookupFlags::NO_REFRESH) || self.collected.borrow().contains_key(&id) {
+            return Ok(());
+        }
+        match self.access {
+            Access::Read => {
+                odb.write(kind, &content).with_context(|| format!("cannot hold object {id} in memory"))?;
+            }
+            Access::Write => {
+                self.collected_bytes.set(self.collected_bytes.get() + content.len());
+                self.collected.borrow_mut().insert(id, (kind, content));
+                if self.collected_bytes.get() > COLLECT {
+                    self.flush()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a commit of stead itself and returns it.
+    pub(crate) fn commit(&self, tree: Oid, parents: &[Oid], message: &str) -> Result<Oid> {
+        let mut text = format!("tree {tree}\n");
+        for parent in parents {
+            text += &format!("parent {parent}\n");
+        }
+        let seconds = jiff::Timestamp::now().as_second();
+        text += &format!("author stead <stead@localhost> {seconds} +0000\n");
+        text += &format!("committer stead <stead@localhost> {seconds} +0000\n\n{message}\n");
+        self.write(ObjectType::Commit, text.into_bytes())
     }
 
     /// Writes all objects collected so far to disk as one durable pack (or loose ones when few); nothing under
     /// [`Access::Read`].
     pub(crate) fn flush(&self) -> Result<()> {
-        todo!("capture")
+        let collected = self.collected.take();
+        self.collected_bytes.set(0);
+        if collected.len() > FEW {
+            self.write_pack(&collected)
+        } else {
+            let odb = self.repository.odb()?;
+            for (id, (kind, content)) in &collected {
+                odb.write(*kind, content)
+                    .with_context(|| format!("cannot write object {id} into `{}`", self.path.display()))?;
+            }
+            Ok(())
+        }
+    }
+
+    /// Points a ref at an object, after flushing what was collected.
+    pub(crate) fn set_ref(&self, name: &str, id: Oid) -> Result<()> {
+        self.flush()?;
+        self.repository
+            .reference(name, id, true, "stead")
+            .with_context(|| format!("cannot write `{name}` in `{}`", self.path.display()))?;
+        Ok(())
+    }
+
+    fn write_pack(&self, objects: &HashMap<Oid, (ObjectType, Vec<u8>)>) -> Result<()> {
+        let failed = || format!("cannot write a pack into `{}`", self.path.display());
+        // A handle of its own, so that what is in memory goes with it.
+        let staged = self.reopen()?;
+        let odb = staged.odb()?;
+        odb.add_new_mempack_backend(1000).with_context(failed)?;
+        let mut builder = staged.packbuilder().with_context(failed)?;
+        for (id, (kind, content)) in objects {
+            odb.write(*kind, content).with_context(failed)?;
+            builder.insert_object(*id, None).with_context(failed)?;
+        }
+        builder.write(&self.path.join("objects/pack"), 0o600).with_context(failed)?;
+        self.repository.odb()?.refresh().with_context(failed)
+    }
+}
+
+fn open(path: &Path) -> Result<git2::Repository, git2::Error> {
+    let flags = git2::RepositoryOpenFlags::NO_SEARCH | git2::RepositoryOpenFlags::BARE;
+    git2::Repository::open_ext(path, flags, std::iter::empty::<&Path>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readers_write_nothing_and_read_what_they_wrote() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("store.git");
+        drop(Store::create(&path, None).expect("a store"));
+        let before = files(&path);
+        let store = Store::open(&path, Access::Read).expect("a store");
+        let id = store.write(ObjectType::Blob, b"hello".to_vec()).expect("a blob");
+        assert_eq!(store.repository().find_blob(id).expect("the blob").content(), b"hello");
+        store.flush().expect("nothing to do");
+        assert_eq!(files(&path), before);
+    }
+
+    #[test]
+    fn many_objects_become_one_pack_and_few_become_loose_objects() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("store.git");
+        let store = Store::create(&path, None).expect("a store");
+        let few = store.write(ObjectType::Blob, b"hello".to_vec()).expect("a blob");
+        store.flush().expect("a loose object");
+        let many: Vec<Oid> = (0..100)
+            .map(|number| store.write(ObjectType::Blob, format!("{number}\n").into_bytes()).expect("a blob"))
+            .collect();
+        store.flush().expect("a pack");
+        let packs = files(&path).iter().filter(|path| path.ends_with(".pack")).count();
+        assert_eq!(packs, 1);
+        let reader = Store::open(&path, Access::Read).expect("a store");
+        for id in many.into_iter().chain([few]) {
+            assert!(reader.repository().find_blob(id).is_ok());
+            assert!(store.repository().find_blob(id).is_ok());
+        }
+    }
+
+    fn files(path: &Path) -> Vec<String> {
+        let mut files: Vec<String> = walkdir::WalkDir::new(path)
+            .into_iter()
+            .map(|entry| entry.expect("an entry").path().display().to_string())
+            .collect();
+        files.sort();
+        files
     }
 }
