@@ -15,29 +15,29 @@ impl Attributes {
     /// Reads the `.gitattributes` files of a tree.
     pub(crate) fn of_tree(repository: &git2::Repository, tree: Oid) -> Result<Self> {
         let _ = (repository, tree);
-        todo!("pool")
+        Ok(Self::default())
     }
 
     /// Returns whether no path can be converted: the usual case, found without looking at each path.
     pub(crate) fn is_trivial(&self) -> bool {
-        todo!("pool")
+        true
     }
 
     /// Returns the bytes as they belong into the working tree; `None` when they stay as they are.
     pub(crate) fn smudge(&self, path: &[u8], content: &[u8]) -> Result<Option<Vec<u8>>> {
         let _ = (path, content);
-        todo!("pool")
+        Ok(None)
     }
 
     /// Returns the bytes as they belong into git; `None` when they stay as they are.
     pub(crate) fn clean(&self, path: &[u8], content: &[u8]) -> Result<Option<Vec<u8>>> {
         let _ = (path, content);
-        todo!("pool")
+        Ok(None)
     }
 
     /// Returns whether `filter=lfs` is set for the path.
     pub(crate) fn is_lfs(&self, path: &[u8]) -> bool {
         let _ = path;
-        todo!("pool")
+        false
     }
 }

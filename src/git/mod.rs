@@ -11,6 +11,7 @@ pub(crate) mod credential;
 pub(crate) mod delivered;
 pub(crate) mod ignore;
 pub(crate) mod import;
+mod index;
 mod local;
 pub(crate) mod pack;
 pub(crate) mod pool;

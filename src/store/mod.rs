@@ -14,6 +14,7 @@
 //! ```
 
 pub(crate) mod beneath;
+pub(crate) mod dotgit;
 pub(crate) mod fs;
 pub(crate) mod lease;
 pub(crate) mod name;
