@@ -4,16 +4,24 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::cmd;
-use crate::config::Config;
-use crate::error::{Exit, Result};
-use crate::ui::{Color, Ui};
+use crate::config::{Config, Environment, Overrides};
+use crate::error::{Exit, Failure, Kind, Result};
+use crate::ui::{Color, Form, Level, Ui};
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
 
 /// A place of its own for every coding agent
 #[derive(Debug, Parser)]
-#[command(name = "stead", version, propagate_version = true)]
+#[command(name = "stead", version, propagate_version = true, styles = STYLES, max_term_width = 100)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -82,8 +90,13 @@ enum Command {
 
 /// Runs the program.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let _ = Cli::parse_from(args);
-    todo!("front")
+    let args: Vec<OsString> = args.into_iter().collect();
+    let environment = Environment::of_process();
+    match command().try_get_matches_from(&args).and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => run(&cli, environment),
+        Err(error) => refuse(&error, &args, &environment),
+    }
+    .into()
 }
 
 /// Returns the command line's definition, for completions and man pages.
@@ -91,8 +104,127 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
-fn dispatch(command: &Command, config: &Config, ui: &Ui) -> Result<Exit> {
-    match command {
+fn run(cli: &Cli, environment: Environment) -> Exit {
+    let global = &cli.global;
+    let ui = Ui::new(global.form(), global.level(), global.color, &environment);
+    let exec = matches!(cli.command, Command::Exec(_));
+    let result = answer(cli, environment, &ui);
+    result.unwrap_or_else(|error| {
+        ui.fail(&error);
+        match ui.interrupted() {
+            Some(exit) => exit,
+            None if exec => Exit::EXEC_FAILURE,
+            None => Kind::of(&error).exit(),
+        }
+    })
+}
+
+fn answer(cli: &Cli, environment: Environment, ui: &Ui) -> Result<Exit> {
+    // These work whatever the settings are.
+    match &cli.command {
+        Command::Completions(args) => return cmd::completions::run(args, command(), ui),
+        Command::Man(args) => return ui.answer(&cmd::man::run(args, command(), ui)?),
+        // Treats signals in its own way.
+        Command::Exec(_) => {}
+        _ => ui.catch_interrupts()?,
+    }
+    let overrides = Overrides { root: cli.global.root.clone(), user: cli.global.user.clone() };
+    let config = Config::load(environment, &overrides)?;
+    dispatch(&cli.command, &config, ui)
+}
+
+impl Global {
+    fn form(&self) -> Form {
+        if self.json { Form::Json } else { Form::Text }
+    }
+
+    fn level(&self) -> Level {
+        match (self.quiet, self.verbose) {
+            (true, _) => Level::Quiet,
+            (_, true) => Level::Verbose,
+            _ => Level::Normal,
+        }
+    }
+}
+
+/// Answers a command line that clap did not take: help and version are answers, the rest is a usage failure.
+fn refuse(error: &clap::Error, args: &[OsString], environment: &Environment) -> Exit {
+    let given = Given::of(args);
+    let ui = Ui::new(given.form, Level::Normal, given.color, environment);
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        return ui.help(&error.render()).unwrap_or_else(|error| {
+            ui.fail(&error);
+            Kind::Failed.exit()
+        });
+    }
+    ui.fail(&usage(error, &given.subcommand).into());
+    if given.subcommand.as_deref() == Some("exec") { Exit::EXEC_FAILURE } else { Kind::Usage.exit() }
+}
+
+fn usage(error: &clap::Error, subcommand: &Option<String>) -> Failure {
+    let text = error.render().to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let first = text.split("\n\n").next().unwrap_or_default();
+    let message: Vec<&str> = first.lines().map(str::trim).collect();
+    let message = match error.kind() {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+            "no command was named".to_owned()
+        }
+        _ => message.join(" "),
+    };
+    let close = [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand, ContextKind::SuggestedValue]
+        .into_iter()
+        .find_map(|kind| match error.get(kind)? {
+            ContextValue::String(word) => Some(word.clone()),
+            ContextValue::Strings(words) => words.first().cloned(),
+            _ => None,
+        });
+    let hint = match (close, subcommand) {
+        (Some(word), _) => format!("did you mean `{word}`?"),
+        (None, Some(name)) => format!("see `stead {name} --help`"),
+        (None, None) => "see `stead --help`".to_owned(),
+    };
+    Failure::new(Kind::Usage, message).hint(hint)
+}
+
+/// What can be told of a command line that is wrong somewhere.
+struct Given {
+    form: Form,
+    color: Color,
+    subcommand: Option<String>,
+}
+
+impl Given {
+    fn of(args: &[OsString]) -> Self {
+        let mut given = Self { form: Form::Text, color: Color::Auto, subcommand: None };
+        let mut args = args.iter().skip(1).filter_map(|arg| arg.to_str()).take_while(|&arg| arg != "--");
+        while let Some(arg) = args.next() {
+            let (flag, value) = arg.split_once('=').map_or((arg, None), |(flag, value)| (flag, Some(value)));
+            match flag {
+                "--json" => given.form = Form::Json,
+                "--color" => {
+                    let when = value.or_else(|| args.next()).unwrap_or_default();
+                    given.color = clap::ValueEnum::from_str(when, false).unwrap_or_default();
+                }
+                "--root" | "--user" if value.is_none() => drop(args.next()),
+                _ if given.subcommand.is_none() && !arg.starts_with('-') => {
+                    let known = command().get_subcommands().any(|command| {
+                        command.get_name() == arg || command.get_all_aliases().any(|alias| alias == arg)
+                    });
+                    given.subcommand = known.then(|| arg.to_owned());
+                    if !known {
+                        break;
+                    }
+                }
+                _ => {}
+            }
+        }
+        given
+    }
+}
+
+fn dispatch(subcommand: &Command, config: &Config, ui: &Ui) -> Result<Exit> {
+    match subcommand {
         Command::Create(args) => ui.answer(&cmd::create::run(args, config, ui)?),
         Command::Clone(args) => ui.answer(&cmd::clone::run(args, config, ui)?),
         Command::Exec(args) => ui.answer(&cmd::exec::run(args, config, ui)?),
@@ -107,7 +239,29 @@ fn dispatch(command: &Command, config: &Config, ui: &Ui) -> Result<Exit> {
         Command::Path(args) => ui.answer(&cmd::path::run(args, config, ui)?),
         Command::Config(args) => ui.answer(&cmd::config::run(args, config, ui)?),
         Command::Doctor(args) => ui.answer(&cmd::doctor::run(args, config, ui)?),
-        Command::Completions(args) => ui.answer(&cmd::completions::run(args, config, ui)?),
-        Command::Man(args) => ui.answer(&cmd::man::run(args, config, ui)?),
+        Command::Completions(args) => cmd::completions::run(args, command(), ui),
+        Command::Man(args) => ui.answer(&cmd::man::run(args, command(), ui)?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn what_a_wrong_command_line_asks_for_is_still_seen() {
+        let given = |line: &str| {
+            let given = Given::of(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+            (given.form, given.color, given.subcommand)
+        };
+        assert_eq!(given("stead --json exec x"), (Form::Json, Color::Auto, Some("exec".into())));
+        assert_eq!(given("stead --root exec --color=never ls --json"), (Form::Json, Color::Never, Some("ls".into())));
+        assert_eq!(given("stead exec x -- --json"), (Form::Text, Color::Auto, Some("exec".into())));
+        assert_eq!(given("stead --color always exce exec"), (Form::Text, Color::Always, None));
     }
 }

@@ -73,7 +73,8 @@ impl Failure {
 
     /// Returns the first failure in the chain of `error`.
     pub(crate) fn of(error: &anyhow::Error) -> Option<&Self> {
-        error.chain().find_map(|cause| cause.downcast_ref())
+        // A failure that was added as context is not in the chain by its own type; anyhow's downcast finds it.
+        error.downcast_ref().or_else(|| error.chain().find_map(|cause| cause.downcast_ref()))
     }
 }
 
@@ -84,6 +85,25 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+/// The place in a file that a failure is about: a line and the columns in it. A cause of a [`Failure`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Excerpt {
+    /// From 1.
+    pub(crate) line: usize,
+    /// From 1, in characters.
+    pub(crate) column: usize,
+    pub(crate) width: usize,
+    pub(crate) text: String,
+}
+
+impl fmt::Display for Excerpt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}: {}", self.line, self.column, self.text.trim())
+    }
+}
+
+impl std::error::Error for Excerpt {}
 
 /// The exit code of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

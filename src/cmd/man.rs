@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use crate::config::Config;
 use crate::error::Result;
 use crate::ui::text::Page;
 use crate::ui::{Report, Ui};
@@ -19,7 +18,7 @@ impl Report for Answer {
     }
 }
 
-pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
-    let _ = (args, config, ui);
+pub(crate) fn run(args: &Args, command: clap::Command, ui: &Ui) -> Result<Answer> {
+    let _ = (args, command, ui);
     todo!("man")
 }

@@ -1,1 +1,106 @@
-//! Progress bars on stderr by `indicatif`.
+//! Progress bars on stderr by `indicatif`, and the question whether the user pressed Ctrl-C.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::error::{Exit, Result};
+use crate::progress::{Phase, Progress};
+
+pub(super) struct Bars {
+    /// `None` where nobody is looking.
+    multi: Option<MultiProgress>,
+    bars: Mutex<HashMap<Phase, ProgressBar>>,
+    interrupted: Arc<AtomicBool>,
+    /// The exit code that the signal asks for; 0 before there was one.
+    code: Arc<AtomicUsize>,
+}
+
+impl Bars {
+    pub(super) fn new(visible: bool) -> Self {
+        Self {
+            multi: visible.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr())),
+            bars: Mutex::default(),
+            interrupted: Arc::default(),
+            code: Arc::default(),
+        }
+    }
+
+    /// From now on SIGINT and SIGTERM ask the work to stop at a point where it leaves nothing behind; a second one
+    /// ends the process at once.
+    pub(super) fn catch_interrupts(&self) -> Result<()> {
+        for signal in [SIGINT, SIGTERM] {
+            let code = 128 + signal;
+            // In this order: the first signal finds the flag still down.
+            signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&self.interrupted))?;
+            signal_hook::flag::register_usize(signal, Arc::clone(&self.code), code.unsigned_abs() as usize)?;
+            signal_hook::flag::register(signal, Arc::clone(&self.interrupted))?;
+        }
+        Ok(())
+    }
+
+    /// Returns the exit code that a caught signal asks for.
+    pub(super) fn interrupted(&self) -> Option<Exit> {
+        let code = self.code.load(Ordering::Relaxed);
+        u8::try_from(code).ok().filter(|&code| code != 0).map(Exit)
+    }
+
+    /// Does something to the terminal while the bars are out of the way.
+    pub(super) fn suspend<T>(&self, write: impl FnOnce() -> T) -> T {
+        match &self.multi {
+            Some(multi) => multi.suspend(write),
+            None => write(),
+        }
+    }
+}
+
+impl Progress for Bars {
+    fn report(&self, phase: Phase, done: u64, total: u64) {
+        let Some(multi) = &self.multi else { return };
+        let mut bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
+        let bar = bars.entry(phase).or_insert_with(|| multi.add(ProgressBar::no_length().with_message(words(phase))));
+        if total > 0 && bar.length() != Some(total) {
+            bar.set_length(total);
+            bar.set_style(style("{msg:>9} [{bar:32}] {pos}/{len} {eta}"));
+        } else if total == 0 && bar.length().is_none() && done == 0 {
+            bar.set_style(style("{msg:>9} {spinner} {pos}"));
+        }
+        bar.set_position(done);
+    }
+
+    fn finish(&self, phase: Phase) {
+        let bar = self.bars.lock().unwrap_or_else(PoisonError::into_inner).remove(&phase);
+        if let Some(bar) = bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn cancelled(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Bars {
+    fn drop(&mut self) {
+        for (_, bar) in self.bars.get_mut().unwrap_or_else(PoisonError::into_inner).drain() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the templates are right").progress_chars("=> ")
+}
+
+fn words(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Receive => "receiving",
+        Phase::Resolve => "resolving",
+        Phase::Checkout => "writing",
+        Phase::Scan => "reading",
+        Phase::Remove => "removing",
+    }
+}
