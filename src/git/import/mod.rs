@@ -1,0 +1,231 @@
+//! Taking objects out of the agent's `.git` into the store: read beneath, verified by their own hash, complete or not at
+//! all.
+//!
+//! An object is written after everything that it names, so an object that the store has is whole, and the walk stops there.
+//! The agent's alternates, `shallow` and indexes of packs are never trusted: what is not found beneath is missing, and
+//! what is found must have the hash that it is asked for by.
+
+mod delta;
+mod objects;
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use git2::{ObjectType, OdbLookupFlags};
+
+use crate::error::Result;
+use crate::git::Oid;
+use crate::git::agentdir::{self, AgentRefs};
+use crate::git::repository::{Access, Store};
+use crate::store::beneath::Dir;
+use objects::Objects;
+
+/// What came over.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Imported {
+    pub(crate) refs: AgentRefs,
+    /// Commits that the store did not know before, newest first.
+    pub(crate) commits: Vec<Oid>,
+    /// Tips that could not be imported whole, with the reason; they block collection.
+    pub(crate) failed: Vec<(Oid, String)>,
+}
+
+/// Bounds of one import.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Bytes of all objects, unpacked.
+    pub(crate) bytes: u64,
+    pub(crate) time: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { bytes: 4 << 30, time: Duration::from_secs(120) }
+    }
+}
+
+/// Imports every tip of the `.git` in `tree` that the store lacks, and keeps each by `refs/kept/OID` (under
+/// `Access::Write`; in memory only under `Access::Read`).
+pub(crate) fn import(store: &Store, tree: &Dir, bounds: Bounds) -> Result<Imported> {
+    let mut bad = Vec::new();
+    match agentdir::git_dir(tree, &mut bad) {
+        Some(git) => import_from(store, &git, bounds),
+        None => Ok(Imported { refs: AgentRefs { bad, ..AgentRefs::default() }, ..Imported::default() }),
+    }
+}
+
+/// Like [`import`], from a git directory that is at hand already, such as one of a submodule.
+pub(crate) fn import_from(store: &Store, git: &Dir, bounds: Bounds) -> Result<Imported> {
+    let refs = agentdir::refs_in(git);
+    let tips = refs.tips();
+    let mut walk = Walk {
+        store,
+        objects: Objects::open(git, bounds.bytes),
+        written: HashSet::new(),
+        commits: Vec::new(),
+        deadline: Instant::now() + bounds.time,
+        steps: 0,
+    };
+    let mut failed = Vec::new();
+    for tip in &tips {
+        if let Err(stop) = walk.take(*tip)? {
+            failed.push((*tip, stop));
+        }
+    }
+    let mut commits = walk.commits;
+    commits.reverse();
+    if store.access() == Access::Write {
+        let lost: HashSet<Oid> = failed.iter().map(|(tip, _)| *tip).collect();
+        keep(store, &refs, &tips, &walk.written, &lost)?;
+    }
+    Ok(Imported { refs, commits, failed })
+}
+
+/// Points `refs/kept/OID` at every tip that came over, and at the heads and stash entries that were known before: their
+/// refs may be missing after a crash.
+fn keep(store: &Store, refs: &AgentRefs, tips: &[Oid], written: &HashSet<Oid>, lost: &HashSet<Oid>) -> Result<()> {
+    store.flush()?;
+    let heads: HashSet<Oid> = refs
+        .head_commit()
+        .into_iter()
+        .chain(refs.refs.iter().filter(|(name, _)| name.starts_with("refs/heads/")).map(|(_, id)| *id))
+        .chain(refs.stash.iter().copied())
+        .collect();
+    for tip in tips.iter().filter(|tip| !lost.contains(tip)) {
+        let name = format!("refs/kept/{tip}");
+        if (written.contains(tip) || heads.contains(tip)) && store.repository().refname_to_id(&name).is_err() {
+            store.set_ref(&name, *tip)?;
+        }
+    }
+    Ok(())
+}
+
+struct Walk<'a> {
+    store: &'a Store,
+    objects: Objects<'a>,
+    written: HashSet<Oid>,
+    commits: Vec<Oid>,
+    deadline: Instant,
+    steps: u64,
+}
+
+enum Step {
+    Enter(Oid, Option<ObjectType>),
+    /// Everything that the object names is in the store.
+    Leave(Oid, ObjectType, Vec<u8>),
+}
+
+impl Walk<'_> {
+    /// Brings `tip` and all that it names; the inner error says why it cannot be whole.
+    fn take(&mut self, tip: Oid) -> Result<Result<(), String>> {
+        let mut stack = vec![Step::Enter(tip, None)];
+        while let Some(step) = stack.pop() {
+            match step {
+                Step::Enter(id, expected) => {
+                    if self.known(id)? {
+                        continue;
+                    }
+                    self.steps += 1;
+                    if self.steps.is_multiple_of(32) && Instant::now() > self.deadline {
+                        return Ok(Err("it took too long to read".into()));
+                    }
+                    let (kind, content) = match self.objects.read(id) {
+                        Ok(Some(object)) => object,
+                        Ok(None) => return Ok(Err(format!("object {id} is missing"))),
+                        Err(reason) => return Ok(Err(format!("object {id}: {reason}"))),
+                    };
+                    if expected.is_some_and(|expected| expected != kind) {
+                        return Ok(Err(format!("object {id} is a {kind}")));
+                    }
+                    if Oid::hash_object(kind, &content)? != id {
+                        return Ok(Err(format!("object {id} is corrupt")));
+                    }
+                    let Some(children) = children(kind, &content) else {
+                        return Ok(Err(format!("object {id} cannot be understood")));
+                    };
+                    stack.push(Step::Leave(id, kind, content));
+                    stack.extend(children.into_iter().map(|(id, kind)| Step::Enter(id, Some(kind))));
+                }
+                Step::Leave(id, kind, content) => {
+                    self.store.write_known(id, kind, content)?;
+                    self.written.insert(id);
+                    if kind == ObjectType::Commit {
+                        self.commits.push(id);
+                    }
+                }
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    fn known(&self, id: Oid) -> Result<bool> {
+        Ok(self.written.contains(&id)
+            || self.store.repository().odb()?.exists_ext(id, OdbLookupFlags::NO_REFRESH))
+    }
+}
+
+/// Returns what an object names, in the order in which it is put on the stack: a commit's tree comes off before its parents.
+/// `None` for an object that is not as git writes them.
+fn children(kind: ObjectType, content: &[u8]) -> Option<Vec<(Oid, ObjectType)>> {
+    match kind {
+        ObjectType::Commit => commit(content),
+        ObjectType::Tree => tree(content),
+        ObjectType::Tag => tag(content),
+        _ => Some(Vec::new()),
+    }
+}
+
+fn commit(content: &[u8]) -> Option<Vec<(Oid, ObjectType)>> {
+    let mut lines = content.split(|byte| *byte == b'\n');
+    let tree = hex(lines.next()?.strip_prefix(b"tree ")?)?;
+    let mut found = Vec::new();
+    let author = loop {
+        let line = lines.next()?;
+        match line.strip_prefix(b"parent ") {
+            Some(parent) => found.push((hex(parent)?, ObjectType::Commit)),
+            None => break line,
+        }
+    };
+    // git and libgit2 refuse to read a commit without these.
+    if !author.starts_with(b"author ") || !lines.next()?.starts_with(b"committer ") {
+        return None;
+    }
+    found.push((tree, ObjectType::Tree));
+    Some(found)
+}
+
+fn tree(mut content: &[u8]) -> Option<Vec<(Oid, ObjectType)>> {
+    let mut found = Vec::new();
+    while !content.is_empty() {
+        let space = content.iter().position(|byte| *byte == b' ')?;
+        let mode = std::str::from_utf8(&content[..space]).ok()?;
+        let mode = u32::from_str_radix(mode, 8).ok()?;
+        let end = space + content[space..].iter().position(|byte| *byte == 0)?;
+        let id = content.get(end + 1..end + 21)?;
+        match mode & 0o170_000 {
+            0o040_000 => found.push((Oid::from_bytes(id).ok()?, ObjectType::Tree)),
+            // A submodule's commit is not in this repository.
+            0o160_000 => {}
+            _ => found.push((Oid::from_bytes(id).ok()?, ObjectType::Blob)),
+        }
+        content = &content[end + 21..];
+    }
+    Some(found)
+}
+
+fn tag(content: &[u8]) -> Option<Vec<(Oid, ObjectType)>> {
+    let mut lines = content.split(|byte| *byte == b'\n');
+    let target = hex(lines.next()?.strip_prefix(b"object ")?)?;
+    let kind = std::str::from_utf8(lines.next()?.strip_prefix(b"type ")?).ok()?;
+    Some(vec![(target, ObjectType::from_str(kind)?)])
+}
+
+fn hex(text: &[u8]) -> Option<Oid> {
+    if text.len() != 40 {
+        return None;
+    }
+    Oid::from_str(std::str::from_utf8(text).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests;

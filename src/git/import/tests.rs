@@ -1,0 +1,186 @@
+#![expect(clippy::disallowed_methods, reason = "tests start git and write files")]
+
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::*;
+
+struct Place {
+    dir: tempfile::TempDir,
+    store: Store,
+}
+
+impl Place {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::create(&dir.path().join("store.git"), None).unwrap();
+        let place = Self { dir, store };
+        std::fs::create_dir(place.tree()).unwrap();
+        place.git(&["init", "-q", "-b", "main"]);
+        place.commit("a", "one\n");
+        place
+    }
+
+    fn tree(&self) -> PathBuf {
+        self.dir.path().join("tree")
+    }
+
+    fn git(&self, args: &[&str]) -> String {
+        let output = Command::new("git")
+            .args(["-C"])
+            .arg(self.tree())
+            .args(["-c", "user.name=A", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"])
+            .args(args)
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("HOME", self.dir.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    fn commit(&self, path: &str, content: &str) -> Oid {
+        std::fs::write(self.tree().join(path), content).unwrap();
+        self.git(&["add", "-A"]);
+        self.git(&["commit", "-q", "-m", path]);
+        Oid::from_str(&self.git(&["rev-parse", "HEAD"])).unwrap()
+    }
+
+    fn import(&self) -> Imported {
+        import(&self.store, &Dir::open(&self.tree()).unwrap(), Bounds::default()).unwrap()
+    }
+
+    fn fsck(&self) {
+        let output = Command::new("git").arg("-C").arg(self.store.path()).args(["fsck", "--full"]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn loose(&self, id: &str) -> PathBuf {
+        self.tree().join(".git/objects").join(&id[..2]).join(&id[2..])
+    }
+}
+
+fn replace(path: &Path, content: &[u8]) {
+    std::fs::remove_file(path).unwrap();
+    std::fs::write(path, content).unwrap();
+}
+
+#[test]
+fn branches_tags_and_stash_entries_come_over_whole() {
+    let place = Place::new();
+    let second = place.commit("b", "two\n");
+    place.git(&["tag", "-a", "-m", "a tag", "v1"]);
+    place.git(&["checkout", "-q", "-b", "side", "HEAD~1"]);
+    let side = place.commit("c", "three\n");
+    std::fs::write(place.tree().join("c"), "stashed\n").unwrap();
+    place.git(&["stash"]);
+    let imported = place.import();
+    assert_eq!(imported.failed, []);
+    assert_eq!(imported.refs.head_commit(), Some(side));
+    assert!(imported.commits.contains(&second));
+    // Two commits of a stash entry and three on branches… and their root.
+    assert_eq!(imported.commits.len(), 5);
+    for tip in imported.refs.tips() {
+        assert!(place.store.repository().refname_to_id(&format!("refs/kept/{tip}")).is_ok());
+    }
+    place.fsck();
+    assert_eq!(place.import().commits, []);
+}
+
+#[test]
+fn packs_with_deltas_come_over_whole() {
+    let place = Place::new();
+    let mut text = String::new();
+    for number in 0..200 {
+        text += &format!("line {number} of a file that is long enough to be stored as a delta\n");
+    }
+    for number in 0..40 {
+        place.commit("long", &format!("{number}\n{text}"));
+    }
+    place.git(&["repack", "-q", "-a", "-d", "-f", "--depth=50", "--window=50"]);
+    place.git(&["pack-refs", "--all"]);
+    let imported = place.import();
+    assert_eq!(imported.failed, []);
+    assert_eq!(imported.commits.len(), 41);
+    assert_eq!(imported.commits[0], imported.refs.head_commit().unwrap());
+    place.fsck();
+}
+
+#[test]
+fn a_reader_imports_into_memory_only() {
+    let place = Place::new();
+    let store = Store::open(place.store.path(), Access::Read).unwrap();
+    let imported = import(&store, &Dir::open(&place.tree()).unwrap(), Bounds::default()).unwrap();
+    let head = imported.refs.head_commit().unwrap();
+    assert!(store.repository().find_commit(head).is_ok());
+    assert!(Store::open(place.store.path(), Access::Read).unwrap().repository().find_commit(head).is_err());
+}
+
+#[test]
+fn a_corrupt_object_fails_its_tip_and_no_other() {
+    let place = Place::new();
+    let good = place.commit("b", "two\n");
+    place.git(&["checkout", "-q", "-b", "bad"]);
+    let bad = place.commit("c", "three\n");
+    let blob = place.git(&["rev-parse", "HEAD:c"]);
+    let other = std::fs::read(place.loose(&place.git(&["rev-parse", "HEAD:b"]))).unwrap();
+    replace(&place.loose(&blob), &other);
+    let imported = place.import();
+    assert_eq!(imported.failed, [(bad, format!("object {blob} is corrupt"))]);
+    assert_eq!(imported.commits[0], good);
+    assert!(place.store.repository().find_commit(bad).is_err());
+    place.fsck();
+    replace(&place.loose(&blob), b"no zlib");
+    assert_eq!(place.import().failed.len(), 1);
+}
+
+#[test]
+fn objects_behind_links_and_alternates_are_missing() {
+    let place = Place::new();
+    let objects = place.tree().join(".git/objects");
+    let elsewhere = place.dir.path().join("elsewhere");
+    std::fs::rename(&objects, &elsewhere).unwrap();
+    symlink(&elsewhere, &objects).unwrap();
+    let imported = place.import();
+    assert_eq!(imported.failed.len(), 1);
+    assert!(imported.failed[0].1.ends_with("is missing"), "{:?}", imported.failed);
+
+    std::fs::remove_file(&objects).unwrap();
+    std::fs::create_dir_all(objects.join("info")).unwrap();
+    std::fs::write(objects.join("info/alternates"), elsewhere.to_str().unwrap()).unwrap();
+    assert_eq!(place.import().failed.len(), 1);
+}
+
+#[test]
+fn too_much_is_refused() {
+    let place = Place::new();
+    place.commit("long", &"x".repeat(10_000));
+    let tree = Dir::open(&place.tree()).unwrap();
+    let imported = import(&place.store, &tree, Bounds { bytes: 5_000, ..Bounds::default() }).unwrap();
+    assert!(imported.failed[0].1.ends_with("more than 5000 bytes to import"), "{:?}", imported.failed);
+}
+
+#[test]
+fn a_pack_that_lies_is_refused() {
+    let place = Place::new();
+    for number in 0..5 {
+        place.commit("a", &format!("{number}\n"));
+    }
+    place.git(&["repack", "-q", "-a", "-d"]);
+    let pack = std::fs::read_dir(place.tree().join(".git/objects/pack"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "pack"))
+        .unwrap();
+    let content = std::fs::read(&pack).unwrap();
+    for at in (12..content.len()).step_by(7) {
+        let mut broken = content.clone();
+        broken[at] ^= 0xff;
+        replace(&pack, &broken);
+        for (_, reason) in place.import().failed {
+            assert!(!reason.is_empty());
+        }
+    }
+    place.fsck();
+}
