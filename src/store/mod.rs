@@ -18,6 +18,7 @@ pub(crate) mod dotgit;
 pub(crate) mod fs;
 pub(crate) mod lease;
 pub(crate) mod name;
+mod remove;
 pub(crate) mod root;
 pub(crate) mod staging;
 pub(crate) mod walk;

@@ -1,9 +1,18 @@
 //! A directory under construction: leased while it is built, garbage when nobody holds it.
+//!
+//! The lock is on the directory itself, so that it moves with it and there is no file to forget.
 
 use std::fs::File;
+use std::io::ErrorKind;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
+use rustix::fs::{Mode, OFlags};
+
 use crate::error::Result;
+use crate::progress::Silent;
+use crate::store::fs;
 use crate::store::root::Root;
 
 /// A new private directory in `staging/`, locked by its own descriptor and removed on drop with what is left in it.
@@ -11,23 +20,134 @@ use crate::store::root::Root;
 #[derive(Debug)]
 pub(crate) struct Staging {
     path: PathBuf,
-    lock: File,
+    _lock: DirectoryLock,
 }
 
 impl Staging {
     pub(crate) fn create(root: &Root) -> Result<Self> {
-        let _ = root;
-        todo!("store")
+        // A sweep may come between making and locking; then the next one is made.
+        for _ in 0..100 {
+            let path = root.staging().join(fs::unique_id());
+            rustix::fs::mkdir(&path, Mode::RWXU).with_context(|| format!("cannot make `{}`", path.display()))?;
+            if let Some(lock) = DirectoryLock::try_take(&path)? {
+                return Ok(Self { path, _lock: lock });
+            }
+        }
+        anyhow::bail!("cannot keep a directory in `{}`: somebody removes it at once", root.staging().display())
     }
 
     pub(crate) fn path(&self) -> &Path {
-        let _ = &self.lock;
         &self.path
     }
 }
 
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // What stays behind is unlocked, and the next sweep takes it.
+        let _removed: Result<()> = fs::remove_tree(&self.path, &Silent);
+    }
+}
+
+/// An exclusive hold of a directory by its own descriptor; moves with the directory.
+#[must_use = "the lock ends when the value is dropped"]
+#[derive(Debug)]
+pub(crate) struct DirectoryLock {
+    _file: File,
+}
+
+impl DirectoryLock {
+    /// Locks the directory at `path`; `None` when somebody else holds it or it is not there (any more).
+    pub(crate) fn try_take(path: &Path) -> Result<Option<Self>> {
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW;
+        let file = match File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path) {
+            Ok(file) => file,
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
+            Err(error) => return Err(error).with_context(|| format!("cannot open `{}`", path.display())),
+        };
+        match fs2::FileExt::try_lock_exclusive(&file) {
+            Ok(()) => {}
+            Err(error) if error.raw_os_error() == fs2::lock_contended_error().raw_os_error() => return Ok(None),
+            Err(error) => return Err(error).with_context(|| format!("cannot lock `{}`", path.display())),
+        }
+        // Between opening and locking it may have been moved away, and another have come.
+        let held = file.metadata().with_context(|| format!("cannot read `{}`", path.display()))?;
+        let same = std::fs::symlink_metadata(path)
+            .is_ok_and(|named| named.dev() == held.dev() && named.ino() == held.ino());
+        Ok(same.then_some(Self { _file: file }))
+    }
+}
+
+/// Returns the staging directories that nobody holds now.
+pub(crate) fn dead(root: &Root) -> Result<Vec<PathBuf>> {
+    let mut dead = Vec::new();
+    for path in fs::entries(&root.staging())? {
+        if !path.is_dir() || DirectoryLock::try_take(&path)?.is_some() {
+            dead.push(path);
+        }
+    }
+    Ok(dead)
+}
+
 /// Removes the staging directories that nobody holds and returns how many there were.
 pub(crate) fn sweep(root: &Root) -> Result<usize> {
-    let _ = root;
-    todo!("store")
+    let mut count = 0;
+    for path in fs::entries(&root.staging())? {
+        let is_file = std::fs::symlink_metadata(&path).is_ok_and(|metadata| !metadata.is_dir());
+        let lock = DirectoryLock::try_take(&path)?;
+        if is_file || lock.is_some() {
+            fs::remove_tree(&path, &Silent)?;
+            count += 1;
+        }
+        drop(lock);
+    }
+    Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn staging_is_removed_with_its_content_when_it_is_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::open_or_create(&dir.path().join("root")).unwrap();
+        let staging = Staging::create(&root).unwrap();
+        std::fs::create_dir_all(staging.path().join("a/b")).unwrap();
+        let path = staging.path().to_owned();
+        drop(staging);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_sweep_takes_what_nobody_holds() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::open_or_create(&dir.path().join("root")).unwrap();
+        let held = Staging::create(&root).unwrap();
+        std::fs::create_dir_all(root.staging().join("dead/deep")).unwrap();
+        std::fs::write(root.staging().join("file"), "").unwrap();
+        assert_eq!(dead(&root).unwrap().len(), 2);
+        assert_eq!(sweep(&root).unwrap(), 2);
+        assert!(held.path().exists());
+        assert_eq!(sweep(&root).unwrap(), 0);
+    }
+
+    #[test]
+    fn making_and_sweeping_at_once_never_takes_what_is_in_use() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::open_or_create(&dir.path().join("root")).unwrap();
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    sweep(&root).unwrap();
+                }
+            });
+            for _ in 0..300 {
+                let staging = Staging::create(&root).unwrap();
+                std::fs::create_dir(staging.path().join("x")).unwrap();
+                assert!(staging.path().join("x").exists());
+            }
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+    }
 }
