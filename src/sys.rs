@@ -81,3 +81,19 @@ pub(crate) fn wait() -> io::Result<Option<(u32, Waited, Used)>> {
     let peak_memory = u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024;
     Ok(Some((pid, waited, Used { user: time(usage.ru_utime), system: time(usage.ru_stime), peak_memory })))
 }
+
+/// Returns a view of a descriptor by its number.
+pub(crate) fn inherited(number: i32) -> std::os::fd::BorrowedFd<'static> {
+    // SAFETY: the numbers are those that `confine::spawn` hands from one stead to the next, which keeps them open for as long
+    // as it lives; what is not open is answered with an error by the kernel.
+    unsafe { std::os::fd::BorrowedFd::borrow_raw(number) }
+}
+
+/// Returns whether this process ignores a signal.
+pub(crate) fn ignores_signal(signal: i32) -> bool {
+    // SAFETY: a structure of integers, a set and an optional pointer, for all of which zero is a value.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: only asks; the pointer is to a live local of the type that the call expects.
+    let result = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut action) };
+    result == 0 && action.sa_sigaction == libc::SIG_IGN
+}

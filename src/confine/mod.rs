@@ -1,3 +1,6 @@
-//! Starting processes: the only place that makes a `Command`.
+//! Starting processes and ending them: the only place that makes a `Command`.
 
+pub(crate) mod processes;
+pub(crate) mod signals;
 pub(crate) mod spawn;
+pub(crate) mod terminal;

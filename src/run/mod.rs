@@ -4,7 +4,9 @@ pub(crate) mod agent;
 pub(crate) mod environment;
 pub(crate) mod policy;
 pub(crate) mod record;
+mod stream;
 pub(crate) mod supervise;
+pub(crate) mod supervisor;
 
 use std::fmt;
 
@@ -58,6 +60,15 @@ impl RunId {
 impl fmt::Display for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// Returns what the system says of an error, without its number.
+fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string().to_lowercase();
+    match text.find(" (os error") {
+        Some(end) => text[..end].into(),
+        None => text,
     }
 }
 

@@ -1,1 +1,216 @@
-//! The supervisor: a stead process of its own that holds the lease, ends everything of a run and dies with its parent.
+//! How a run is executed: stead starts itself once more as the supervisor, and waits.
+//!
+//! ```text
+//! stead exec            holds the lease; forwards signals; sweeps when the supervisor is killed
+//!   stead __supervise   holds the lease too; starts, times and ends everything of the run; dies with its parent
+//!     COMMAND           dies with the supervisor
+//! ```
+//!
+//! Both are subreapers, so that whatever the command leaves behind becomes a child of theirs and can be found. The request
+//! crosses in a memory file: no value of a variable and no prompt is ever in an argument or on disk for it.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::Child;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use rustix::event::{PollFd, PollFlags};
+use serde::{Deserialize, Serialize};
+
+use crate::confine::processes;
+use crate::confine::signals::Signals;
+use crate::confine::spawn::{self, Group};
+use crate::confine::terminal::Terminal;
+use crate::error::Result;
+use crate::store::lease::Lease;
+use crate::sys;
+
+/// The hidden first argument that makes stead a supervisor.
+pub(crate) const WORD: &str = "__supervise";
+
+/// What the command reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Stdin {
+    /// What stead reads.
+    Inherit,
+    /// Nothing.
+    Null,
+    Text(String),
+}
+
+/// Where the command's output goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Streams {
+    /// The command has the terminal itself; nothing is recorded.
+    Terminal,
+    /// To stead's own streams as it comes, and into `out` and `err`.
+    Live,
+    /// As `Live`, but stdout only into `out`.
+    Captured,
+}
+
+/// What the supervisor is told.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Request {
+    pub(crate) argv: Vec<OsString>,
+    pub(crate) environment: Vec<(OsString, OsString)>,
+    pub(crate) directory: OsString,
+    pub(crate) stdin: Stdin,
+    pub(crate) streams: Streams,
+    pub(crate) group: Group,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) idle_timeout: Option<Duration>,
+    /// `runs/RUN`, where `out` and `err` are made.
+    pub(crate) logs: OsString,
+}
+
+/// Why stead ended the command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Stop {
+    Timeout,
+    Idle,
+    /// The user asked: by a signal to stead, or by a second Ctrl-C.
+    Asked,
+}
+
+/// How the command ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Ended {
+    Exited(i32),
+    Signaled(i32),
+    NotFound(String),
+    NotExecutable(String),
+    /// The supervisor was killed; the parent ended the run.
+    Lost,
+}
+
+/// What the supervisor answers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Outcome {
+    pub(crate) ended: Ended,
+    pub(crate) stop: Option<Stop>,
+    pub(crate) duration: Duration,
+    pub(crate) user: Duration,
+    pub(crate) system: Duration,
+    /// Bytes; the largest single process.
+    pub(crate) peak_memory: u64,
+    /// Processes of the run that were still there when the command had ended, and were ended.
+    pub(crate) left_behind: usize,
+    /// Processes of the run that could not be ended.
+    pub(crate) alive: usize,
+    /// What kept output from being recorded.
+    pub(crate) log_error: Option<String>,
+}
+
+impl Outcome {
+    pub(crate) fn lost() -> Self {
+        Self {
+            ended: Ended::Lost,
+            stop: None,
+            duration: Duration::ZERO,
+            user: Duration::ZERO,
+            system: Duration::ZERO,
+            peak_memory: 0,
+            left_behind: 0,
+            alive: 0,
+            log_error: None,
+        }
+    }
+}
+
+/// Executes a run under `lease` and waits until nothing of it is alive.
+pub(crate) fn supervise(request: &Request, lease: &Lease) -> Result<Outcome> {
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).context("cannot become a subreaper")?;
+    // Ignored, as some callers leave it, it would take the children's ends away.
+    sys::default_signal(libc::SIGCHLD);
+    let terminal = Terminal::save();
+    // Noted before anything starts, so that there is no moment in which a signal leaves the command behind.
+    let signals = Signals::note(&[libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP])
+        .context("cannot watch for signals")?;
+    let started = std::time::Instant::now();
+    let (mut child, control, result) = start(request, lease).context("cannot start the supervisor")?;
+    let answer = attend(request, &signals, control, result).context("cannot wait for the supervisor")?;
+    child.wait().context("cannot wait for the supervisor")?;
+    let outcome = serde_json::from_slice(&answer).unwrap_or_else(|_| {
+        let whole = processes::end_descendants(Duration::from_secs(5));
+        let alive = if whole { 0 } else { processes::descendants(std::process::id()).len() };
+        Outcome { duration: started.elapsed(), alive, ..Outcome::lost() }
+    });
+    if let Some(terminal) = terminal {
+        terminal.restore();
+    }
+    // What starts later in this process is not to be taken in.
+    rustix::process::set_child_subreaper(None).context("cannot stop being a subreaper")?;
+    Ok(outcome)
+}
+
+/// Starts the supervisor; returns it with the pipe that it obeys (and whose end it takes as the end of its parent) and the
+/// pipe of its answer.
+fn start(request: &Request, lease: &Lease) -> Result<(Child, OwnedFd, OwnedFd)> {
+    let told = rustix::fs::memfd_create("request", rustix::fs::MemfdFlags::CLOEXEC)?;
+    let mut told = File::from(told);
+    serde_json::to_writer(&told, request)?;
+    told.flush()?;
+    told.rewind()?;
+    let (obeyed, control) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    let (result, answer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    let child = spawn::stead(WORD, &[told.as_fd(), obeyed.as_fd(), answer.as_fd(), lease.file().as_fd()]).spawn()?;
+    Ok((child, control, result))
+}
+
+/// Forwards signals until the supervisor has answered.
+fn attend(request: &Request, signals: &Signals, control: OwnedFd, result: OwnedFd) -> Result<Vec<u8>> {
+    let mut result = File::from(result);
+    let mut control = File::from(control);
+    let mut answer = Vec::new();
+    let mut interrupts = 0;
+    loop {
+        let readable = {
+            let mut polled = vec![PollFd::new(&result, PollFlags::IN)];
+            polled.extend(signals.descriptors().map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN)));
+            match rustix::event::poll(&mut polled, None) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            !polled[0].revents().is_empty()
+        };
+        for signal in signals.take() {
+            if let Some(forwarded) = forwarded(request, signal, &mut interrupts) {
+                // A supervisor that is gone is noticed by its answer.
+                drop(control.write_all(&[forwarded]));
+            }
+        }
+        if readable {
+            let mut buffer = [0; 4096];
+            match result.read(&mut buffer) {
+                Ok(0) => return Ok(answer),
+                Ok(count) => answer.extend_from_slice(&buffer[..count]),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// Returns what to pass on when stead itself gets a signal.
+fn forwarded(request: &Request, signal: i32, interrupts: &mut usize) -> Option<u8> {
+    let keyboard = signal == libc::SIGINT || signal == libc::SIGQUIT;
+    // The keys belong to the command that has the terminal.
+    if keyboard && request.streams == Streams::Terminal {
+        return None;
+    }
+    if signal == libc::SIGINT {
+        *interrupts += 1;
+        if *interrupts > 1 {
+            return u8::try_from(libc::SIGKILL).ok();
+        }
+    }
+    // In stead's own group the command has got it from the terminal already.
+    if keyboard && request.group == Group::Shared {
+        return None;
+    }
+    u8::try_from(signal).ok()
+}

@@ -1,0 +1,60 @@
+//! Signals as something to poll for.
+
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+
+use signal_hook::SigId;
+
+use crate::sys;
+
+/// Signals that are noted instead of doing what they do by default, for as long as the value lives.
+///
+/// What a process ignored when it started (`nohup`, `&` in a script) stays ignored. Afterwards a signal does nothing:
+/// the handler cannot be taken back.
+#[must_use = "signals are no longer noted when the value is dropped"]
+#[derive(Debug)]
+pub(crate) struct Signals {
+    noted: Vec<(i32, SigId, UnixStream)>,
+}
+
+impl Signals {
+    pub(crate) fn note(signals: &[i32]) -> io::Result<Self> {
+        let mut noted = Vec::new();
+        for &signal in signals {
+            if sys::ignores_signal(signal) && signal != libc::SIGCHLD {
+                continue;
+            }
+            let (read, write) = UnixStream::pair()?;
+            read.set_nonblocking(true)?;
+            noted.push((signal, signal_hook::low_level::pipe::register(signal, write)?, read));
+        }
+        Ok(Self { noted })
+    }
+
+    /// Returns what becomes readable when a signal arrives.
+    pub(crate) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.noted.iter().map(|(_, _, stream)| stream.as_fd())
+    }
+
+    /// Returns the signals since the last call, each once.
+    pub(crate) fn take(&self) -> Vec<i32> {
+        let arrived = |(signal, _, stream): &(i32, SigId, UnixStream)| {
+            let mut buffer = [0; 64];
+            let mut any = false;
+            while matches!((&*stream).read(&mut buffer), Ok(count) if count > 0) {
+                any = true;
+            }
+            any.then_some(*signal)
+        };
+        self.noted.iter().filter_map(arrived).collect()
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        for (_, id, _) in &self.noted {
+            signal_hook::low_level::unregister(*id);
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! The state of the terminal: saved before a run, put back on every way out.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::process::Pid;
+use rustix::termios::{OptionalActions, Termios};
+
+use crate::sys;
+
+/// The modes and the foreground group of a terminal as they were.
+#[derive(Debug)]
+pub(crate) struct Terminal {
+    descriptor: BorrowedFd<'static>,
+    modes: Termios,
+    group: Pid,
+}
+
+impl Terminal {
+    /// Looks at the terminal of this process; `None` when it has none or is in its background.
+    pub(crate) fn save() -> Option<Self> {
+        let descriptor = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()]
+            .into_iter()
+            .find(|descriptor| rustix::termios::isatty(descriptor))?;
+        let group = rustix::termios::tcgetpgrp(descriptor).ok()?;
+        if group != rustix::process::getpgrp() {
+            return None;
+        }
+        let modes = rustix::termios::tcgetattr(descriptor).ok()?;
+        Some(Self { descriptor, modes, group })
+    }
+
+    /// Puts the terminal back as it was, unless a shell has taken it over meanwhile.
+    pub(crate) fn restore(&self) {
+        let Ok(now) = rustix::termios::tcgetpgrp(self.descriptor) else { return };
+        let deserted =
+            rustix::process::test_kill_process_group(now).is_err_and(|error| error == rustix::io::Errno::SRCH);
+        if now != self.group && !deserted {
+            return;
+        }
+        // From the background both calls below would stop this process.
+        sys::ignore_signal(libc::SIGTTOU);
+        // A terminal that is gone has no state to put back.
+        drop(rustix::termios::tcsetpgrp(self.descriptor.as_fd(), self.group));
+        drop(rustix::termios::tcsetattr(self.descriptor.as_fd(), OptionalActions::Now, &self.modes));
+        sys::default_signal(libc::SIGTTOU);
+    }
+}

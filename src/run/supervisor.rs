@@ -1,0 +1,434 @@
+//! The supervisor's own process; see [`super::supervise`] for its place.
+//!
+//! One loop over signals, the parent's pipe, the streams and the clock. It never waits for anything else, so that neither a
+//! slow reader nor a pipe that somebody keeps open delays the end of a run.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::{Pid, Signal};
+
+use crate::confine::processes::{self, Process};
+use crate::confine::signals::Signals;
+use crate::confine::spawn::{self, Group};
+use crate::confine::terminal::Terminal;
+use crate::run::stream::{self, Activity, Stream};
+use crate::run::supervise::{Ended, Outcome, Request, Stdin, Stop, Streams, WORD};
+use crate::sys::{self, Used, Waited};
+
+/// How long a command has between TERM and KILL.
+const GRACE: Duration = Duration::from_millis(500);
+/// How long what a command left behind has between TERM and KILL.
+const GRACE_LEFT: Duration = Duration::from_millis(200);
+/// After this long under KILL a process is stuck in the kernel or another user's.
+const GIVE_UP: Duration = Duration::from_secs(5);
+/// How often the processes are looked at while some are being killed.
+const ROUND: Duration = Duration::from_millis(5);
+
+/// Runs as the supervisor if `arguments` (the program's name first) ask for it.
+pub(crate) fn entry(arguments: &[OsString]) -> Option<ExitCode> {
+    let [_, word, request, obeyed, answer, _lease] = arguments else { return None };
+    if word != WORD {
+        return None;
+    }
+    let done = (|| {
+        let request = File::from(spawn::adopt(request)?);
+        let obeyed = File::from(spawn::adopt(obeyed)?);
+        let mut answer = File::from(spawn::adopt(answer)?);
+        // The lease among them: it stays with this process and never reaches the command.
+        sys::close_on_exec_from(3)?;
+        let request = serde_json::from_reader(request)?;
+        let outcome = supervise(&request, &obeyed)?;
+        answer.write_all(&serde_json::to_vec(&outcome)?)
+    })();
+    Some(if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn supervise(request: &Request, obeyed: &File) -> io::Result<Outcome> {
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    let terminal = Terminal::save();
+    // The keys are for the command and for the parent, which passes on what is meant for the run.
+    let signals = Signals::note(&[
+        libc::SIGCHLD,
+        libc::SIGINT,
+        libc::SIGQUIT,
+        libc::SIGTERM,
+        libc::SIGHUP,
+        libc::SIGTSTP,
+        libc::SIGCONT,
+    ])?;
+    let outcome = start(request).and_then(|started| match started {
+        Started::Running(child, streams, activity) => {
+            Supervision::new(request, &child, streams, activity).run(&signals, obeyed)
+        }
+        Started::Not(error) => Ok(not_started(request, &error)),
+    });
+    if let Some(terminal) = terminal {
+        terminal.restore();
+    }
+    outcome
+}
+
+fn not_started(request: &Request, error: &io::Error) -> Outcome {
+    let program = request.argv[0].to_string_lossy();
+    let message = format!("cannot run `{program}`: {}", crate::run::reason(error));
+    let ended =
+        if error.kind() == io::ErrorKind::NotFound { Ended::NotFound(message) } else { Ended::NotExecutable(message) };
+    Outcome { ended, ..Outcome::lost() }
+}
+
+enum Started {
+    Running(Child, Vec<Stream>, Activity),
+    /// The system refused the command, not stead.
+    Not(io::Error),
+}
+
+fn start(request: &Request) -> io::Result<Started> {
+    let mut command = spawn::run(&request.argv, &request.environment, Path::new(&request.directory), request.group);
+    command.stdin(match request.stdin {
+        Stdin::Inherit => Stdio::inherit(),
+        Stdin::Null => Stdio::null(),
+        Stdin::Text(_) => Stdio::piped(),
+    });
+    let mut logs = Vec::new();
+    if request.streams != Streams::Terminal {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        for name in ["out", "err"] {
+            logs.push(stream::log(&Path::new(&request.logs).join(name))?);
+        }
+    }
+    // From here on an error ends this process, and with it the command.
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) => return Ok(Started::Not(error)),
+    };
+    if let (Stdin::Text(text), Some(mut stdin)) = (&request.stdin, child.stdin.take()) {
+        let text = text.clone();
+        // A command that does not read its prompt must not hold anything up.
+        std::thread::Builder::new().spawn(move || drop(stdin.write_all(text.as_bytes())))?;
+    }
+    let activity = Activity::new();
+    let pipes = [
+        child.stdout.take().map(|pipe| (OwnedFd::from(pipe), rustix::stdio::stdout())),
+        child.stderr.take().map(|pipe| (OwnedFd::from(pipe), rustix::stdio::stderr())),
+    ];
+    let mut streams = Vec::new();
+    for (index, ((pipe, to), log)) in pipes.into_iter().flatten().zip(logs).enumerate() {
+        let to = (index == 1 || request.streams == Streams::Live).then_some(to);
+        streams.push(Stream::start(pipe, to, log, activity.clone())?);
+    }
+    Ok(Started::Running(child, streams, activity))
+}
+
+/// Where a run is between its start and the end of its last process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Running,
+    /// TERM was sent; KILL follows then.
+    Stopping(Instant),
+    /// KILL is sent each round; at the moment named it is given up.
+    Killing(Instant),
+    /// Nothing is alive.
+    Over,
+}
+
+struct Supervision<'a> {
+    request: &'a Request,
+    child: u32,
+    streams: Vec<Stream>,
+    activity: Activity,
+    started: Instant,
+    phase: Phase,
+    ended: Option<(Ended, Instant)>,
+    stop: Option<Stop>,
+    used: Used,
+    left_behind: usize,
+    alive: usize,
+    parent_is_gone: bool,
+    /// Since when the user has the run suspended; its clocks stand still.
+    suspended: Option<Instant>,
+    /// How long it was suspended before.
+    paused: Duration,
+}
+
+impl<'a> Supervision<'a> {
+    fn new(request: &'a Request, child: &Child, streams: Vec<Stream>, activity: Activity) -> Self {
+        Self {
+            request,
+            child: child.id(),
+            streams,
+            activity,
+            started: Instant::now(),
+            phase: Phase::Running,
+            ended: None,
+            stop: None,
+            used: Used::default(),
+            left_behind: 0,
+            alive: 0,
+            parent_is_gone: false,
+            suspended: None,
+            paused: Duration::ZERO,
+        }
+    }
+
+    fn run(mut self, signals: &Signals, obeyed: &File) -> io::Result<Outcome> {
+        while self.phase != Phase::Over {
+            self.wait(signals, obeyed)?;
+            for signal in signals.take() {
+                self.signaled(signal);
+            }
+            self.reap()?;
+            self.advance(Instant::now());
+        }
+        for stream in &mut self.streams {
+            stream.stop();
+        }
+        // A reader that has stopped reading holds this up, as it holds up any command; the parent's end does not.
+        while !self.parent_is_gone && self.streams.iter().any(|stream| !stream.is_done()) {
+            self.wait(signals, obeyed)?;
+            signals.take();
+        }
+        let (ended, at) = self.ended.unwrap_or((Ended::Lost, Instant::now()));
+        let log_error = if self.parent_is_gone { None } else { self.streams.into_iter().find_map(Stream::join) };
+        Ok(Outcome {
+            ended,
+            stop: self.stop,
+            duration: at - self.started,
+            user: self.used.user,
+            system: self.used.system,
+            peak_memory: self.used.peak_memory,
+            left_behind: self.left_behind,
+            alive: self.alive,
+            log_error,
+        })
+    }
+
+    /// Waits for the next thing to happen and obeys the parent.
+    fn wait(&mut self, signals: &Signals, obeyed: &File) -> io::Result<()> {
+        let wake = self.wake();
+        let mut told = false;
+        {
+            let mut polled: Vec<PollFd<'_>> = Vec::new();
+            if !self.parent_is_gone {
+                polled.push(PollFd::new(obeyed, PollFlags::IN));
+            }
+            polled.extend(signals.descriptors().map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN)));
+            if self.phase == Phase::Over {
+                let running = self.streams.iter().filter(|stream| !stream.is_done());
+                polled.extend(running.map(|stream| PollFd::from_borrowed_fd(stream.done(), PollFlags::IN)));
+            }
+            let timeout = wake.map(|wake| {
+                let left = wake.saturating_duration_since(Instant::now());
+                Timespec {
+                    tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+                    tv_nsec: left.subsec_nanos().into(),
+                }
+            });
+            match rustix::event::poll(&mut polled, timeout.as_ref()) {
+                Ok(_) => told = !self.parent_is_gone && !polled[0].revents().is_empty(),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if told {
+            let mut buffer = [0; 16];
+            let mut obeyed = obeyed;
+            let count = obeyed.read(&mut buffer).unwrap_or(0);
+            if count == 0 {
+                self.parent_is_gone = true;
+                self.kill();
+            }
+            for &signal in &buffer[..count] {
+                self.told(i32::from(signal));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns when something has to be done although nothing happens.
+    fn wake(&self) -> Option<Instant> {
+        let now = Instant::now();
+        match self.phase {
+            Phase::Running => self.deadline().map(|(at, _)| at),
+            Phase::Stopping(until) => Some(until),
+            Phase::Killing(_) => Some(now + ROUND),
+            // Between the last bytes and the end of its thread a stream has nothing to poll for.
+            Phase::Over => Some(now + Duration::from_millis(20)),
+        }
+    }
+
+    /// Returns the next deadline and what it means; none while the user has the run suspended.
+    fn deadline(&self) -> Option<(Instant, Stop)> {
+        if self.suspended.is_some() {
+            return None;
+        }
+        let timeout = self.request.timeout.map(|timeout| (self.started + self.paused + timeout, Stop::Timeout));
+        let idle = self.request.idle_timeout.map(|idle| {
+            let last = self.activity.last().max(self.started) + self.paused;
+            (last + idle, Stop::Idle)
+        });
+        [timeout, idle].into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+
+    /// Obeys the parent, which got a signal that is meant for the run.
+    fn told(&mut self, signal: i32) {
+        match signal {
+            libc::SIGKILL => {
+                self.stop = self.stop.or(Some(Stop::Asked));
+                self.kill();
+            }
+            libc::SIGTERM | libc::SIGHUP if self.phase == Phase::Running => {
+                self.stop = Some(Stop::Asked);
+                self.terminate(signal, GRACE);
+            }
+            _ => self.to_group(signal),
+        }
+    }
+
+    /// Reacts to the terminal's own signals.
+    fn signaled(&mut self, signal: i32) {
+        match signal {
+            libc::SIGTSTP if self.request.group == Group::Own => {
+                self.suspended = Some(Instant::now());
+                self.to_group(libc::SIGTSTP);
+            }
+            libc::SIGCONT => self.resume(),
+            _ => {}
+        }
+    }
+
+    fn reap(&mut self) -> io::Result<()> {
+        loop {
+            match sys::wait() {
+                Ok(None) => return Ok(()),
+                Ok(Some((id, waited, used))) => self.waited(id, waited, used),
+                Err(error) if error.raw_os_error() == Some(libc::ECHILD) => {
+                    self.phase = Phase::Over;
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn waited(&mut self, id: u32, waited: Waited, used: Used) {
+        let ended = match waited {
+            Waited::Exited(code) => Ended::Exited(code),
+            Waited::Signaled(signal) => Ended::Signaled(signal),
+            Waited::Stopped if id == self.child && self.request.group == Group::Shared => return self.suspend(),
+            Waited::Continued if id == self.child => return self.resumed(),
+            Waited::Stopped | Waited::Continued => return,
+        };
+        self.used.user += used.user;
+        self.used.system += used.system;
+        self.used.peak_memory = self.used.peak_memory.max(used.peak_memory);
+        if id == self.child {
+            self.ended = Some((ended, Instant::now()));
+        }
+    }
+
+    fn advance(&mut self, now: Instant) {
+        match self.phase {
+            Phase::Running if self.ended.is_some() => {
+                let left = processes::descendants(std::process::id());
+                self.left_behind = left.len();
+                for process in &left {
+                    process.signal(Signal::TERM);
+                    process.signal(Signal::CONT);
+                }
+                self.phase = Phase::Stopping(now + GRACE_LEFT);
+            }
+            Phase::Running => {
+                if let Some((at, stop)) = self.deadline()
+                    && at <= now
+                {
+                    self.stop = Some(stop);
+                    self.terminate(libc::SIGTERM, GRACE);
+                }
+            }
+            Phase::Stopping(until) if until <= now => self.kill(),
+            Phase::Stopping(_) | Phase::Over => {}
+            Phase::Killing(until) => {
+                let alive = processes::descendants(std::process::id());
+                for process in &alive {
+                    process.signal(Signal::KILL);
+                }
+                if until <= now {
+                    self.alive = alive.len();
+                    self.phase = Phase::Over;
+                }
+            }
+        }
+    }
+
+    fn terminate(&mut self, signal: i32, grace: Duration) {
+        self.to_group(signal);
+        self.to_group(libc::SIGCONT);
+        self.phase = Phase::Stopping(Instant::now() + grace);
+    }
+
+    fn kill(&mut self) {
+        if !matches!(self.phase, Phase::Killing(_) | Phase::Over) {
+            self.phase = Phase::Killing(Instant::now() + GIVE_UP);
+            self.advance(Instant::now());
+        }
+    }
+
+    /// Sends a signal to the command's process group; in a shared one to those of the run only.
+    fn to_group(&self, signal: i32) {
+        let Some(signal) = Signal::from_named_raw(signal) else { return };
+        match self.request.group {
+            Group::Own => {
+                // Until it is reaped the command keeps the number of its group from being given to another.
+                if self.ended.is_none()
+                    && let Some(group) = i32::try_from(self.child).ok().and_then(Pid::from_raw)
+                {
+                    drop(rustix::process::kill_process_group(group, signal));
+                }
+            }
+            Group::Shared => {
+                let own = std::process::id();
+                let group = Process::read(self.child).map(|process| process.group);
+                for process in processes::descendants(own) {
+                    if Some(process.group) == group {
+                        process.signal(signal);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The command has stopped: so does stead, for the shell that waits for it.
+    fn suspend(&mut self) {
+        self.suspended = Some(Instant::now());
+        if let Some(parent) = rustix::process::getppid()
+            && !self.parent_is_gone
+        {
+            // Stopped by the terminal it is stopped already. A parent that has just died is nobody's parent any more.
+            drop(rustix::process::kill_process(parent, Signal::STOP));
+        }
+    }
+
+    /// The shell has continued stead's group: so does the command, wherever it is.
+    fn resume(&mut self) {
+        self.resumed();
+        if let Some(process) = Process::read(self.child).filter(Process::is_stopped)
+            && let Some(group) = i32::try_from(process.group).ok().and_then(Pid::from_raw)
+        {
+            drop(rustix::process::kill_process_group(group, Signal::CONT));
+        }
+    }
+
+    fn resumed(&mut self) {
+        if let Some(since) = self.suspended.take() {
+            self.paused += since.elapsed();
+        }
+    }
+}
