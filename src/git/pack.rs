@@ -15,6 +15,16 @@ pub(crate) fn write_missing(from: &Repository, tips: &[Oid], to: &Path) -> Resul
     write_pack(from, tips, &|oid| known.exists(oid), &to.join("objects/pack"))
 }
 
+/// Writes what `tips` need of `from` and the alternates of the git directory at `to` lack into the objects of `to`.
+pub(crate) fn write_beyond_alternates(from: &Repository, tips: &[Oid], to: &Path) -> Result<()> {
+    let known = git2::Odb::new().context("cannot open objects")?;
+    let list = std::fs::read_to_string(to.join("objects/info/alternates")).unwrap_or_default();
+    for directory in list.lines() {
+        known.add_disk_alternate(directory).with_context(|| format!("cannot open `{directory}`"))?;
+    }
+    write_pack(from, tips, &|oid| known.exists(oid), &to.join("objects/pack"))
+}
+
 /// Writes what `tips` need and `known` does not name as one pack (with its index) into the directory `into`; nothing when
 /// nothing is missing.
 ///

@@ -3,7 +3,7 @@
 //!
 //! `.git` as a file or link, `commondir` and reftables are named as bad and not followed.
 
-mod config;
+pub(crate) mod config;
 mod held;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,134 @@
+//! Taking over what a new `.git` does not understand: by hard links beneath both directories, links as links, nothing
+//! else. Regular files are never opened.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use anyhow::Context;
+use rustix::fs::{AtFlags, FileType};
+
+use crate::error::Result;
+use crate::store::beneath::Dir;
+use crate::workspace::agentgit::settings;
+
+/// Small files of an old `.git` are not read beyond this.
+pub(super) const MAX_FILE: u64 = 64 << 20;
+const MAX_DEPTH: usize = 64;
+
+/// Brings everything from `old` to `new` that is not there yet and cannot run commands or lead elsewhere.
+pub(super) fn over(old: &Dir, new: &Dir) -> Result<()> {
+    for name in old.names()? {
+        let path = Path::new(&name);
+        match name.as_bytes() {
+            // Built anew, or not to come along: configuration, hooks, and what makes git look elsewhere.
+            b"HEAD" | b"config" | b"packed-refs" | b"refs" | b"reftable" | b"shallow" | b"hooks"
+            | b"config.worktree" | b"commondir" | b"gitdir" | b"branches" | b"remotes" => {}
+            b"objects" => objects(old, new)?,
+            b"info" => info(old, new)?,
+            b"modules" => modules(old, new, path, 0)?,
+            name if name.ends_with(b".lock") => {}
+            _ if new.stat(path)?.is_some() => {}
+            _ => entry(old, new, path, 0)?,
+        }
+    }
+    Ok(())
+}
+
+/// Loose objects and packs; not what makes git read objects elsewhere or differently.
+fn objects(old: &Dir, new: &Dir) -> Result<()> {
+    if !is_dir(old, Path::new("objects"))? {
+        return Ok(());
+    }
+    for name in old.dir(Path::new("objects"))?.names()? {
+        let fan = name.len() == 2 && name.as_bytes().iter().all(u8::is_ascii_hexdigit);
+        let path = Path::new("objects").join(&name);
+        if (fan || name == OsStr::new("pack")) && is_dir(old, &path)? {
+            entry(old, new, &path, 0)?;
+        }
+    }
+    Ok(())
+}
+
+fn info(old: &Dir, new: &Dir) -> Result<()> {
+    if !is_dir(old, Path::new("info"))? {
+        return Ok(());
+    }
+    for name in ["exclude", "sparse-checkout", "attributes"] {
+        let path = Path::new("info").join(name);
+        let regular =
+            old.stat(&path)?.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
+        if regular {
+            new.unlink(&path)?;
+            entry(old, new, &path, 0)?;
+        }
+    }
+    Ok(())
+}
+
+/// Submodules: each a git directory of its own (names may hold slashes), without its hooks and with what is harmless of its
+/// configuration.
+fn modules(old: &Dir, new: &Dir, path: &Path, depth: usize) -> Result<()> {
+    if !is_dir(old, path)? {
+        return Ok(());
+    }
+    anyhow::ensure!(depth < MAX_DEPTH, "`.git/{}` is nested too deep", path.display());
+    new.create_dir_all(path)?;
+    let from = old.dir(path)?;
+    if depth > 0 && from.stat(Path::new("HEAD"))?.is_some() {
+        let kept = settings::harmless_in(&from);
+        let worktree = settings::worktree_in(&from);
+        for name in from.names()? {
+            match name.as_bytes() {
+                b"config" | b"hooks" | b"config.worktree" | b"commondir" => {}
+                b"modules" => modules(old, new, &path.join("modules"), 0)?,
+                _ => entry(old, new, &path.join(&name), 0)?,
+            }
+        }
+        let text = settings::text(&[kept, worktree.into_iter().collect()].concat());
+        return new.replace(&path.join("config"), text.as_bytes(), 0o644);
+    }
+    for name in from.names()? {
+        modules(old, new, &path.join(&name), depth + 1)?;
+    }
+    Ok(())
+}
+
+/// Brings one entry with all below it; sockets and the like stay behind.
+fn entry(old: &Dir, new: &Dir, path: &Path, depth: usize) -> Result<()> {
+    anyhow::ensure!(depth < MAX_DEPTH, "`.git/{}` is nested too deep", path.display());
+    let Some(stat) = old.stat(path)? else { return Ok(()) };
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => {
+            new.create_dir_all(path)?;
+            for name in old.dir(path)?.names()? {
+                // A list over several packs may speak of some that did not come along.
+                if name != OsStr::new("multi-pack-index") {
+                    entry(old, new, &path.join(&name), depth + 1)?;
+                }
+            }
+        }
+        FileType::RegularFile => {
+            let (parent, name) = (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default());
+            let (from, to) = (beneath(old, parent)?, beneath(new, parent)?);
+            match rustix::fs::linkat(from.fd(), name, to.fd(), name, AtFlags::empty()) {
+                Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+                Err(error) => return Err(error).with_context(|| format!("cannot link `.git/{}`", path.display())),
+            }
+        }
+        FileType::Symlink => {
+            let target = old.link(path)?;
+            new.create_link(OsStr::from_bytes(&target), path)?;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn beneath(dir: &Dir, path: &Path) -> Result<Dir> {
+    dir.dir(if path.as_os_str().is_empty() { Path::new(".") } else { path })
+}
+
+fn is_dir(dir: &Dir, path: &Path) -> Result<bool> {
+    Ok(dir.stat(path)?.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory))
+}
