@@ -14,6 +14,7 @@ use std::rc::Rc;
 
 use flate2::bufread::ZlibDecoder;
 use git2::ObjectType;
+use rustix::fs::FileType;
 
 use super::delta;
 use crate::git::Oid;
@@ -188,10 +189,14 @@ impl<'a> Objects<'a> {
 }
 
 fn open_packs(git: &Dir) -> Answer<Vec<Pack>> {
-    let path = Path::new("objects/pack");
-    if matches!(git.stat(path), Ok(None)) {
-        return Ok(Vec::new());
+    for path in ["objects", "objects/pack"] {
+        match git.stat(Path::new(path)) {
+            Ok(None) => return Ok(Vec::new()),
+            Ok(Some(stat)) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => {}
+            _ => return Err(format!("`{path}` is not a directory")),
+        }
     }
+    let path = Path::new("objects/pack");
     let names = git.dir(path).and_then(|dir| dir.names()).map_err(|error| format!("{error:#}"))?;
     let mut packs = Vec::new();
     let mut left = MAX_INDEX;
