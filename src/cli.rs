@@ -3,14 +3,19 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use jiff::Timestamp;
 
 use crate::cmd;
 use crate::config::{Config, Environment, Overrides};
 use crate::error::{Exit, Failure, Kind, Result};
+use crate::store::audit::{self, Event};
 use crate::ui::{Color, Form, Level, Ui};
 
 const STYLES: Styles = Styles::styled()
@@ -32,22 +37,22 @@ struct Cli {
 #[derive(Debug, clap::Args)]
 struct Global {
     /// Keep everything in this directory
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, help_heading = "Global options", value_name = "DIR")]
     root: Option<PathBuf>,
     /// Act for this user (a mail address or a plain name)
-    #[arg(long, global = true, value_name = "ID")]
+    #[arg(long, global = true, help_heading = "Global options", value_name = "ID")]
     user: Option<String>,
     /// Answer with one JSON object
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Global options")]
     json: bool,
     /// Say only what went wrong
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, help_heading = "Global options", conflicts_with = "verbose")]
     quiet: bool,
     /// Say more
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = "Global options")]
     verbose: bool,
     /// When to use colours
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(long, global = true, help_heading = "Global options", value_name = "WHEN", default_value = "auto")]
     color: Color,
 }
 
@@ -92,8 +97,10 @@ enum Command {
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
     let environment = Environment::of_process();
-    match command().try_get_matches_from(&args).and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => run(&cli, environment),
+    let parsed =
+        command().try_get_matches_from(&args).and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    match parsed {
+        Ok((cli, matches)) => run(&cli, &matches, environment),
         Err(error) => refuse(&error, &args, &environment),
     }
     .into()
@@ -104,11 +111,11 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
-fn run(cli: &Cli, environment: Environment) -> Exit {
+fn run(cli: &Cli, matches: &ArgMatches, environment: Environment) -> Exit {
     let global = &cli.global;
     let ui = Ui::new(global.form(), global.level(), global.color, &environment);
     let exec = matches!(cli.command, Command::Exec(_));
-    let result = answer(cli, environment, &ui);
+    let result = answer(cli, environment, matches, &ui);
     result.unwrap_or_else(|error| {
         ui.fail(&error);
         match ui.interrupted() {
@@ -119,18 +126,64 @@ fn run(cli: &Cli, environment: Environment) -> Exit {
     })
 }
 
-fn answer(cli: &Cli, environment: Environment, ui: &Ui) -> Result<Exit> {
+fn answer(cli: &Cli, environment: Environment, matches: &ArgMatches, ui: &Ui) -> Result<Exit> {
     // These work whatever the settings are.
     match &cli.command {
         Command::Completions(args) => return cmd::completions::run(args, command(), ui),
-        Command::Man(args) => return ui.answer(&cmd::man::run(args, command(), ui)?),
+        Command::Man(args) => return cmd::man::run(args, command(), ui),
         // Treats signals in its own way.
         Command::Exec(_) => {}
         _ => ui.catch_interrupts()?,
     }
     let overrides = Overrides { root: cli.global.root.clone(), user: cli.global.user.clone() };
     let config = Config::load(environment, &overrides)?;
-    dispatch(&cli.command, &config, ui)
+    let started = Instant::now();
+    let result = dispatch(&cli.command, &config, ui);
+    if let Some(event) = event(matches, &config, &result, started) {
+        audit::append(&config.root, &event);
+    }
+    result
+}
+
+/// Returns the line of the audit trail for a command that may have changed something.
+fn event(matches: &ArgMatches, config: &Config, result: &Result<Exit>, started: Instant) -> Option<Event> {
+    let (command, matches) = matches.subcommand()?;
+    let given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    let definition = crate::command();
+    let definition = definition.find_subcommand(command)?;
+    let options: Vec<String> = definition
+        .get_arguments()
+        .filter(|argument| given(argument.get_id().as_str()))
+        .filter_map(|argument| argument.get_long().map(str::to_owned))
+        .collect();
+    let has = |option: &str| options.iter().any(|given| given == option);
+    let changes = match command {
+        "create" | "clone" | "exec" | "sync" | "gc" | "rm" | "restore" | "import" => !has("dry-run"),
+        "doctor" => has("repair"),
+        "config" => matches.subcommand_name() == Some("trust"),
+        _ => false,
+    };
+    let names = ["name", "names"].into_iter().filter(|id| given(id));
+    let (exit, kind) = match result {
+        Ok(exit) => (*exit, None),
+        Err(error) if command == "exec" => (Exit::EXEC_FAILURE, Some(Kind::of(error))),
+        Err(error) => (Kind::of(error).exit(), Some(Kind::of(error))),
+    };
+    changes.then(|| Event {
+        at: Timestamp::now(),
+        user: config.user.clone(),
+        command: command.to_owned(),
+        workspaces: names
+            .filter_map(|id| matches.try_get_raw(id).ok().flatten())
+            .flatten()
+            .map(|name| name.to_string_lossy().into_owned())
+            .collect(),
+        options,
+        exit: exit.0,
+        kind: kind.map(|kind| kind.to_string()),
+        duration_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        pid: std::process::id(),
+    })
 }
 
 impl Global {
@@ -157,11 +210,15 @@ fn refuse(error: &clap::Error, args: &[OsString], environment: &Environment) -> 
             Kind::Failed.exit()
         });
     }
-    ui.fail(&usage(error, &given.subcommand).into());
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand && given.form == Form::Text {
+        ui.usage(&error.render());
+        return Kind::Usage.exit();
+    }
+    ui.fail(&usage(error, given.subcommand.as_deref()).into());
     if given.subcommand.as_deref() == Some("exec") { Exit::EXEC_FAILURE } else { Kind::Usage.exit() }
 }
 
-fn usage(error: &clap::Error, subcommand: &Option<String>) -> Failure {
+fn usage(error: &clap::Error, subcommand: Option<&str>) -> Failure {
     let text = error.render().to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
     let first = text.split("\n\n").next().unwrap_or_default();
@@ -240,7 +297,7 @@ fn dispatch(subcommand: &Command, config: &Config, ui: &Ui) -> Result<Exit> {
         Command::Config(args) => ui.answer(&cmd::config::run(args, config, ui)?),
         Command::Doctor(args) => ui.answer(&cmd::doctor::run(args, config, ui)?),
         Command::Completions(args) => cmd::completions::run(args, command(), ui),
-        Command::Man(args) => ui.answer(&cmd::man::run(args, command(), ui)?),
+        Command::Man(args) => cmd::man::run(args, command(), ui),
     }
 }
 

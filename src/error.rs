@@ -52,6 +52,22 @@ impl Kind {
     }
 }
 
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::NotFound => "not-found",
+            Self::Exists => "exists",
+            Self::Busy => "busy",
+            Self::Conflict => "conflict",
+            Self::Refused => "refused",
+            Self::Unsupported => "unsupported",
+            Self::Damaged => "damaged",
+        })
+    }
+}
+
 /// An error that a reader can act on: what, where, and (as the hint) what next.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {

@@ -13,6 +13,7 @@
 //!   audit.jsonl                  one line per event
 //! ```
 
+pub(crate) mod audit;
 pub(crate) mod beneath;
 pub(crate) mod dotgit;
 pub(crate) mod fs;

@@ -142,6 +142,12 @@ impl Ui {
         self.raw(text.as_bytes())
     }
 
+    /// Prints help on stderr, for a command line that names nothing to do.
+    pub(crate) fn usage(&self, text: &clap::builder::StyledStr) {
+        let text = if self.color_err { text.ansi().to_string() } else { text.to_string() };
+        drop(io::stderr().lock().write_all(text.as_bytes()));
+    }
+
     /// Prints a failure: on stderr for people, as the answer with `--json`.
     pub(crate) fn fail(&self, error: &anyhow::Error) {
         let hint = Failure::of(error).and_then(|failure| failure.hint.as_deref());

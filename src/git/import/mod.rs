@@ -159,8 +159,7 @@ impl Walk<'_> {
     }
 
     fn known(&self, id: Oid) -> Result<bool> {
-        Ok(self.written.contains(&id)
-            || self.store.repository().odb()?.exists_ext(id, OdbLookupFlags::NO_REFRESH))
+        Ok(self.written.contains(&id) || self.store.repository().odb()?.exists_ext(id, OdbLookupFlags::NO_REFRESH))
     }
 }
 
