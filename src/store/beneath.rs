@@ -175,8 +175,7 @@ impl Dir {
     pub(crate) fn remove_all(&self, path: &Path) -> Result<()> {
         let Some((parent, name)) = self.existing(path)? else { return Ok(()) };
         let name = CString::new(name.as_bytes()).expect("the kernel has taken the name's parents");
-        remove::remove_at(parent.as_fd(), &name, &Silent)
-            .with_context(|| format!("cannot remove `{}`", path.display()))
+        remove::remove_at(parent.as_fd(), &name, &Silent).with_context(|| format!("cannot remove `{}`", path.display()))
     }
 
     fn remove(&self, path: &Path, flags: AtFlags) -> Result<()> {
@@ -268,7 +267,9 @@ fn split(path: &Path) -> Result<(&Path, &OsStr), Errno> {
 
 /// Returns the path without `.`; `..` and `/` lead out of the directory, or may.
 fn inside(path: &Path) -> Result<Cow<'_, Path>, Errno> {
-    if path.components().any(|component| matches!(component, Component::ParentDir | Component::RootDir | Component::Prefix(_)))
+    if path
+        .components()
+        .any(|component| matches!(component, Component::ParentDir | Component::RootDir | Component::Prefix(_)))
     {
         return Err(Errno::XDEV);
     }

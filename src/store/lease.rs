@@ -117,8 +117,12 @@ impl Lease {
     /// Writes who holds it. A full disk must not keep anybody from cleaning up, so a failure only costs the name.
     fn sign(&mut self, command: &str) {
         let pid = std::process::id();
-        let holder =
-            Holder { pid, start_time: start_time(pid).unwrap_or(0), command: command.to_owned(), since: Timestamp::now() };
+        let holder = Holder {
+            pid,
+            start_time: start_time(pid).unwrap_or(0),
+            command: command.to_owned(),
+            since: Timestamp::now(),
+        };
         let text = toml::to_string(&holder).expect("a holder has only plain values");
         let file = &mut self.file;
         let _written: std::io::Result<()> = file

@@ -96,9 +96,9 @@ pub(crate) struct UserId(String);
 impl UserId {
     /// Checks a typed user id.
     pub(crate) fn parse(text: &str) -> Result<Self> {
-        let mail = text.split_once('@').is_none_or(|(local, domain)| {
-            !local.is_empty() && !domain.is_empty() && !domain.contains('@')
-        });
+        let mail = text
+            .split_once('@')
+            .is_none_or(|(local, domain)| !local.is_empty() && !domain.is_empty() && !domain.contains('@'));
         let plain = text.chars().all(|c| c.is_alphanumeric() || "._+-@'".contains(c));
         if text.is_empty() || text.len() > LONGEST || text.starts_with(['.', '-']) || !mail || !plain {
             return Err(Failure::new(Kind::Usage, format!("`{text}` is not a user id"))

@@ -284,9 +284,7 @@ fn open_directory(parent: BorrowedFd<'_>, name: &CStr) -> Result<Option<OwnedFd>
     };
     match opened {
         Ok(fd) => {
-            if rustix::process::geteuid().as_raw() != 0
-                && fstat(&fd).is_ok_and(|stat| stat.st_mode & 0o700 != 0o700)
-            {
+            if rustix::process::geteuid().as_raw() != 0 && fstat(&fd).is_ok_and(|stat| stat.st_mode & 0o700 != 0o700) {
                 // Where this fails, removing what is in it says so.
                 let _changed = rustix::fs::fchmod(&fd, Mode::RWXU);
             }

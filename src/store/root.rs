@@ -115,8 +115,7 @@ impl Root {
         for path in fs::entries(&self.path.join("state"))? {
             let Some(directory) = path.file_name().and_then(|name| name.to_str()) else { continue };
             let Some(identity) = self.identity(directory)? else { continue };
-            let at =
-                UserRoot { root: self.clone(), user: UserId::parse(&identity)?, directory: directory.to_owned() };
+            let at = UserRoot { root: self.clone(), user: UserId::parse(&identity)?, directory: directory.to_owned() };
             at.check()?;
             users.push(at);
         }
@@ -182,8 +181,7 @@ impl UserRoot {
             fs::write_atomic(&temporary, identity.as_bytes(), Durability::Synced)?;
             // Of two identities that come at once, one gets it.
             if let Err(error) = fs::publish(&temporary, &path, Durability::Synced) {
-                rustix::fs::unlink(&temporary)
-                    .with_context(|| format!("cannot remove `{}`", temporary.display()))?;
+                rustix::fs::unlink(&temporary).with_context(|| format!("cannot remove `{}`", temporary.display()))?;
                 if Kind::of(&error) != Kind::Exists {
                     return Err(error);
                 }

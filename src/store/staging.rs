@@ -71,8 +71,8 @@ impl DirectoryLock {
         }
         // Between opening and locking it may have been moved away, and another have come.
         let held = file.metadata().with_context(|| format!("cannot read `{}`", path.display()))?;
-        let same = std::fs::symlink_metadata(path)
-            .is_ok_and(|named| named.dev() == held.dev() && named.ino() == held.ino());
+        let same =
+            std::fs::symlink_metadata(path).is_ok_and(|named| named.dev() == held.dev() && named.ino() == held.ino());
         Ok(same.then_some(Self { _file: file }))
     }
 }

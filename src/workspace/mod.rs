@@ -11,14 +11,17 @@ pub(crate) mod trash;
 use std::ops::Deref;
 use std::path::PathBuf;
 
+use jiff::Timestamp;
+
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Failure, Kind, Result};
 use crate::git::repository::{Access, Store};
 use crate::git::snapshot::Snapshot;
 use crate::progress::Progress;
+use crate::store::fs::Durability;
 use crate::store::lease::{Holder, Lease, Wait};
 use crate::store::name::WorkspaceName;
-use crate::store::root::UserRoot;
+use crate::store::root::{self, UserRoot};
 use crate::workspace::record::Record;
 
 /// A workspace as its record says; opening one writes nothing.
@@ -41,15 +44,41 @@ pub(crate) enum Listed {
 
 impl Workspace {
     /// Opens a workspace; `not-found` with close names as the hint, `damaged` when its record cannot be read.
+    ///
+    /// A tree that is a link or a file is refused; one that is missing is not, so that what is left can be removed.
     pub(crate) fn open(at: &UserRoot, name: &WorkspaceName) -> Result<Self> {
-        let _ = (at, name);
-        todo!("store")
+        let workspace = Self::find(at, name)?;
+        workspace.check_tree()?;
+        Ok(workspace)
+    }
+
+    /// Opens a workspace of which nothing but the state will be touched, whatever its tree has become.
+    pub(crate) fn find(at: &UserRoot, name: &WorkspaceName) -> Result<Self> {
+        match Self::read(at, name)? {
+            Some(workspace) => Ok(workspace),
+            None => Err(not_found(at, name)),
+        }
+    }
+
+    /// Returns the workspace that a record under construction will be.
+    pub(crate) fn of(at: UserRoot, name: WorkspaceName, record: Record) -> Self {
+        Self { at, name, record }
     }
 
     /// Opens all workspaces of a user, sorted by name.
     pub(crate) fn all(at: &UserRoot) -> Result<Vec<Listed>> {
-        let _ = at;
-        todo!("store")
+        let mut listed = Vec::new();
+        for name in at.names()? {
+            let read = Self::read(at, &name)
+                .and_then(|found| found.map(|workspace| workspace.check_tree().map(|()| workspace)).transpose());
+            match read {
+                Ok(Some(workspace)) => listed.push(Listed::Whole(workspace)),
+                // Half of one, for `gc`.
+                Ok(None) => {}
+                Err(error) => listed.push(Listed::Damaged { name, reason: format!("{error:#}") }),
+            }
+        }
+        Ok(listed)
     }
 
     pub(crate) fn at(&self) -> &UserRoot {
@@ -88,10 +117,87 @@ impl Workspace {
     }
 
     /// Takes the lease and reads the record again under it; `command` is the subcommand.
+    ///
+    /// Only `exec` can be told to wait, so only its hint says so.
     pub(crate) fn lease(self, command: &str, wait: Wait) -> Result<LeasedWorkspace> {
-        let _ = (command, wait);
-        todo!("store")
+        let lease = lease(&self.at, &self.name, command, wait)?;
+        let workspace = Self::find(&self.at, &self.name)?;
+        Ok(LeasedWorkspace { workspace, lease })
     }
+
+    fn read(at: &UserRoot, name: &WorkspaceName) -> Result<Option<Self>> {
+        let path = at.state(name).join(record::FILE);
+        let Some(record) = Record::read(&path)? else { return Ok(None) };
+        if record.name != name.as_str() {
+            return Err(root::damaged(&path, &format!("it is the record of `{}`", record.name)));
+        }
+        Ok(Some(Self { at: at.clone(), name: name.clone(), record }))
+    }
+
+    fn check_tree(&self) -> Result<()> {
+        let tree = self.tree();
+        match std::fs::symlink_metadata(&tree) {
+            Ok(metadata) if !metadata.is_dir() => {
+                Err(Failure::new(Kind::Refused, format!("the tree `{}` is not a directory", tree.display()))
+                    .hint(format!("something has replaced it; `stead rm {}` removes what it is now", self.name))
+                    .into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Takes the lease of a name, whether or not there is a workspace of it.
+pub(crate) fn lease(at: &UserRoot, name: &WorkspaceName, command: &str, wait: Wait) -> Result<Lease> {
+    let taken = Lease::acquire(&at.lock(name), &format!("workspace `{name}`"), command, wait);
+    taken.map_err(|error| match Failure::of(&error) {
+        Some(failure) if failure.kind == Kind::Busy => {
+            let wait = if command == "exec" { "wait for it with `--wait`, or see" } else { "try again later, or see" };
+            failure.clone().hint(format!("{wait} `stead status {name}`")).into()
+        }
+        _ => error,
+    })
+}
+
+fn not_found(at: &UserRoot, name: &WorkspaceName) -> anyhow::Error {
+    let failure = Failure::new(Kind::NotFound, format!("there is no workspace `{name}`"));
+    match close_name(at, name) {
+        Some(close) => failure.hint(format!("did you mean `{close}`?")),
+        None => failure.hint("`stead status` lists all workspaces"),
+    }
+    .into()
+}
+
+/// Returns the existing name that is at most two edits away, the closest of several.
+pub(crate) fn close_name(at: &UserRoot, name: &WorkspaceName) -> Option<WorkspaceName> {
+    let farthest = if name.as_str().len() < 5 { 1 } else { 2 };
+    let names = at.names().ok()?;
+    names
+        .into_iter()
+        .filter(|other| at.state(other).join(record::FILE).exists())
+        .map(|other| (edits(&name.folded(), &other.folded()), other))
+        .filter(|(edits, _)| *edits <= farthest)
+        .min()
+        .map(|(_, other)| other)
+}
+
+/// Returns how many letters must be inserted, deleted, replaced or swapped with their neighbour to make `other` of `one`.
+pub(crate) fn edits(one: &str, other: &str) -> usize {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let mut rows = vec![vec![0; other.len() + 1]; one.len() + 1];
+    for i in 0..=one.len() {
+        for j in 0..=other.len() {
+            rows[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let replaced = rows[i - 1][j - 1] + usize::from(one[i - 1] != other[j - 1]);
+                let best = replaced.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+                let swapped = i > 1 && j > 1 && one[i - 1] == other[j - 2] && one[i - 2] == other[j - 1];
+                if swapped { best.min(rows[i - 2][j - 2] + 1) } else { best }
+            };
+        }
+    }
+    rows[one.len()][other.len()]
 }
 
 /// A workspace whose lease this process holds: the only way to change one.
@@ -111,6 +217,11 @@ impl Deref for LeasedWorkspace {
 }
 
 impl LeasedWorkspace {
+    /// Returns a workspace that was made just now under `lease`, the lease of its name.
+    pub(crate) fn new(workspace: Workspace, lease: Lease) -> Self {
+        Self { workspace, lease }
+    }
+
     pub(crate) fn lease(&self) -> &Lease {
         &self.lease
     }
@@ -121,17 +232,130 @@ impl LeasedWorkspace {
 
     /// Writes the record; refused for one of a newer schema.
     pub(crate) fn save(&mut self) -> Result<()> {
-        todo!("store")
+        self.record.write(&self.state().join(record::FILE))
     }
 
     /// Sets last used to now, without fsync.
     pub(crate) fn touch(&mut self) -> Result<()> {
-        todo!("store")
+        self.workspace.record.last_used = Timestamp::now();
+        self.record.write_as(&self.state().join(record::FILE), Durability::Lazy)
     }
 
     /// Captures the tree into the store.
     pub(crate) fn capture(&mut self, store: &Store, config: &Config, progress: &dyn Progress) -> Result<Snapshot> {
         let _ = (store, config, progress);
         todo!("capture")
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::store::name::UserId;
+    use crate::store::root::Root;
+
+    /// Returns the part of a new root that belongs to `local`.
+    pub(crate) fn place() -> (tempfile::TempDir, UserRoot) {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::open_or_create(&dir.path().join("root")).unwrap();
+        let at = root.user(&UserId::parse("local").unwrap()).unwrap();
+        at.ensure().unwrap();
+        (dir, at)
+    }
+
+    /// Makes a workspace with a record, a tree with one file and a home, but no store.
+    pub(crate) fn plain(at: &UserRoot, name: &str) -> Workspace {
+        let name = WorkspaceName::parse(name).unwrap();
+        std::fs::create_dir(at.tree(&name)).unwrap();
+        std::fs::write(at.tree(&name).join("file"), name.as_str()).unwrap();
+        std::fs::create_dir_all(at.homes(&name).join("home")).unwrap();
+        std::fs::create_dir(at.state(&name)).unwrap();
+        record::tests::record(name.as_str()).write(&at.state(&name).join(record::FILE)).unwrap();
+        Workspace::open(at, &name).unwrap()
+    }
+
+    #[test]
+    fn a_name_that_is_not_there_brings_the_closest() {
+        let (_dir, at) = place();
+        plain(&at, "fix-login");
+        plain(&at, "other");
+        for (typed, hint) in [
+            ("fix-logn", "did you mean `fix-login`?"),
+            ("Fix-Login", "did you mean `fix-login`?"),
+            ("fix-lgoin", "did you mean `fix-login`?"),
+            ("nothing-like-it", "`stead status` lists all workspaces"),
+        ] {
+            let error = Workspace::open(&at, &WorkspaceName::parse(typed).unwrap()).unwrap_err();
+            assert_eq!(error.to_string(), format!("there is no workspace `{typed}`"));
+            assert_eq!(Kind::of(&error), Kind::NotFound);
+            assert_eq!(Failure::of(&error).unwrap().hint.as_deref(), Some(hint));
+        }
+    }
+
+    #[test]
+    fn edits_are_counted_with_swaps() {
+        for (one, other, count) in [("", "abc", 3), ("abc", "acb", 1), ("kitten", "sitting", 3), ("a", "a", 0)] {
+            assert_eq!(edits(one, other), count, "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_or_moved_record_is_listed_as_damaged_and_half_of_a_workspace_is_not_listed() {
+        let (_dir, at) = place();
+        for name in ["a-good", "b-broken", "c-moved", "d-half", "e-link"] {
+            plain(&at, name);
+        }
+        let state = at.root().path().join("state/local");
+        std::fs::write(state.join("b-broken").join(record::FILE), "x").unwrap();
+        std::fs::copy(state.join("a-good").join(record::FILE), state.join("c-moved").join(record::FILE)).unwrap();
+        std::fs::remove_file(state.join("d-half").join(record::FILE)).unwrap();
+        let tree = at.root().path().join("workspaces/local/e-link");
+        std::fs::remove_dir_all(&tree).unwrap();
+        std::os::unix::fs::symlink("/tmp", &tree).unwrap();
+        let listed: Vec<_> = Workspace::all(&at)
+            .unwrap()
+            .into_iter()
+            .map(|listed| match listed {
+                Listed::Whole(workspace) => (workspace.name().to_string(), true),
+                Listed::Damaged { name, .. } => (name.to_string(), false),
+            })
+            .collect();
+        assert_eq!(
+            listed,
+            [("a-good".into(), true), ("b-broken".into(), false), ("c-moved".into(), false), ("e-link".into(), false)]
+        );
+    }
+
+    #[test]
+    fn a_busy_workspace_names_its_holder_and_the_next_step() {
+        let (_dir, at) = place();
+        let leased = plain(&at, "x").lease("exec", Wait::No).unwrap();
+        assert_eq!(leased.holder().unwrap().unwrap().command, "exec");
+        for (command, hint) in [
+            ("exec", "wait for it with `--wait`, or see `stead status x`"),
+            ("rm", "try again later, or see `stead status x`"),
+        ] {
+            let error = Workspace::clone(&leased).lease(command, Wait::No).unwrap_err();
+            assert_eq!(Kind::of(&error), Kind::Busy);
+            assert_eq!(Failure::of(&error).unwrap().hint.as_deref(), Some(hint));
+        }
+    }
+
+    #[test]
+    fn the_record_is_read_again_under_the_lease() {
+        let (_dir, at) = place();
+        let stale = plain(&at, "x");
+        let mut leased = stale.clone().lease("create", Wait::No).unwrap();
+        leased.record_mut().pinned = true;
+        leased.save().unwrap();
+        let before = leased.record.last_used;
+        leased.touch().unwrap();
+        drop(leased);
+        let leased = stale.lease("exec", Wait::No).unwrap();
+        assert!(leased.record.pinned && leased.record.last_used > before);
+        std::fs::remove_dir_all(leased.state()).unwrap();
+        let stale = Workspace::clone(&leased);
+        drop(leased);
+        assert_eq!(Kind::of(&stale.lease("exec", Wait::No).unwrap_err()), Kind::NotFound);
     }
 }

@@ -4,10 +4,16 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Failure, Kind, Result};
+use crate::store::fs::{self, Durability};
+use crate::store::root;
+
+/// The record's file in the state of a workspace.
+pub(crate) const FILE: &str = "workspace.toml";
 
 /// The schema that this version writes.
 pub(crate) const SCHEMA: u32 = 1;
@@ -91,15 +97,107 @@ pub(crate) struct Delivery {
 }
 
 impl Record {
-    /// Reads a record; `damaged` when it is not one, or of another name.
-    pub(crate) fn read(path: &Path) -> Result<Self> {
-        let _ = path;
-        todo!("store")
+    /// Reads a record; `None` when there is none, `damaged` when it is not one. A newer schema may be read.
+    pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
+        let Some(text) = root::read_small(path)? else { return Ok(None) };
+        match toml::from_str(&text) {
+            Ok(record) => Ok(Some(record)),
+            Err(error) => Err(root::damaged(path, &reason(&text, &error))),
+        }
     }
 
     /// Writes a record atomically and durably; refused for a newer schema.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
-        let _ = path;
-        todo!("store")
+        self.write_as(path, Durability::Synced)
+    }
+
+    /// Writes a record atomically; refused for a newer schema.
+    pub(crate) fn write_as(&self, path: &Path, durability: Durability) -> Result<()> {
+        if self.schema > SCHEMA {
+            return Err(Failure::new(
+                Kind::Refused,
+                format!(
+                    "workspace `{}` was written by a newer stead (schema {}, this one knows {SCHEMA})",
+                    self.name, self.schema
+                ),
+            )
+            .hint("use the newer stead to change it")
+            .into());
+        }
+        let text = toml::to_string(self).with_context(|| format!("cannot write `{}`", path.display()))?;
+        fs::write_atomic(path, text.as_bytes(), durability)
+    }
+}
+
+/// Returns why a text is not a record, naming a newer schema rather than what it has changed.
+fn reason(text: &str, error: &toml::de::Error) -> String {
+    let schema = toml::from_str::<toml::Table>(text).ok().and_then(|table| table.get("schema")?.as_integer());
+    match schema {
+        Some(schema) if schema > i64::from(SCHEMA) => {
+            format!("it has schema {schema}, and this stead knows schemas up to {SCHEMA}")
+        }
+        _ => error.message().lines().collect::<Vec<_>>().join(" "),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Returns a plain record.
+    pub(crate) fn record(name: &str) -> Record {
+        toml::from_str(&format!(
+            "schema = 1\nname = \"{name}\"\nuser = \"local\"\nstate = \"ready\"\n\
+             created = \"2026-01-21T14:02:00Z\"\nlast_used = \"2026-01-21T14:02:00Z\"\n"
+        ))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_record_survives_being_written_and_read_with_what_this_version_does_not_know() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("workspace.toml");
+        let text = "schema = 1\nname = \"x\"\nuser = \"local\"\nstate = \"ready\"\n\
+                    created = \"2026-11-21T14:02:00Z\"\nlast_used = \"2026-11-21T14:02:00Z\"\n\
+                    mood = \"fine\"\n[env]\nA = \"1\"\n[future]\nkey = [1, 2]\n\
+                    [[deliveries]]\ntarget = \"/p\"\ncommit = \"c\"\nat = \"2026-11-21T14:02:00Z\"\n";
+        std::fs::write(&path, text).unwrap();
+        let mut record = Record::read(&path).unwrap().unwrap();
+        record.pinned = true;
+        record.base = Some("b".into());
+        record.write(&path).unwrap();
+        let again = Record::read(&path).unwrap().unwrap();
+        assert_eq!(again, record);
+        assert_eq!(again.unknown["mood"].as_str(), Some("fine"));
+        assert_eq!(again.unknown["future"]["key"].as_array().unwrap().len(), 2);
+        assert_eq!(again.deliveries.len(), 1);
+        assert_eq!(again.env["A"], "1");
+    }
+
+    #[test]
+    fn a_newer_schema_is_read_but_not_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("workspace.toml");
+        let mut newer = record("x");
+        newer.schema = 2;
+        std::fs::write(&path, toml::to_string(&newer).unwrap()).unwrap();
+        let read = Record::read(&path).unwrap().unwrap();
+        assert_eq!(Kind::of(&read.write(&path).unwrap_err()), Kind::Refused);
+        std::fs::write(&path, "schema = 2\nname = 7").unwrap();
+        let error = Record::read(&path).unwrap_err();
+        assert!(error.to_string().ends_with("it has schema 2, and this stead knows schemas up to 1"), "{error}");
+    }
+
+    #[test]
+    fn what_is_not_a_record_is_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("workspace.toml");
+        assert_eq!(Record::read(&path).unwrap(), None);
+        for text in [&b""[..], b"\0\0\0", b"schema = 1", b"\xff"] {
+            std::fs::write(&path, text).unwrap();
+            let error = Record::read(&path).unwrap_err();
+            assert_eq!(Kind::of(&error), Kind::Damaged);
+            assert_eq!(Failure::of(&error).unwrap().hint.as_deref(), Some("run `stead doctor --repair`"));
+        }
     }
 }
