@@ -92,6 +92,12 @@ pub(super) const LIMITS: &[Key] = &[
     key("max_starts_per_minute", Shape::Number, Lower, ""),
 ];
 
+/// Returns the names of all keys that are not of an agent or a user.
+pub(crate) fn names() -> impl Iterator<Item = String> {
+    let limits = LIMITS.iter().map(|key| format!("limits.{}", key.name));
+    KEYS.iter().map(|key| key.name.to_owned()).chain(["user".to_owned()]).chain(limits)
+}
+
 /// Returns the definition of a dotted key, its parts unquoted.
 pub(super) fn find(parts: &[&str]) -> Option<Key> {
     let limit = |name: &str| LIMITS.iter().find(|key| key.name == name).copied();

@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(crate) use environment::Environment;
+pub(crate) use keys::names;
+pub(crate) use settings::dotted;
 
 use crate::config::project::Project;
 use crate::error::{Failure, Kind, Result};

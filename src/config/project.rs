@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::file;
 use crate::error::{Failure, Kind, Result};
 
-pub(super) const FILE: &str = ".stead.toml";
+pub(crate) const FILE: &str = ".stead.toml";
 
 /// A project's file as it is now.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub(crate) struct Project {
     pub(crate) path: PathBuf,
     pub(crate) content: String,
     pub(crate) trusted: bool,
+    /// What it sets: keys by their parts, and values.
+    pub(crate) entries: Vec<(Vec<String>, toml::Value)>,
     /// The keys that are passed by because the file is not trusted.
     pub(crate) ignored: Vec<String>,
 }
@@ -69,10 +71,10 @@ pub(crate) fn top(dir: &Path) -> Option<&Path> {
 /// Reads the file of the project whose top is `top`.
 pub(crate) fn read(top: &Path, trust: &Trust) -> Result<Option<Project>> {
     let path = top.join(FILE);
-    Ok(file::read(&path)?.map(|content| {
-        let trusted = trust.holds(&path, &content);
-        Project { path, content, trusted, ignored: Vec::new() }
-    }))
+    let Some(content) = file::read(&path)? else { return Ok(None) };
+    let entries = file::parse(&path, &content)?;
+    let trusted = trust.holds(&path, &content);
+    Ok(Some(Project { path, content, trusted, entries, ignored: Vec::new() }))
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ impl Settings {
         let Some(top) = project::top(dir) else { return Ok(None) };
         let trust = trust.map(Trust::read).transpose()?.unwrap_or_default();
         let Some(mut found) = project::read(top, &trust)? else { return Ok(None) };
-        for (key, value) in file::parse(&found.path, &found.content)? {
+        for (key, value) in found.entries.clone() {
             let names: Vec<&str> = key.iter().map(String::as_str).collect();
             let known = keys::find(&names).expect("the file was checked");
             let allowed = found.trusted
@@ -51,7 +51,7 @@ impl Settings {
             if allowed {
                 self.values.insert(key, Setting { value, origin: Origin::Project(found.path.clone()) });
             } else {
-                found.ignored.push(key.join("."));
+                found.ignored.push(dotted(&key));
             }
         }
         Ok(Some(found))
@@ -180,16 +180,9 @@ impl Settings {
         limits.map(|(key, setting)| (key[1].clone(), plain(&setting.value))).collect()
     }
 
-    /// Returns all values under their dotted names, parts that need it quoted.
+    /// Returns all values under their dotted names.
     pub(super) fn into_map(self) -> BTreeMap<String, Setting> {
-        let bare = |part: &str| {
-            !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
-        };
-        let name = |parts: Vec<String>| {
-            let parts = parts.into_iter().map(|part| if bare(&part) { part } else { format!("{part:?}") });
-            parts.collect::<Vec<_>>().join(".")
-        };
-        self.values.into_iter().map(|(key, setting)| (name(key), setting)).collect()
+        self.values.into_iter().map(|(key, setting)| (dotted(&key), setting)).collect()
     }
 
     fn get(&self, key: &str) -> Option<&Setting> {
@@ -199,6 +192,15 @@ impl Settings {
     fn set(&mut self, key: &str, value: toml::Value, origin: Origin) {
         self.values.insert(parts(key), Setting { value, origin });
     }
+}
+
+/// Returns a key as it would be typed, parts that need it quoted.
+pub(crate) fn dotted(parts: &[String]) -> String {
+    let bare = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+    };
+    let parts = parts.iter().map(|part| if bare(part) { part.clone() } else { format!("{part:?}") });
+    parts.collect::<Vec<_>>().join(".")
 }
 
 fn parts(key: &str) -> Vec<String> {
