@@ -20,5 +20,6 @@ pub(crate) mod snapshot;
 pub(crate) mod source;
 pub(crate) mod sync;
 pub(crate) mod transport;
+pub(crate) mod uncommitted;
 
 pub(crate) use git2::Oid;

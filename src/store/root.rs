@@ -85,6 +85,11 @@ impl Root {
         self.path.join("trash")
     }
 
+    /// Returns the lock that is held while ports are handed out.
+    pub(crate) fn ports_lock(&self) -> PathBuf {
+        self.path.join("ports.lock")
+    }
+
     pub(crate) fn audit(&self) -> PathBuf {
         self.path.join("audit.jsonl")
     }

@@ -38,7 +38,7 @@ pub(crate) struct AgentGit<'a> {
     pub(crate) settings: Vec<Setting>,
     /// The index file; `None` takes the old one over.
     pub(crate) index: Option<&'a [u8]>,
-    pub(crate) shallow: Option<&'a [u8]>,
+    pub(crate) shallow: Option<Vec<u8>>,
     /// Commits that refs name and that are in the store: what they need and the pool lacks is packed.
     pub(crate) objects: Option<(&'a Store, &'a [Oid])>,
 }
@@ -118,7 +118,7 @@ pub(crate) fn build(spec: &AgentGit<'_>, into: &Path) -> Result<()> {
     if let Some(index) = spec.index {
         put(&dir, "index", index)?;
     }
-    if let Some(shallow) = spec.shallow {
+    if let Some(shallow) = &spec.shallow {
         put(&dir, "shallow", shallow)?;
     }
     if let Some((store, tips)) = spec.objects {
@@ -162,7 +162,7 @@ pub(crate) fn clean(workspace: &LeasedWorkspace, keep: &Path) -> Result<()> {
         origin_head: record.upstream.clone(),
         pool: pool.as_deref(),
         settings: harmless(&tree)?,
-        shallow: shallow.as_deref(),
+        shallow,
         ..AgentGit::default()
     };
     if let Some(source) = &record.source {

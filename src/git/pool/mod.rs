@@ -12,17 +12,19 @@
 //! Refs are written last, so what they name is there whole. A pool of a workspace (a fork) mirrors that workspace's branches as
 //! far as its store has their commits.
 
+mod fetch;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use git2::{Repository, RepositoryInitOptions, RepositoryOpenFlags};
 
 use crate::error::{Failure, Kind, Result};
+use crate::git::Oid;
+use crate::git::pool::fetch::Fetch;
 use crate::git::source::Source;
 use crate::git::transport::Net;
-use crate::git::{Oid, agentdir, local, pack};
 use crate::progress::Progress;
-use crate::store::beneath::Dir;
 use crate::store::fs::{self, Durability};
 use crate::store::lease::{Lease, Wait};
 use crate::store::root::UserRoot;
@@ -184,6 +186,16 @@ impl Pool {
         Ok(refs)
     }
 
+    /// Returns the `shallow` file of a pool whose history is cut.
+    pub(crate) fn shallow(&self) -> Result<Option<Vec<u8>>> {
+        read_shallow(&self.path)
+    }
+
+    /// Returns the best common ancestor.
+    pub(crate) fn merge_base(&self, one: Oid, other: Oid) -> Option<Oid> {
+        self.repository.merge_base(one, other).ok()
+    }
+
     fn head_ref(&self) -> Result<Option<String>> {
         let path = self.path.join("HEAD");
         let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
@@ -224,161 +236,13 @@ pub(crate) fn request(revision: &str) -> Option<String> {
     }
 }
 
-/// One update of one pool, under its lock.
-struct Fetch<'a> {
-    at: &'a UserRoot,
-    source: &'a Source,
-    depth: Option<u32>,
-    requests: &'a [String],
-    net: &'a Net,
-    progress: &'a dyn Progress,
-}
-
-impl Fetch<'_> {
-    fn update(&self, pool: &Path) -> Result<()> {
-        match self.source {
-            Source::Local(path) => {
-                let source = local::open(path)?;
-                let advertised = local::advertised(&source, self.requests)?;
-                self.check_requests(&advertised)?;
-                if !knows_all(pool, &advertised)? {
-                    let tips: Vec<Oid> = advertised.tips().collect();
-                    local::check_complete(&source, &tips)?;
-                    local::copy_objects(&source, pool, self.progress)?;
-                }
-                write_refs(pool, &advertised, self.requests)
-            }
-            Source::Workspace(path) => self.fork(path, pool),
-            Source::Remote { .. } => {
-                let _ = (self.depth, self.net);
-                todo!("transports")
-            }
-            Source::Empty => anyhow::bail!("an empty workspace has no source to fetch from"),
-        }
-    }
-
-    /// Takes the branches of the workspace at `directory` from its store and from that store's pool; the agent's own
-    /// `.git` is only asked for names.
-    fn fork(&self, directory: &Path, pool: &Path) -> Result<()> {
-        let name = self.forked_name(directory)?;
-        let refs = agentdir::refs(&Dir::open(&self.at.tree(&name))?)?;
-        let store = local::open(&self.at.state(&name).join("store.git"))?;
-        let odb = store.odb().context("cannot open the store's objects")?;
-        let mut advertised = Advertised::default();
-        for (name, oid) in refs.refs {
-            if (name.starts_with("refs/heads/") || name.starts_with("refs/tags/")) && odb.exists(oid) {
-                advertised.refs.push((name, oid));
-            }
-        }
-        advertised.head = match refs.head {
-            agentdir::Head::Branch(name) => Some(SourceHead::Branch(name)),
-            agentdir::Head::Detached(oid) if odb.exists(oid) => Some(SourceHead::Detached(oid)),
-            agentdir::Head::Detached(_) | agentdir::Head::Missing => None,
-        };
-        if !knows_all(pool, &advertised)? {
-            let lender = std::fs::read_to_string(store.path().join("objects/info/alternates")).unwrap_or_default();
-            if let Some(lender) = lender.lines().next().and_then(|objects| Path::new(objects).parent()) {
-                advertised.shallow = std::fs::read(lender.join("shallow")).ok().filter(|content| !content.is_empty());
-                local::copy_objects(&local::open(lender)?, pool, self.progress)?;
-            }
-            let tips: Vec<Oid> = advertised.tips().collect();
-            pack::write_missing(&store, &tips, pool)?;
-        }
-        write_refs(pool, &advertised, self.requests)
-    }
-
-    fn forked_name(&self, directory: &Path) -> Result<crate::store::name::WorkspaceName> {
-        self.at
-            .names()?
-            .into_iter()
-            .find(|name| {
-                [self.at.tree(name), self.at.state(name)].iter().any(|own| {
-                    directory.starts_with(own.canonicalize().unwrap_or_else(|_| own.clone()))
-                        || directory.starts_with(own)
-                })
-            })
-            .ok_or_else(|| {
-                Failure::new(Kind::NotFound, format!("`{}` is not in one of your workspaces", directory.display()))
-                    .into()
-            })
-    }
-
-    fn check_requests(&self, advertised: &Advertised) -> Result<()> {
-        let missing = self.requests.iter().find(|request| !advertised.refs.iter().any(|(name, _)| name == *request));
-        missing.map_or(Ok(()), |request| {
-            Err(Failure::new(Kind::NotFound, format!("the source `{}` has no `{request}`", self.source)).into())
-        })
-    }
-}
-
-impl Advertised {
-    fn tips(&self) -> impl Iterator<Item = Oid> {
-        let detached = match &self.head {
-            Some(SourceHead::Detached(oid)) => Some(*oid),
-            _ => None,
-        };
-        self.refs.iter().map(|(_, oid)| *oid).chain(detached)
-    }
-}
-
-/// Returns whether every advertised object is one that a ref of the pool names: then it is there with all that it needs.
-fn knows_all(pool: &Path, advertised: &Advertised) -> Result<bool> {
-    if std::fs::read(pool.join("shallow")).ok().filter(|content| !content.is_empty()) != advertised.shallow {
-        return Ok(false);
-    }
-    let known: std::collections::HashSet<Oid> = read_refs(pool)?.into_iter().map(|(_, oid)| oid).collect();
-    Ok(advertised.tips().all(|tip| known.contains(&tip)))
-}
-
-/// Makes the pool's refs those of the source; requests that were fetched earlier stay.
-pub(super) fn write_refs(pool: &Path, advertised: &Advertised, requests: &[String]) -> Result<()> {
-    let old = read_refs(pool)?;
-    let mut refs = advertised.refs.clone();
-    refs.extend(
-        old.iter()
-            .filter(|(name, _)| {
-                !name.starts_with("refs/heads/")
-                    && !name.starts_with("refs/tags/")
-                    && name != DETACHED
-                    && !requests.contains(name)
-            })
-            .cloned(),
-    );
-    let head = match &advertised.head {
-        Some(SourceHead::Branch(name)) => name.clone(),
-        Some(SourceHead::Detached(commit)) => {
-            refs.push((DETACHED.to_owned(), *commit));
-            DETACHED.to_owned()
-        }
-        None => "refs/heads/main".to_owned(),
-    };
-    refs.sort();
-    refs.dedup_by(|one, other| one.0 == other.0);
-    let shallow = pool.join("shallow");
-    match &advertised.shallow {
-        Some(content) => fs::write_atomic(&shallow, content, Durability::Synced)?,
-        None if shallow.exists() => {
-            std::fs::remove_file(&shallow).with_context(|| format!("cannot remove `{}`", shallow.display()))?;
-        }
-        None => {}
-    }
-    if refs != old {
-        let mut text = String::from("# pack-refs with: sorted \n");
-        for (name, oid) in &refs {
-            text.push_str(&format!("{oid} {name}\n"));
-        }
-        fs::write_atomic(&pool.join("packed-refs"), text.as_bytes(), Durability::Synced)?;
-    }
-    let head = format!("ref: {head}\n");
-    let path = pool.join("HEAD");
-    if std::fs::read_to_string(&path).ok().as_deref() != Some(&head) {
-        fs::write_atomic(&path, head.as_bytes(), Durability::Synced)?;
-    }
-    Ok(())
+/// Returns whether git takes the name for a branch.
+pub(crate) fn is_branch_name(name: &str) -> bool {
+    git2::Branch::name_is_valid(name).unwrap_or(false)
 }
 
 /// Reads `packed-refs`, where this program keeps all refs of a pool.
-pub(super) fn read_refs(pool: &Path) -> Result<Vec<(String, Oid)>> {
+fn read_refs(pool: &Path) -> Result<Vec<(String, Oid)>> {
     let path = pool.join("packed-refs");
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
@@ -394,6 +258,15 @@ pub(super) fn read_refs(pool: &Path) -> Result<Vec<(String, Oid)>> {
         }
     }
     Ok(refs)
+}
+
+fn read_shallow(pool: &Path) -> Result<Option<Vec<u8>>> {
+    let path = pool.join("shallow");
+    match std::fs::read(&path) {
+        Ok(content) => Ok(Some(content).filter(|content| !content.is_empty())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read `{}`", path.display())),
+    }
 }
 
 fn path_of(at: &UserRoot, key: &str) -> PathBuf {

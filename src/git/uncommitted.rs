@@ -1,0 +1,79 @@
+//! What a local project's working tree holds that its HEAD does not. The project is the user's own and trusted; nothing in
+//! it is written.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use git2::{Repository, Status, StatusOptions};
+use ignore::gitignore::GitignoreBuilder;
+
+use crate::error::Result;
+use crate::git::local;
+
+/// Names the ignored files that new workspaces get, in the syntax of `.gitignore`.
+const INCLUDE: &str = ".worktreeinclude";
+
+/// The difference between a working tree and its HEAD; paths relative to the top.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Uncommitted {
+    /// Files and links that are new or changed.
+    pub(crate) changed: Vec<PathBuf>,
+    pub(crate) deleted: Vec<PathBuf>,
+    /// Ignored files that `.worktreeinclude` names.
+    pub(crate) included: Vec<PathBuf>,
+}
+
+/// Looks at the project at `path`; `None` when it is bare.
+pub(crate) fn of(path: &Path) -> Result<Option<Uncommitted>> {
+    let repository = local::open(path)?;
+    let Some(top) = repository.workdir() else { return Ok(None) };
+    let mut options = StatusOptions::new();
+    options.include_untracked(true).recurse_untracked_dirs(true).include_ignored(false).exclude_submodules(true);
+    let statuses = repository
+        .statuses(Some(&mut options))
+        .with_context(|| format!("cannot read the state of `{}`", path.display()))?;
+    let mut found = Uncommitted::default();
+    for entry in statuses.iter() {
+        // A nested repository shows as a directory: it is not the project's.
+        let name = entry.path_bytes();
+        if name.ends_with(b"/") {
+            continue;
+        }
+        let relative = PathBuf::from(OsStr::from_bytes(name));
+        let there = top.join(&relative).symlink_metadata().is_ok();
+        if entry.status().intersects(Status::IGNORED) {
+            continue;
+        }
+        if there { found.changed.push(relative) } else { found.deleted.push(relative) }
+    }
+    found.included = included(&repository, top)?;
+    Ok(Some(found))
+}
+
+fn included(repository: &Repository, top: &Path) -> Result<Vec<PathBuf>> {
+    let list = top.join(INCLUDE);
+    if !list.is_file() {
+        return Ok(Vec::new());
+    }
+    let mut builder = GitignoreBuilder::new(top);
+    if let Some(error) = builder.add(&list) {
+        return Err(error).with_context(|| format!("cannot read `{}`", list.display()));
+    }
+    let rules = builder.build().with_context(|| format!("cannot read `{}`", list.display()))?;
+    let mut found = Vec::new();
+    let walk = walkdir::WalkDir::new(top).min_depth(1).into_iter().filter_entry(|entry| entry.file_name() != ".git");
+    for entry in walk.flatten() {
+        if entry.file_type().is_dir() {
+            continue;
+        }
+        let Ok(relative) = entry.path().strip_prefix(top) else { continue };
+        if rules.matched_path_or_any_parents(relative, false).is_ignore()
+            && repository.is_path_ignored(relative).unwrap_or(false)
+        {
+            found.push(relative.to_owned());
+        }
+    }
+    Ok(found)
+}

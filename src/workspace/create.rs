@@ -1,1 +1,0 @@
-//! Making a workspace: built in staging, captured, published by rename with the record last.

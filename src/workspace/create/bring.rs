@@ -1,0 +1,37 @@
+//! What of a local project comes along that is not in the commit: its uncommitted changes when asked for, and the ignored files
+//! that its `.worktreeinclude` names.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::Result;
+use crate::git::uncommitted;
+use crate::store::beneath::Dir;
+use crate::workspace::files::{self, Pair};
+
+#[derive(Debug, Default)]
+pub(super) struct Brought {
+    pub(super) brought: Vec<PathBuf>,
+    pub(super) left_out: usize,
+}
+
+pub(super) fn from_project(project: &Path, tree: &Dir, with_changes: bool) -> Result<Brought> {
+    let Some(state) = uncommitted::of(project)? else { return Ok(Brought::default()) };
+    let mut wanted = state.included;
+    let mut left_out = state.changed.len() + state.deleted.len();
+    if with_changes {
+        left_out = 0;
+        wanted.extend(state.changed);
+        for path in &state.deleted {
+            tree.unlink(path)?;
+        }
+    }
+    wanted.sort();
+    wanted.dedup();
+    for path in &wanted {
+        // A file that became a directory or a link, or the other way round.
+        tree.remove_all(path)?;
+    }
+    let pairs: Vec<Pair> =
+        wanted.into_iter().map(|path| Pair { source: project.join(&path), destination: path }).collect();
+    Ok(Brought { brought: files::import(tree, &pairs, true)?, left_out })
+}

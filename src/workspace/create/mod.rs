@@ -1,0 +1,386 @@
+//! Making a workspace: built in staging, captured, published by rename with the record last.
+//!
+//! The pool is brought up to date first and its lock released; then comes the lease. Whatever fails before the record is in
+//! place leaves nothing.
+
+mod bring;
+mod ports;
+mod start;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use jiff::Timestamp;
+
+use crate::config::Config;
+use crate::error::{Failure, Kind, Result};
+use crate::git::agentdir::Head;
+use crate::git::checkout::{self, Checkout};
+use crate::git::pool::{self, Pool};
+use crate::git::repository::{Access, Store};
+use crate::git::snapshot::{self, CaptureSpec};
+use crate::git::source::Source;
+use crate::git::transport::Net;
+use crate::progress::Progress;
+use crate::store::beneath::Dir;
+use crate::store::fs::{self, Durability};
+use crate::store::lease::{Lease, Wait};
+use crate::store::name::WorkspaceName;
+use crate::store::root::UserRoot;
+use crate::store::staging::Staging;
+use crate::workspace::agentgit::{self, AgentGit};
+use crate::workspace::files::{self, Pair};
+use crate::workspace::record::{Record, SCHEMA, State};
+use crate::workspace::{LeasedWorkspace, Workspace};
+
+pub(crate) use start::Start;
+
+/// Directories of the layout `agent`.
+const AGENT_LAYOUT: [&str; 4] = ["workspace", "imports", "repos", ".claude"];
+
+/// What to make.
+#[derive(Clone, Debug)]
+pub(crate) struct CreateSpec {
+    pub(crate) name: WorkspaceName,
+    pub(crate) source: Source,
+    pub(crate) branch: BranchChoice,
+    /// Where a new branch starts; the source's default branch when `None`.
+    pub(crate) base: Option<String>,
+    pub(crate) depth: Option<u32>,
+    pub(crate) ephemeral: bool,
+    /// The configuration's when `None`.
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) layout: Option<String>,
+    pub(crate) imports: Vec<Pair>,
+    /// `Name <mail>`.
+    pub(crate) identity: Option<String>,
+    pub(crate) env: BTreeMap<String, String>,
+    /// Bring the uncommitted changes of a local project along.
+    pub(crate) with_changes: bool,
+    /// How many ports to reserve.
+    pub(crate) ports: usize,
+}
+
+/// Which branch is checked out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum BranchChoice {
+    /// A new one, `stead/NAME`.
+    Own,
+    /// The source's default branch, as `git clone` does.
+    Default,
+    /// An existing one (branch, tag, `pr/N`, `mr/N`), or a new one of that name.
+    Named(String),
+}
+
+impl CreateSpec {
+    /// Returns what `create NAME --from SOURCE` makes when no other flag is given.
+    pub(crate) fn new(name: WorkspaceName, source: Source) -> Self {
+        Self {
+            name,
+            source,
+            branch: BranchChoice::Own,
+            base: None,
+            depth: None,
+            ephemeral: false,
+            ttl: None,
+            layout: None,
+            imports: Vec::new(),
+            identity: None,
+            env: BTreeMap::new(),
+            with_changes: false,
+            ports: 0,
+        }
+    }
+
+    /// Returns the refs of requests that its revisions name.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        let branch = match &self.branch {
+            BranchChoice::Named(name) => Some(name.as_str()),
+            BranchChoice::Own | BranchChoice::Default => None,
+        };
+        branch.into_iter().chain(self.base.as_deref()).filter_map(pool::request).collect()
+    }
+}
+
+/// A new workspace and what there is to say of it.
+#[derive(Debug)]
+pub(crate) struct Created {
+    pub(crate) workspace: LeasedWorkspace,
+    pub(crate) start: Start,
+    /// Uncommitted files of the local project that did not come along.
+    pub(crate) left_out: usize,
+    /// What came along that is not in the commit: destinations below the tree.
+    pub(crate) brought: Vec<PathBuf>,
+    pub(crate) checkout: Checkout,
+}
+
+impl Created {
+    /// Says of what it was made, in one sentence.
+    pub(crate) fn line(&self) -> String {
+        let name = self.workspace.name();
+        let Some(source) = &self.workspace.record.source else {
+            return format!("Made the empty workspace `{name}`.");
+        };
+        let mut line = match &self.start.commit {
+            Some(commit) => format!("Made workspace `{name}` from commit {} of `{source}`", &commit.to_string()[..10]),
+            None => format!("Made workspace `{name}` of `{source}`, which has no commits yet"),
+        };
+        match self.left_out {
+            0 => {}
+            1 => line.push_str("; 1 uncommitted file was left out (`--with-changes` brings it)"),
+            count => {
+                line.push_str(&format!("; {count} uncommitted files were left out (`--with-changes` brings them)"))
+            }
+        }
+        line.push('.');
+        line
+    }
+}
+
+/// Makes a workspace: brings the pool up to date, then makes the tree, its `.git`, the store with the first snapshot, the record.
+pub(crate) fn create(
+    at: &UserRoot,
+    spec: &CreateSpec,
+    net: &Net,
+    config: &Config,
+    progress: &dyn Progress,
+) -> Result<Created> {
+    check_free(at, &final_name(spec, Timestamp::now()))?;
+    let pool = fetch(at, &spec.source, spec.depth, &spec.requests(), net, progress)?;
+    make(at, spec, pool.as_ref(), config, progress)
+}
+
+/// Brings the pool of `source` up to date; `None` for an empty workspace.
+pub(crate) fn fetch(
+    at: &UserRoot,
+    source: &Source,
+    depth: Option<u32>,
+    requests: &[String],
+    net: &Net,
+    progress: &dyn Progress,
+) -> Result<Option<Pool>> {
+    if *source == Source::Empty {
+        return Ok(None);
+    }
+    Pool::update(at, source, depth, requests, net, progress).map(Some)
+}
+
+/// Makes a workspace of a pool as it is.
+pub(crate) fn make(
+    at: &UserRoot,
+    spec: &CreateSpec,
+    pool: Option<&Pool>,
+    config: &Config,
+    progress: &dyn Progress,
+) -> Result<Created> {
+    let now = Timestamp::now();
+    let name = final_name(spec, now);
+    check_free(at, &name)?;
+    let start = start::choose(spec, &name, pool)?;
+    let lease = Lease::acquire(&at.lock(&name), &format!("workspace `{name}`"), "create", Wait::No)?;
+    check_free(at, &name)?;
+
+    let staging = Staging::create(at.root())?;
+    let built = Built {
+        tree: staging.path().join("tree"),
+        homes: staging.path().join("homes"),
+        state: staging.path().join("state"),
+    };
+    built.make_directories()?;
+    let checkout = match (pool, start.commit) {
+        (Some(pool), Some(commit)) => checkout::checkout(pool.path(), commit, &built.tree, progress)?,
+        _ => Checkout::default(),
+    };
+    let git = agent_git(spec, pool, &start, &checkout)?;
+    agentgit::build(&git, &built.tree.join(".git"))?;
+
+    let mut record = record(at, spec, pool, &start, &name, now, config);
+    let tree = Dir::open(&built.tree)?;
+    if record.layout.as_deref() == Some("agent") {
+        for directory in AGENT_LAYOUT {
+            tree.create_dir_all(Path::new(directory))?;
+        }
+    }
+    let project = match &spec.source {
+        Source::Local(project) => bring::from_project(project, &tree, spec.with_changes)?,
+        _ => bring::Brought::default(),
+    };
+    record.brought = project.brought;
+    record.brought.extend(files::import(&tree, &spec.imports, false)?);
+
+    let store = Store::create(&built.state.join("store.git"), pool.map(Pool::path))?;
+    drop(store);
+    let store = Store::open(&built.state.join("store.git"), Access::Write)?;
+    let captured = snapshot::capture(
+        &store,
+        &CaptureSpec {
+            tree: &built.tree,
+            seen: &built.state.join("seen"),
+            base: start.base,
+            limits: &config.capture,
+            excludes: None,
+            brought: &record.brought,
+            threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        },
+        progress,
+    )?;
+    store.flush()?;
+    store.set_ref("refs/created", captured.commit)?;
+    record.created_snapshot = Some(captured.commit.to_string());
+    drop(store);
+
+    // Held until the record is in place, so that nobody else takes the same ports.
+    let _ports = ports::reserve(at, spec.ports, config, &mut record)?;
+    record.write(&built.state.join("workspace.toml"))?;
+    built.publish(at, &name)?;
+    let brought = record.brought.clone();
+    let workspace = LeasedWorkspace { workspace: Workspace { at: at.clone(), name, record }, lease };
+    Ok(Created { workspace, start, left_out: project.left_out, brought, checkout })
+}
+
+/// Returns the name with the time stamp of an ephemeral workspace.
+fn final_name(spec: &CreateSpec, now: Timestamp) -> WorkspaceName {
+    if !spec.ephemeral {
+        return spec.name.clone();
+    }
+    WorkspaceName::derive(&format!("{}_{}", spec.name, now.strftime("%Y%m%d_%H%M%S")))
+}
+
+/// Fails as `exists` when the name is taken; names that differ only in case are the same on some file systems.
+fn check_free(at: &UserRoot, name: &WorkspaceName) -> Result<()> {
+    let folded = name.as_str().to_lowercase();
+    if let Some(taken) = at.names()?.into_iter().find(|taken| taken.as_str().to_lowercase() == folded) {
+        let failure = Failure::new(Kind::Exists, format!("workspace `{taken}` exists"));
+        return Err(failure.hint(format!("use it with `stead exec {taken}`, or choose another name")).into());
+    }
+    Ok(())
+}
+
+/// The three directories of a workspace under construction.
+struct Built {
+    tree: PathBuf,
+    homes: PathBuf,
+    state: PathBuf,
+}
+
+impl Built {
+    fn make_directories(&self) -> Result<()> {
+        use std::os::unix::fs::DirBuilderExt;
+        for path in [
+            &self.tree,
+            &self.homes,
+            &self.homes.join("home"),
+            &self.homes.join("tmp"),
+            &self.state,
+            &self.state.join("runs"),
+        ] {
+            std::fs::DirBuilder::new()
+                .mode(0o700)
+                .create(path)
+                .with_context(|| format!("cannot make `{}`", path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Moves all three into place, the record's last; takes the others back when that fails.
+    fn publish(&self, at: &UserRoot, name: &WorkspaceName) -> Result<()> {
+        let steps = [(&self.tree, at.tree(name)), (&self.homes, at.homes(name)), (&self.state, at.state(name))];
+        for (done, (from, to)) in steps.iter().enumerate() {
+            let Err(error) = fs::publish(from, to, Durability::Synced) else { continue };
+            for (from, to) in &steps[..done] {
+                fs::publish(to, from, Durability::Lazy)?;
+            }
+            if Kind::of(&error) == Kind::Exists {
+                return Err(Failure::new(
+                    Kind::Exists,
+                    format!("something of an older workspace `{name}` is left at `{}`", to.display()),
+                )
+                .hint("see what it is with `stead doctor`, or collect it with `stead gc`")
+                .into());
+            }
+            return Err(error);
+        }
+        Ok(())
+    }
+}
+
+/// Describes the `.git` of the new workspace: the source's branches as origin's, its tags, and the branch that is checked out.
+fn agent_git<'a>(
+    spec: &CreateSpec,
+    pool: Option<&'a Pool>,
+    start: &Start,
+    checkout: &'a Checkout,
+) -> Result<AgentGit<'a>> {
+    let mut git = AgentGit {
+        head: match (&start.branch, start.commit) {
+            (Some(branch), _) => Head::Branch(format!("refs/heads/{branch}")),
+            (None, Some(commit)) => Head::Detached(commit),
+            (None, None) => Head::Branch("refs/heads/main".to_owned()),
+        },
+        pool: pool.map(Pool::path),
+        index: (!checkout.index.is_empty()).then_some(&checkout.index),
+        ..AgentGit::default()
+    };
+    if let Some(pool) = pool {
+        for (name, oid) in pool.refs()? {
+            if let Some(branch) = name.strip_prefix("refs/heads/") {
+                git.refs.push((format!("refs/remotes/origin/{branch}"), oid));
+            } else if name.starts_with("refs/tags/") {
+                git.refs.push((name, oid));
+            }
+        }
+        git.shallow = pool.shallow()?;
+        git.origin_head = pool.head()?.and_then(|tip| tip.branch);
+        git.set_origin(&spec.source.to_string());
+    }
+    if let (Some(branch), Some(commit)) = (&start.branch, start.commit) {
+        git.refs.push((format!("refs/heads/{branch}"), commit));
+    }
+    if let (Some(branch), Some(upstream)) = (&start.branch, &start.upstream) {
+        git.set_upstream(branch, upstream);
+    }
+    if let Some(identity) = &spec.identity {
+        git.set_identity(identity);
+    }
+    Ok(git)
+}
+
+fn record(
+    at: &UserRoot,
+    spec: &CreateSpec,
+    pool: Option<&Pool>,
+    start: &Start,
+    name: &WorkspaceName,
+    now: Timestamp,
+    config: &Config,
+) -> Record {
+    Record {
+        schema: SCHEMA,
+        name: name.to_string(),
+        user: at.user().to_string(),
+        state: State::Ready,
+        created: now,
+        last_used: now,
+        ttl: spec.ttl.or(config.create.ttl).map(|ttl| ttl.as_secs()),
+        pinned: false,
+        ephemeral: spec.ephemeral,
+        source: pool.map(|_| spec.source.to_string()),
+        depth: spec.depth,
+        branch: start.branch.clone(),
+        upstream: start.upstream.clone(),
+        base: start.base.map(|base| base.to_string()),
+        created_snapshot: None,
+        pool: pool.map(|pool| pool.key().to_owned()),
+        ports: Vec::new(),
+        identity: spec.identity.clone(),
+        layout: spec.layout.clone().or_else(|| config.create.layout.clone()),
+        isolation: None,
+        brought: Vec::new(),
+        env: spec.env.clone(),
+        limits: BTreeMap::new(),
+        deliveries: Vec::new(),
+        unknown: toml::Table::new(),
+    }
+}
