@@ -97,3 +97,13 @@ pub(crate) fn ignores_signal(signal: i32) -> bool {
     let result = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut action) };
     result == 0 && action.sa_sigaction == libc::SIG_IGN
 }
+
+/// Registers a transport with libgit2.
+pub(crate) fn register_transport<F>(prefix: &str, factory: F) -> Result<(), git2::Error>
+where
+    F: Fn(&git2::Remote<'_>) -> Result<git2::transport::Transport, git2::Error> + Send + Sync + 'static,
+{
+    // SAFETY: it must not run beside a look-up of transports. `git::transport` is the only module that opens remotes, and
+    // passes through the once-only registration before it does.
+    unsafe { git2::transport::register(prefix, factory) }
+}

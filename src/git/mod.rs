@@ -21,5 +21,6 @@ pub(crate) mod source;
 pub(crate) mod sync;
 pub(crate) mod transport;
 pub(crate) mod uncommitted;
+pub(crate) mod userconfig;
 
 pub(crate) use git2::Oid;

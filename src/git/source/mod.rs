@@ -9,7 +9,7 @@ mod local;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-pub(crate) use address::{Address, Scheme};
+pub(crate) use address::{Address, Scheme, percent_decode};
 
 use crate::error::{Failure, Kind, Result};
 use crate::store::name::{UserId, WorkspaceName};
