@@ -1,1 +1,454 @@
 //! The trash: where removed workspaces go, whole, and come back from.
+//!
+//! ```text
+//! trash/ID/
+//!   why.toml       who removed it, when, why, and what was unsaved in it
+//!   state/         moved first and back last: without it there is no workspace
+//!   tree/  homes/
+//! ```
+//!
+//! IDs sort by time. An entry is locked by its own descriptor while it is filled, emptied or restored from.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use jiff::Timestamp;
+use rustix::fs::{Mode, OFlags};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Failure, Kind, Result};
+use crate::progress::Progress;
+use crate::store::fs::{self, Durability};
+use crate::store::lease::{Lease, Wait};
+use crate::store::name::WorkspaceName;
+use crate::store::root::{Root, UserRoot, read_small};
+use crate::store::staging::{DirectoryLock, Staging};
+use crate::workspace::record::{self, Record};
+use crate::workspace::{LeasedWorkspace, Workspace};
+
+const SCHEMA: u32 = 1;
+const WHY: &str = "why.toml";
+
+/// Why something is in the trash.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Why {
+    pub(crate) schema: u32,
+    pub(crate) name: String,
+    pub(crate) user: String,
+    pub(crate) removed: Timestamp,
+    /// The subcommand, `rm` or `gc`.
+    pub(crate) command: String,
+    pub(crate) reason: String,
+    /// What was not saved anywhere else; empty when all was.
+    #[serde(default)]
+    pub(crate) unsaved: Vec<String>,
+    /// The name under which a restore has begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) restoring_as: Option<String>,
+    #[serde(flatten)]
+    pub(crate) unknown: toml::Table,
+}
+
+/// A removal that has been decided and not yet done; holds the lease of the name.
+#[must_use = "nothing is removed before it is applied"]
+#[derive(Debug)]
+pub(crate) struct RemovalPlan {
+    at: UserRoot,
+    name: WorkspaceName,
+    why: Why,
+    /// The entry that already has the first half.
+    into: Option<PathBuf>,
+    _lease: Lease,
+}
+
+impl RemovalPlan {
+    /// Plans to move a workspace to the trash. `unsaved` is what would be lost with it.
+    pub(crate) fn of(workspace: LeasedWorkspace, command: &str, reason: &str, unsaved: Vec<String>) -> Self {
+        let LeasedWorkspace { workspace, lease } = workspace;
+        let why = Why::new(&workspace.at, &workspace.name, command, reason, unsaved);
+        Self { at: workspace.at, name: workspace.name, why, into: None, _lease: lease }
+    }
+
+    /// Plans to move what is left of a half-made or half-removed workspace to the trash; `None` when the name has
+    /// nothing or is whole. `lease` is the lease of the name.
+    pub(crate) fn of_half(at: &UserRoot, name: &WorkspaceName, lease: Lease, command: &str) -> Result<Option<Self>> {
+        let has_tree = exists(&at.tree(name))?;
+        if exists(&at.state(name))? || !(has_tree || exists(&at.homes(name))?) {
+            return Ok(None);
+        }
+        let other_half = entries(at.root())?.into_iter().rfind(|entry| {
+            entry.names(at, name) && entry.has_record() && !(has_tree && entry.path.join("tree").exists())
+        });
+        let unsaved = if has_tree { vec!["nothing is known of the tree".to_owned()] } else { Vec::new() };
+        let why = Why::new(at, name, command, "half-made or half-removed", unsaved);
+        let into = other_half.map(|entry| entry.path);
+        Ok(Some(Self { at: at.clone(), name: name.clone(), why, into, _lease: lease }))
+    }
+
+    pub(crate) fn name(&self) -> &WorkspaceName {
+        &self.name
+    }
+
+    /// Moves it, state first, and returns the entry's id.
+    pub(crate) fn apply(self) -> Result<String> {
+        let (path, lock) = match &self.into {
+            Some(path) => (path.clone(), DirectoryLock::try_take(path)?.ok_or_else(|| busy(path))?),
+            None => make_entry(self.at.root(), &self.why)?,
+        };
+        for (from, part) in self.parts() {
+            move_directory(&from, &path.join(part))
+                .with_context(|| format!("cannot move workspace `{}` to the trash", self.name))?;
+        }
+        drop(lock);
+        Ok(path.file_name().and_then(|id| id.to_str()).expect("an entry has an id").to_owned())
+    }
+
+    fn parts(&self) -> [(PathBuf, &'static str); 3] {
+        [(self.at.state(&self.name), "state"), (self.at.tree(&self.name), "tree"), (self.at.homes(&self.name), "homes")]
+    }
+}
+
+impl Why {
+    fn new(at: &UserRoot, name: &WorkspaceName, command: &str, reason: &str, unsaved: Vec<String>) -> Self {
+        Self {
+            schema: SCHEMA,
+            name: name.as_str().to_owned(),
+            user: at.user().as_str().to_owned(),
+            removed: Timestamp::now(),
+            command: command.to_owned(),
+            reason: reason.to_owned(),
+            unsaved,
+            restoring_as: None,
+            unknown: toml::Table::new(),
+        }
+    }
+
+    fn write(&self, path: &Path) -> Result<()> {
+        let text = toml::to_string(self).with_context(|| format!("cannot write `{}`", path.display()))?;
+        fs::write_atomic(path, text.as_bytes(), Durability::Synced)
+    }
+}
+
+/// One entry of the trash.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) id: String,
+    pub(crate) path: PathBuf,
+    /// `None` when it cannot be read: then the entry is nobody's and never emptied by its age.
+    pub(crate) why: Option<Why>,
+}
+
+impl Entry {
+    /// Returns whether a workspace can be restored from it.
+    pub(crate) fn has_record(&self) -> bool {
+        self.path.join("state").join(record::FILE).exists()
+    }
+
+    /// Returns whether nothing is in it but its reason: what a restore leaves.
+    pub(crate) fn is_spent(&self) -> bool {
+        ["state", "tree", "homes"].iter().all(|part| self.path.join(part).symlink_metadata().is_err())
+    }
+
+    /// Returns whether it holds a workspace of this name, or one that is on its way to it.
+    fn names(&self, at: &UserRoot, name: &WorkspaceName) -> bool {
+        self.why.as_ref().is_some_and(|why| {
+            why.user == at.user().as_str() && why.restoring_as.as_ref().unwrap_or(&why.name) == name.as_str()
+        })
+    }
+
+    /// Removes it for ever; false when somebody works with it. The record goes first, so that what a crash leaves
+    /// cannot be restored.
+    pub(crate) fn purge(&self, progress: &dyn Progress) -> Result<bool> {
+        let Some(lock) = DirectoryLock::try_take(&self.path)? else { return Ok(!self.path.exists()) };
+        for part in ["state/workspace.toml", "tree", "homes", "state"] {
+            fs::remove_tree(&self.path.join(part), progress)?;
+        }
+        fs::remove_tree(&self.path, progress)?;
+        drop(lock);
+        Ok(true)
+    }
+
+    /// Removes what a restore leaves of it; false when somebody works with it or it has more than its reason.
+    pub(crate) fn remove_spent(&self) -> Result<bool> {
+        let Some(lock) = DirectoryLock::try_take(&self.path)? else { return Ok(false) };
+        if !self.is_spent() {
+            return Ok(false);
+        }
+        fs::remove_tree(&self.path, &crate::progress::Silent)?;
+        drop(lock);
+        Ok(true)
+    }
+}
+
+/// Returns what is in the trash, oldest first.
+pub(crate) fn entries(root: &Root) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for path in fs::entries(&root.trash())? {
+        let Some(id) = path.file_name().and_then(|id| id.to_str()).map(str::to_owned) else { continue };
+        let why = read_small(&path.join(WHY)).ok().flatten().and_then(|text| toml::from_str(&text).ok());
+        entries.push(Entry { id, path, why });
+    }
+    Ok(entries)
+}
+
+/// A workspace that has come back.
+#[derive(Debug)]
+pub(crate) struct Restored {
+    pub(crate) workspace: LeasedWorkspace,
+    pub(crate) removed: Timestamp,
+}
+
+/// Brings back the workspace `name` that was removed last, as `target`.
+///
+/// `exists` when the target is taken, `not-found` when there is nothing of the name.
+pub(crate) fn restore(at: &UserRoot, name: &WorkspaceName, target: &WorkspaceName) -> Result<Restored> {
+    let lease = crate::workspace::lease(at, target, "restore", Wait::No)?;
+    if let Some(other) = at.taken(target)? {
+        return Err(Failure::new(Kind::Exists, format!("there is already a workspace `{other}`"))
+            .hint(format!("restore it under another name with `stead restore {name} --as NEW`"))
+            .into());
+    }
+    let found = entries(at.root())?.into_iter().rfind(|entry| {
+        entry.has_record()
+            && entry.why.as_ref().is_some_and(|why| {
+                why.user == at.user().as_str() && (why.name == name.as_str() || entry.names(at, name))
+            })
+    });
+    let entry = found.ok_or_else(|| not_in_trash(at, name))?;
+    let lock = DirectoryLock::try_take(&entry.path)?.ok_or_else(|| busy(&entry.path))?;
+    let path = entry.path.join("state").join(record::FILE);
+    let mut record = Record::read(&path)?.ok_or_else(|| busy(&entry.path))?;
+    for (part, to) in [("tree", at.tree(target)), ("homes", at.homes(target))] {
+        // A restore or removal that was cut off has left it there already.
+        let half = !entry.path.join(part).exists() && entry.names(at, target);
+        if exists(&to)? && !half {
+            return Err(Failure::new(Kind::Exists, format!("`{}` is in the way", to.display()))
+                .hint("`stead gc` collects what is half-made")
+                .into());
+        }
+    }
+    let mut why = entry.why.clone().expect("only entries with a reason are looked for");
+    let half = WorkspaceName::parse(why.restoring_as.as_ref().unwrap_or(&why.name))?;
+    if half != *target && !entry.path.join("tree").exists() && exists(&at.tree(&half))? && !exists(&at.state(&half))? {
+        return Err(Failure::new(Kind::Refused, format!("the tree of `{half}` is only half removed"))
+            .hint("`stead gc` finishes what was cut off")
+            .into());
+    }
+    let removed = why.removed;
+    why.restoring_as = Some(target.as_str().to_owned());
+    why.write(&entry.path.join(WHY))?;
+    target.as_str().clone_into(&mut record.name);
+    // Otherwise one that had expired would be collected again at once.
+    record.last_used = Timestamp::now();
+    record.write(&path)?;
+    for (part, to) in [("tree", at.tree(target)), ("homes", at.homes(target)), ("state", at.state(target))] {
+        move_directory(&entry.path.join(part), &to).with_context(|| format!("cannot restore workspace `{name}`"))?;
+    }
+    drop(lock);
+    // What stays behind is spent, and collected.
+    let _removed: Result<bool> = entry.remove_spent();
+    let workspace = LeasedWorkspace::new(Workspace::of(at.clone(), target.clone(), record), lease);
+    Ok(Restored { workspace, removed })
+}
+
+/// Makes an entry with its reason and locks it before anybody can see it.
+fn make_entry(root: &Root, why: &Why) -> Result<(PathBuf, DirectoryLock)> {
+    let staging = Staging::create(root)?;
+    let made = staging.path().join("entry");
+    rustix::fs::mkdir(&made, Mode::RWXU).with_context(|| format!("cannot make `{}`", made.display()))?;
+    why.write(&made.join(WHY))?;
+    let lock = DirectoryLock::try_take(&made)?.ok_or_else(|| busy(&made))?;
+    let path = root.trash().join(fs::unique_id());
+    fs::publish(&made, &path, Durability::Synced)?;
+    Ok((path, lock))
+}
+
+/// Moves a directory (or whatever it has become) durably; not there is success, for the second half of a move.
+fn move_directory(from: &Path, to: &Path) -> Result<()> {
+    if !exists(from)? {
+        return Ok(());
+    }
+    match fs::publish(from, to, Durability::Synced) {
+        // Moving a directory writes its `..`, which its mode may forbid.
+        Err(error) if is_denied(&error) => {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let Ok(directory) = rustix::fs::open(from, flags, Mode::empty()) else { return Err(error) };
+            let mode = Mode::from_raw_mode(rustix::fs::fstat(&directory)?.st_mode & 0o7777);
+            // By way of /proc it is this very directory, whatever the name has become meanwhile.
+            let itself = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&directory));
+            rustix::fs::chmod(&itself, mode | Mode::RWXU)
+                .with_context(|| format!("cannot make `{}` movable", from.display()))?;
+            let moved = fs::publish(from, to, Durability::Synced);
+            rustix::fs::chmod(&itself, mode)
+                .with_context(|| format!("cannot give `{}` its mode back", to.display()))?;
+            moved
+        }
+        moved => moved,
+    }
+}
+
+fn is_denied(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<rustix::io::Errno>() == Some(&rustix::io::Errno::ACCESS)
+}
+
+fn exists(path: &Path) -> Result<bool> {
+    match std::fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).with_context(|| format!("cannot read `{}`", path.display())),
+    }
+}
+
+fn busy(path: &Path) -> anyhow::Error {
+    Failure::new(Kind::Busy, format!("another process works with `{}`", path.display()))
+        .hint("run the command again")
+        .into()
+}
+
+fn not_in_trash(at: &UserRoot, name: &WorkspaceName) -> anyhow::Error {
+    let mut names: Vec<String> = entries(at.root())
+        .unwrap_or_default()
+        .into_iter()
+        .filter(Entry::has_record)
+        .filter_map(|entry| entry.why)
+        .filter(|why| why.user == at.user().as_str())
+        .map(|why| format!("`{}`", why.name))
+        .collect();
+    names.sort();
+    names.dedup();
+    let failure = Failure::new(Kind::NotFound, format!("there is no workspace `{name}` in the trash"));
+    if names.is_empty() {
+        return failure.hint("the trash is empty").into();
+    }
+    failure.hint(format!("the trash has {}", names.join(", "))).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::progress::Silent;
+    use crate::workspace::tests::{place, plain};
+
+    fn name(text: &str) -> WorkspaceName {
+        WorkspaceName::parse(text).unwrap()
+    }
+
+    fn remove(at: &UserRoot, text: &str) -> String {
+        let leased = Workspace::open(at, &name(text)).unwrap().lease("rm", Wait::No).unwrap();
+        RemovalPlan::of(leased, "rm", "removed by hand", Vec::new()).apply().unwrap()
+    }
+
+    #[test]
+    fn what_is_removed_comes_back_whole() {
+        let (_dir, at) = place();
+        plain(&at, "x");
+        let id = remove(&at, "x");
+        for path in [at.tree(&name("x")), at.state(&name("x")), at.homes(&name("x"))] {
+            assert!(!path.exists(), "{}", path.display());
+        }
+        let [entry] = &entries(at.root()).unwrap()[..] else { panic!("one entry") };
+        assert_eq!((&entry.id, &entry.why.as_ref().unwrap().name), (&id, &"x".to_owned()));
+        let restored = restore(&at, &name("x"), &name("x")).unwrap();
+        assert!(restored.workspace.record.last_used > "2026-02-01T00:00:00Z".parse().unwrap());
+        drop(restored);
+        let workspace = Workspace::open(&at, &name("x")).unwrap();
+        assert_eq!(std::fs::read_to_string(workspace.tree().join("file")).unwrap(), "x");
+        assert!(at.homes(&name("x")).join("home").exists());
+        assert!(entries(at.root()).unwrap().is_empty());
+        assert_eq!(fs::entries(&at.root().staging()).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn the_latest_of_a_name_comes_back_first_and_a_taken_name_is_refused() {
+        let (_dir, at) = place();
+        for content in ["old", "new"] {
+            std::fs::write(plain(&at, "x").tree().join("file"), content).unwrap();
+            remove(&at, "x");
+        }
+        plain(&at, "X");
+        assert_eq!(Kind::of(&restore(&at, &name("x"), &name("x")).unwrap_err()), Kind::Exists);
+        for (target, content) in [("y", "new"), ("z", "old")] {
+            let restored = restore(&at, &name("x"), &name(target)).unwrap();
+            assert_eq!(restored.workspace.record.name, target);
+            drop(restored);
+            let tree = Workspace::open(&at, &name(target)).unwrap().tree();
+            assert_eq!(std::fs::read_to_string(tree.join("file")).unwrap(), content);
+        }
+        let error = restore(&at, &name("x"), &name("q")).unwrap_err();
+        assert_eq!(Kind::of(&error), Kind::NotFound);
+        assert_eq!(Failure::of(&error).unwrap().hint.as_deref(), Some("the trash is empty"));
+    }
+
+    #[test]
+    fn a_removal_that_was_cut_off_is_finished_into_the_same_entry() {
+        let (_dir, at) = place();
+        let workspace = plain(&at, "x");
+        remove(&at, "x");
+        let entry = entries(at.root()).unwrap().remove(0);
+        std::fs::rename(entry.path.join("tree"), workspace.tree()).unwrap();
+        std::fs::rename(entry.path.join("homes"), workspace.state().with_file_name("aside")).unwrap();
+        std::fs::rename(workspace.state().with_file_name("aside"), at.homes(&name("x"))).unwrap();
+        let lease = Lease::try_acquire(&at.lock(&name("x")), "gc").unwrap().unwrap();
+        let plan = RemovalPlan::of_half(&at, &name("x"), lease, "gc").unwrap().unwrap();
+        assert_eq!(plan.apply().unwrap(), entry.id);
+        drop(restore(&at, &name("x"), &name("x")).unwrap());
+        assert!(Workspace::open(&at, &name("x")).unwrap().tree().join("file").exists());
+    }
+
+    #[test]
+    fn a_restore_that_was_cut_off_is_finished_by_the_next_one() {
+        let (_dir, at) = place();
+        plain(&at, "x");
+        remove(&at, "x");
+        let mut entry = entries(at.root()).unwrap().remove(0);
+        let why = entry.why.as_mut().unwrap();
+        why.restoring_as = Some("y".into());
+        why.write(&entry.path.join(WHY)).unwrap();
+        std::fs::rename(entry.path.join("tree"), at.tree(&name("y"))).unwrap();
+        drop(restore(&at, &name("x"), &name("y")).unwrap());
+        assert!(Workspace::open(&at, &name("y")).unwrap().tree().join("file").exists());
+    }
+
+    #[test]
+    fn a_tree_that_nothing_is_known_of_goes_to_the_trash_as_unsaved() {
+        let (_dir, at) = place();
+        std::fs::create_dir(at.tree(&name("half"))).unwrap();
+        let lease = Lease::try_acquire(&at.lock(&name("half")), "gc").unwrap().unwrap();
+        RemovalPlan::of_half(&at, &name("half"), lease, "gc").unwrap().unwrap().apply().unwrap();
+        let entry = entries(at.root()).unwrap().remove(0);
+        assert!(!entry.why.as_ref().unwrap().unsaved.is_empty());
+        assert!(!entry.has_record() && !entry.is_spent());
+        let whole = plain(&at, "whole");
+        let lease = Lease::try_acquire(&at.lock(whole.name()), "gc").unwrap().unwrap();
+        assert!(RemovalPlan::of_half(&at, whole.name(), lease, "gc").unwrap().is_none());
+    }
+
+    #[test]
+    fn purging_is_the_end_and_waits_for_nobody() {
+        let (_dir, at) = place();
+        plain(&at, "x");
+        remove(&at, "x");
+        let entry = entries(at.root()).unwrap().remove(0);
+        assert!(!entry.remove_spent().unwrap());
+        let lock = DirectoryLock::try_take(&entry.path).unwrap().unwrap();
+        assert!(!entry.purge(&Silent).unwrap());
+        assert_eq!(Kind::of(&restore(&at, &name("x"), &name("x")).unwrap_err()), Kind::Busy);
+        drop(lock);
+        assert!(entry.purge(&Silent).unwrap());
+        assert!(!entry.path.exists());
+    }
+
+    #[test]
+    fn a_tree_without_permissions_is_moved_and_keeps_its_mode() {
+        let (_dir, at) = place();
+        let tree = plain(&at, "x").tree();
+        std::fs::set_permissions(&tree, std::fs::Permissions::from_mode(0o000)).unwrap();
+        remove(&at, "x");
+        let moved = entries(at.root()).unwrap().remove(0).path.join("tree");
+        assert_eq!(std::fs::metadata(&moved).unwrap().permissions().mode() & 0o777, 0o000);
+        std::fs::set_permissions(&moved, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
