@@ -163,7 +163,10 @@ fn event(matches: &ArgMatches, config: &Config, result: &Result<Exit>, started: 
         "config" => matches.subcommand_name() == Some("trust"),
         _ => false,
     };
-    let names = ["name", "names"].into_iter().filter(|id| given(id));
+    let names = definition
+        .get_arguments()
+        .map(|argument| argument.get_id().as_str())
+        .filter(|id| matches!(*id, "name" | "names" | "workspace") && given(id));
     let (exit, kind) = match result {
         Ok(exit) => (*exit, None),
         Err(error) if command == "exec" => (Exit::EXEC_FAILURE, Some(Kind::of(error))),
@@ -174,7 +177,7 @@ fn event(matches: &ArgMatches, config: &Config, result: &Result<Exit>, started: 
         user: config.user.clone(),
         command: command.to_owned(),
         workspaces: names
-            .filter_map(|id| matches.try_get_raw(id).ok().flatten())
+            .filter_map(|id| matches.get_raw(id))
             .flatten()
             .map(|name| name.to_string_lossy().into_owned())
             .collect(),

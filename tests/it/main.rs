@@ -2,4 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests start processes and read the environment")]
 
+mod cli;
+mod config;
 mod support;
+mod tidy;

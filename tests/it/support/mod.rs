@@ -111,6 +111,14 @@ pub(crate) fn succeed(command: &mut Command) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+impl Place {
+    /// Runs a command and returns its exit code and both streams, with the place's own path as `[PLACE]`.
+    pub(crate) fn transcript(&self, command: &mut Command) -> String {
+        let output = command.output().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+        describe(&output).replace(self.path().to_str().expect("UTF-8"), "[PLACE]")
+    }
+}
+
 /// Returns all three streams of an end: code, stdout, stderr.
 pub(crate) fn describe(output: &Output) -> String {
     format!(
