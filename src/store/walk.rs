@@ -1,2 +1,308 @@
-//! Walking a tree by directory descriptors in several threads: no link is followed, no other device entered, nothing
-//! is opened but directories; depth and descriptors are bounded.
+//! Walking a tree by directory descriptors in several threads: no link is followed, nothing is opened but directories and
+//! regular files, and nothing blocks.
+//!
+//! Limits: a directory stays open until everything below it is done, so that descriptors grow with depth and threads; trees
+//! deeper than [`MAX_DEPTH`] are for the caller to stop at.
+
+use std::ffi::OsStr;
+use std::io::{self, Read as _};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use anyhow::Context as _;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir};
+use rustix::io::Errno;
+
+use crate::error::Result;
+
+/// Directories nested deeper are named, not entered.
+pub(crate) const MAX_DEPTH: usize = 256;
+
+/// What changes when a file's content or permissions do; nobody can set `ctime`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    /// The low half of the inode number, as git's index has it.
+    pub(crate) inode: u32,
+    pub(crate) size: u64,
+    pub(crate) mtime: (i64, u32),
+    pub(crate) ctime: (i64, u32),
+}
+
+/// The attributes of one entry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attributes {
+    pub(crate) kind: FileType,
+    /// Permission bits.
+    pub(crate) mode: u32,
+    pub(crate) device: u64,
+    /// Bytes on disk.
+    pub(crate) allocated: u64,
+    pub(crate) stamp: Stamp,
+}
+
+impl Attributes {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::unnecessary_cast,
+        clippy::useless_conversion,
+        reason = "the types of `stat` differ between platforms; only the inode is cut, on purpose"
+    )]
+    fn of(stat: &rustix::fs::Stat) -> Self {
+        Self {
+            kind: FileType::from_raw_mode(stat.st_mode),
+            mode: u32::from(stat.st_mode) & 0o7777,
+            device: stat.st_dev as u64,
+            allocated: stat.st_blocks as u64 * 512,
+            stamp: Stamp {
+                inode: stat.st_ino as u32,
+                size: stat.st_size as u64,
+                mtime: (stat.st_mtime as i64, stat.st_mtime_nsec as u32),
+                ctime: (stat.st_ctime as i64, stat.st_ctime_nsec as u32),
+            },
+        }
+    }
+}
+
+/// Opens a directory by a trusted path, whose last component must not be a link.
+pub(crate) fn open(path: &Path) -> Result<OwnedFd> {
+    rustix::fs::open(path, DIRECTORY, Mode::empty()).with_context(|| format!("cannot open `{}`", path.display()))
+}
+
+/// Opens the directory `name` in `directory`.
+pub(crate) fn open_in(directory: impl AsFd, name: &[u8]) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::openat(directory, OsStr::from_bytes(name), DIRECTORY, Mode::empty())?)
+}
+
+/// Returns the names in a directory without `.` and `..`, sorted by their bytes.
+pub(crate) fn names(directory: impl AsFd) -> io::Result<Vec<Vec<u8>>> {
+    let mut buffer = [MaybeUninit::uninit(); 16 << 10];
+    let mut entries = RawDir::new(directory, &mut buffer);
+    let mut names = Vec::new();
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            names.push(name.to_vec());
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+/// Returns the attributes of the entry `name` itself; `None` when it is not there.
+pub(crate) fn attributes(directory: impl AsFd, name: &[u8]) -> io::Result<Option<Attributes>> {
+    match rustix::fs::statat(directory, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(Some(Attributes::of(&stat))),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Returns the attributes of an open file or directory.
+pub(crate) fn attributes_of(file: impl AsFd) -> io::Result<Attributes> {
+    Ok(Attributes::of(&rustix::fs::fstat(file)?))
+}
+
+/// Returns the text of a link.
+pub(crate) fn link(directory: impl AsFd, name: &[u8]) -> io::Result<Vec<u8>> {
+    Ok(rustix::fs::readlinkat(directory, OsStr::from_bytes(name), Vec::new())?.into_bytes())
+}
+
+/// What came of reading a file.
+#[derive(Debug)]
+pub(crate) enum Content {
+    /// Everything, and the attributes that it had before and after.
+    Whole(Vec<u8>, Attributes),
+    /// Longer than the cap, in bytes.
+    TooLarge(u64),
+    /// It is gone, or is not a regular file any more.
+    Gone,
+    /// Somebody wrote to it meanwhile, twice.
+    Unsteady,
+}
+
+/// Reads the regular file `name` in `directory`, a second time when it changes under the first.
+pub(crate) fn read(directory: impl AsFd, name: &[u8], cap: u64) -> io::Result<Content> {
+    for _ in 0..2 {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file = match rustix::fs::openat(&directory, OsStr::from_bytes(name), flags, Mode::empty()) {
+            Ok(file) => std::fs::File::from(file),
+            Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Ok(Content::Gone),
+            Err(error) => return Err(error.into()),
+        };
+        let before = attributes_of(&file)?;
+        if before.kind != FileType::RegularFile {
+            return Ok(Content::Gone);
+        }
+        if before.stamp.size > cap {
+            return Ok(Content::TooLarge(before.stamp.size));
+        }
+        let mut content = Vec::with_capacity(usize::try_from(before.stamp.size).unwrap_or_default() + 1);
+        (&file).take(before.stamp.size + 1).read_to_end(&mut content)?;
+        let after = attributes_of(&file)?;
+        if content.len() as u64 == before.stamp.size && after.stamp == before.stamp && after.mode == before.mode {
+            return Ok(Content::Whole(content, after));
+        }
+    }
+    Ok(Content::Unsteady)
+}
+
+/// Jobs that are still to be done, newest first, so that a walk goes deep before it goes wide.
+pub(crate) struct Queue<J> {
+    state: Mutex<State<J>>,
+    wake: Condvar,
+}
+
+struct State<J> {
+    jobs: Vec<J>,
+    busy: usize,
+}
+
+impl<J> Queue<J> {
+    pub(crate) fn push(&self, job: J) {
+        self.state().jobs.push(job);
+        self.wake.notify_one();
+    }
+
+    /// Waits for a job; `None` when there is none and nobody is busy who could add one.
+    fn next(&self) -> Option<J> {
+        let mut state = self.state();
+        loop {
+            if let Some(job) = state.jobs.pop() {
+                state.busy += 1;
+                return Some(job);
+            }
+            if state.busy == 0 {
+                return None;
+            }
+            state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<J>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends a job also when it panics: the other threads would wait for it for ever.
+struct Busy<'a, J>(&'a Queue<J>);
+
+impl<J> Drop for Busy<'_, J> {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.busy -= 1;
+        if state.busy == 0 && state.jobs.is_empty() {
+            self.0.wake.notify_all();
+        }
+    }
+}
+
+/// Runs `jobs`, and those that they add, in `threads` threads; `receive` takes what they send, on this one.
+pub(crate) fn work<J: Send, O: Send>(
+    threads: usize,
+    jobs: Vec<J>,
+    run: impl Fn(J, &Queue<J>, &SyncSender<O>) + Sync,
+    mut receive: impl FnMut(O),
+) {
+    let queue = Queue { state: Mutex::new(State { jobs, busy: 0 }), wake: Condvar::new() };
+    let (sender, receiver) = sync_channel(8);
+    std::thread::scope(|scope| {
+        for _ in 0..threads.max(1) {
+            let (queue, run, sender) = (&queue, &run, sender.clone());
+            scope.spawn(move || {
+                while let Some(job) = queue.next() {
+                    let busy = Busy(queue);
+                    run(job, queue, &sender);
+                    drop(busy);
+                }
+            });
+        }
+        drop(sender);
+        for object in receiver {
+            receive(object);
+        }
+    });
+}
+
+/// How much a directory holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// Bytes on disk, directories included.
+    pub(crate) bytes: u64,
+    pub(crate) files: u64,
+    pub(crate) directories: u64,
+}
+
+/// Adds up what is at and below `path`; what cannot be read counts as nothing, and so does what is not there.
+pub(crate) fn usage(path: &Path, threads: usize) -> Usage {
+    let Ok(top) = open(path) else { return Usage::default() };
+    let [bytes, files, directories] = [const { AtomicU64::new(0) }; 3];
+    if let Ok(attributes) = attributes_of(&top) {
+        bytes.fetch_add(attributes.allocated, Ordering::Relaxed);
+    }
+    let first: (Arc<OwnedFd>, Option<Vec<u8>>, usize) = (Arc::new(top), None, 0);
+    work(
+        threads,
+        vec![first],
+        |(parent, name, depth), queue, _: &SyncSender<()>| {
+            let directory = match name {
+                None => parent,
+                Some(name) => match open_in(&*parent, &name) {
+                    Ok(directory) => Arc::new(directory),
+                    Err(_) => return,
+                },
+            };
+            for name in names(&*directory).unwrap_or_default() {
+                let Ok(Some(attributes)) = attributes(&*directory, &name) else { continue };
+                bytes.fetch_add(attributes.allocated, Ordering::Relaxed);
+                if attributes.kind == FileType::Directory {
+                    directories.fetch_add(1, Ordering::Relaxed);
+                    if depth < MAX_DEPTH {
+                        queue.push((Arc::clone(&directory), Some(name), depth + 1));
+                    }
+                } else {
+                    files.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        },
+        |()| (),
+    );
+    Usage { bytes: bytes.into_inner(), files: files.into_inner(), directories: directories.into_inner() }
+}
+
+const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fifo_or_a_link_in_place_of_a_file_is_gone_at_once() {
+        let dir = tempfile::tempdir().expect("a directory");
+        rustix::fs::mkfifoat(rustix::fs::CWD, dir.path().join("fifo"), Mode::RUSR).expect("a fifo");
+        std::os::unix::fs::symlink("/etc/passwd", dir.path().join("link")).expect("a link");
+        let fd = open(dir.path()).expect("the directory");
+        assert!(matches!(read(&fd, b"fifo", 100).expect("an answer"), Content::Gone));
+        assert!(matches!(read(&fd, b"link", 100).expect("an answer"), Content::Gone));
+    }
+
+    #[test]
+    fn usage_counts_each_file_once_in_any_number_of_threads() {
+        let dir = tempfile::tempdir().expect("a directory");
+        for number in 0..50 {
+            let at = dir.path().join(format!("{}", number % 7)).join(format!("{}", number % 3));
+            std::fs::create_dir_all(&at).expect("directories");
+            std::fs::File::create(at.join(number.to_string())).expect("a file");
+        }
+        let one = usage(dir.path(), 1);
+        assert_eq!((one.files, one.directories), (50, 7 + 21));
+        assert_eq!(usage(dir.path(), 4), one);
+    }
+}

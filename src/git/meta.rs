@@ -1,0 +1,163 @@
+//! What git trees cannot hold about a snapshot, as one blob.
+//!
+//! ```text
+//! stead meta 1 NUL
+//! KEY PATH NUL VALUE NUL …        sorted by key, then by path
+//! ```
+
+use crate::error::{Failure, Kind, Result};
+use crate::git::Oid;
+
+const HEADER: &[u8] = b"stead meta 1";
+
+/// What git trees cannot hold; paths relative to the tree, raw bytes, sorted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Meta {
+    /// Permission bits of most files and of most executable ones, where these are not 0644 and 0755.
+    pub(crate) plain: Option<(u32, u32)>,
+    /// Permission bits of the files that differ from that.
+    pub(crate) modes: Vec<(Vec<u8>, u32)>,
+    pub(crate) empty_dirs: Vec<Vec<u8>>,
+    /// FIFOs, sockets and devices, with their kind; and names that git reserves for itself.
+    pub(crate) special: Vec<(Vec<u8>, String)>,
+    /// Files over a cap, with their size in bytes.
+    pub(crate) too_large: Vec<(Vec<u8>, u64)>,
+    /// What could not be read, with the reason.
+    pub(crate) unreadable: Vec<(Vec<u8>, String)>,
+    /// Nested repositories, with the sub-snapshot's root tree id.
+    pub(crate) nested: Vec<(Vec<u8>, Oid)>,
+    /// Top-level entries that only rules newer than the base ignore.
+    pub(crate) newly_ignored: Vec<Vec<u8>>,
+}
+
+impl Meta {
+    /// Returns the permission bits of a recorded file.
+    pub(crate) fn mode(&self, path: &[u8], executable: bool) -> u32 {
+        if let Ok(index) = self.modes.binary_search_by(|(other, _)| other.as_slice().cmp(path)) {
+            return self.modes[index].1;
+        }
+        let (file, program) = self.plain.unwrap_or(PLAIN);
+        if executable { program } else { file }
+    }
+
+    /// Returns what keeps the snapshot from being all of the tree: special, too large, unreadable, newly ignored.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.special.is_empty()
+            && self.too_large.is_empty()
+            && self.unreadable.is_empty()
+            && self.newly_ignored.is_empty()
+    }
+
+    /// Returns the part below `directory`, with paths relative to it.
+    pub(crate) fn below(&self, directory: &[u8]) -> Self {
+        let below = |path: &[u8]| path.strip_prefix(directory)?.strip_prefix(b"/").map(<[u8]>::to_vec);
+        Self {
+            plain: self.plain,
+            modes: pick(&self.modes, below),
+            empty_dirs: self.empty_dirs.iter().filter_map(|path| below(path)).collect(),
+            special: pick(&self.special, below),
+            too_large: pick(&self.too_large, below),
+            unreadable: pick(&self.unreadable, below),
+            nested: pick(&self.nested, below),
+            newly_ignored: self.newly_ignored.iter().filter_map(|path| below(path)).collect(),
+        }
+    }
+
+    pub(crate) fn sort(&mut self) {
+        self.modes.sort();
+        self.empty_dirs.sort();
+        self.special.sort();
+        self.too_large.sort();
+        self.unreadable.sort();
+        self.nested.sort();
+        self.newly_ignored.sort();
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut bytes = HEADER.to_vec();
+        bytes.push(0);
+        let mut record = |key: &str, path: &[u8], value: &str| {
+            bytes.extend_from_slice(key.as_bytes());
+            bytes.push(b' ');
+            bytes.extend_from_slice(path);
+            bytes.push(0);
+            bytes.extend_from_slice(value.as_bytes());
+            bytes.push(0);
+        };
+        self.empty_dirs.iter().for_each(|path| record("empty", path, ""));
+        self.newly_ignored.iter().for_each(|path| record("ignored", path, ""));
+        self.too_large.iter().for_each(|(path, size)| record("large", path, &size.to_string()));
+        self.modes.iter().for_each(|(path, mode)| record("mode", path, &format!("{mode:o}")));
+        self.nested.iter().for_each(|(path, id)| record("nested", path, &id.to_string()));
+        if let Some((file, program)) = self.plain {
+            record("plain", b"file", &format!("{file:o}"));
+            record("plain", b"program", &format!("{program:o}"));
+        }
+        self.special.iter().for_each(|(path, kind)| record("special", path, kind));
+        self.unreadable.iter().for_each(|(path, reason)| record("unreadable", path, reason));
+        bytes
+    }
+
+    /// Reads a blob of this version; keys that it does not know are passed by.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
+        let damaged = || Failure::new(Kind::Damaged, "the `meta` of a snapshot cannot be read");
+        let mut fields = bytes.split(|byte| *byte == 0);
+        if fields.next() != Some(HEADER) {
+            return Err(damaged().into());
+        }
+        let mut meta = Self::default();
+        while let (Some(key), Some(value)) = (fields.next(), fields.next()) {
+            let space = key.iter().position(|byte| *byte == b' ').ok_or_else(damaged)?;
+            let path = key[space + 1..].to_vec();
+            let value = std::str::from_utf8(value).map_err(|_| damaged())?;
+            let octal = || u32::from_str_radix(value, 8).map_err(|_| damaged());
+            match &key[..space] {
+                b"empty" => meta.empty_dirs.push(path),
+                b"ignored" => meta.newly_ignored.push(path),
+                b"large" => meta.too_large.push((path, value.parse().map_err(|_| damaged())?)),
+                b"mode" => meta.modes.push((path, octal()?)),
+                b"nested" => meta.nested.push((path, value.parse().map_err(|_| damaged())?)),
+                b"plain" => {
+                    let plain = meta.plain.get_or_insert(PLAIN);
+                    *(if path == b"file" { &mut plain.0 } else { &mut plain.1 }) = octal()?;
+                }
+                b"special" => meta.special.push((path, value.to_owned())),
+                b"unreadable" => meta.unreadable.push((path, value.to_owned())),
+                _ => {}
+            }
+        }
+        Ok(meta)
+    }
+}
+
+/// Permission bits of a file and of an executable one under the usual umask.
+pub(crate) const PLAIN: (u32, u32) = (0o644, 0o755);
+
+fn pick<T: Clone>(list: &[(Vec<u8>, T)], below: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Vec<(Vec<u8>, T)> {
+    list.iter().filter_map(|(path, value)| Some((below(path)?, value.clone()))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_survives_encoding() {
+        let id = Oid::hash_object(git2::ObjectType::Blob, b"x").expect("an id");
+        let meta = Meta {
+            plain: Some((0o664, 0o775)),
+            modes: vec![(b"a b\nc".to_vec(), 0o600)],
+            empty_dirs: vec![b"e".to_vec()],
+            special: vec![(b"\xff".to_vec(), "fifo".to_owned())],
+            too_large: vec![(b"big".to_vec(), 1 << 40)],
+            unreadable: vec![(b"u".to_vec(), "permission denied".to_owned())],
+            nested: vec![(b"n/m".to_vec(), id)],
+            newly_ignored: vec![b"i".to_vec()],
+        };
+        assert_eq!(Meta::decode(&meta.encode()).expect("its own encoding"), meta);
+        assert_eq!(Meta::decode(&Meta::default().encode()).expect("nothing"), Meta::default());
+        assert_eq!(meta.mode(b"a b\nc", false), 0o600);
+        assert_eq!(meta.mode(b"other", true), 0o775);
+        assert!(Meta::decode(b"stead meta 2\0").is_err());
+    }
+}

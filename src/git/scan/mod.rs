@@ -1,0 +1,564 @@
+//! The walk of a capture: every directory compared with what was seen last time, what differs hashed, trees built from
+//! the bottom up.
+//!
+//! A directory is done when its own entries and all its subdirectories are; then it becomes a tree and an entry of its
+//! parent. Names are looked up in ignore rules only where they or the rules are new.
+
+mod names;
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use git2::{ObjectType, OdbLookupFlags};
+use rustix::fs::FileType;
+
+use self::names::{blank, combine, join, kind_of, owned, reason, sort_key, special};
+use crate::config;
+use crate::git::Oid;
+use crate::git::ignore::{self, Patterns};
+use crate::git::meta::{Meta, PLAIN};
+use crate::git::seen::{self, EntryKind, Seen};
+use crate::git::tracked;
+use crate::progress::{Phase, Progress};
+use crate::store::walk::{self, Attributes, Content, MAX_DEPTH, Queue};
+
+type Entry = seen::Entry<Vec<u8>>;
+
+/// Files of one directory that are hashed by one thread at a time.
+const BATCH: usize = 16;
+
+/// An index of the agent above this size is not read.
+const MAX_INDEX: u64 = 256 << 20;
+
+/// An object on its way to the store.
+pub(super) struct Object {
+    pub(super) id: Oid,
+    pub(super) kind: ObjectType,
+    pub(super) content: Vec<u8>,
+}
+
+/// One walk.
+pub(super) struct Scan<'a> {
+    pub(super) seen: &'a Seen,
+    pub(super) limits: &'a config::Capture,
+    pub(super) global: Patterns,
+    /// What stands for the rules from outside of the tree: when it changes, every name is looked at again.
+    pub(super) rules: Vec<u8>,
+    pub(super) brought: &'a [PathBuf],
+    /// The objects on disk, for looking up what is known and what the base holds.
+    pub(super) known: Mutex<git2::Repository>,
+    pub(super) device: u64,
+    pub(super) progress: &'a dyn Progress,
+    pub(super) meta: Mutex<Meta>,
+    pub(super) writer: Mutex<seen::Writer>,
+    /// The tops that were walked, with their trees.
+    pub(super) tops: Mutex<Vec<(Top, Option<Oid>)>>,
+    pub(super) files: AtomicU64,
+    pub(super) new_bytes: AtomicU64,
+    /// Whether anything is not as it was seen.
+    pub(super) differs: AtomicBool,
+    pub(super) cancelled: AtomicBool,
+}
+
+/// A directory that a snapshot of its own, or the `gitdir` of one, is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Top {
+    pub(super) kind: TopKind,
+    /// The path of the repository in the tree.
+    pub(super) path: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TopKind {
+    Files,
+    GitDir,
+}
+
+pub(super) enum Job {
+    Directory { parent: Arc<Node>, entry: Entry, inside: Inside, gitlink: Option<Oid> },
+    Top { top: Top, directory: OwnedFd, base: Option<Oid>, depth: usize },
+    Files { node: Arc<Node>, names: Vec<(Vec<u8>, Attributes)> },
+}
+
+/// What the ignore rules say of everything in a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Inside {
+    /// Nothing: look at each name.
+    Plain,
+    /// It is ignored, but something in it is tracked.
+    Ignored(EntryKind),
+    /// stead brought it in, so that all of it is recorded.
+    Brought,
+}
+
+/// A directory being walked.
+pub(super) struct Node {
+    parent: Option<Arc<Self>>,
+    top: Arc<TopState>,
+    name: Vec<u8>,
+    path: Vec<u8>,
+    directory: OwnedFd,
+    depth: usize,
+    inside: Inside,
+    rules: u64,
+    has_rules: bool,
+    live: OnceLock<Option<Patterns>>,
+    base_rules: OnceLock<Option<Patterns>>,
+    base: OnceLock<Vec<(Vec<u8>, u32, Oid)>>,
+    /// Jobs that are not done, and one for the directory's own.
+    pending: AtomicUsize,
+    entries: Mutex<Vec<Entry>>,
+    clean: AtomicBool,
+    seen_tree: Oid,
+}
+
+struct TopState {
+    top: Top,
+    base: Option<Oid>,
+    index: OnceLock<Vec<tracked::Entry>>,
+}
+
+impl Scan<'_> {
+    pub(super) fn run(&self, job: Job, queue: &Queue<Job>, out: &SyncSender<Object>) {
+        if self.progress.cancelled() {
+            self.cancelled.store(true, Ordering::Relaxed);
+        }
+        if self.cancelled.load(Ordering::Relaxed) {
+            return;
+        }
+        match job {
+            Job::Top { top, directory, base, depth } => {
+                let path = match top.kind {
+                    TopKind::Files => top.path.clone(),
+                    TopKind::GitDir => join(&top.path, b".git"),
+                };
+                let state = Arc::new(TopState { top, base, index: OnceLock::new() });
+                self.directory(None, state, (Vec::new(), path), directory, depth, Inside::Plain, queue, out);
+            }
+            Job::Directory { parent, entry, inside, gitlink } => {
+                self.subdirectory(&parent, entry, inside, gitlink, queue, out);
+                self.done(parent, out);
+            }
+            Job::Files { node, names } => {
+                for (name, attributes) in names {
+                    self.file(&node, name, &attributes, out);
+                }
+                self.done(node, out);
+            }
+        }
+    }
+
+    fn subdirectory(
+        &self,
+        parent: &Arc<Node>,
+        entry: Entry,
+        inside: Inside,
+        gitlink: Option<Oid>,
+        queue: &Queue<Job>,
+        out: &SyncSender<Object>,
+    ) {
+        let path = join(&parent.path, &entry.name);
+        let opened = if parent.depth >= MAX_DEPTH {
+            Err(format!("deeper than {MAX_DEPTH} directories"))
+        } else {
+            walk::open_in(&parent.directory, &entry.name).map_err(|error| reason(&error))
+        };
+        let directory = match opened {
+            Ok(directory) => directory,
+            Err(reason) => {
+                parent.clean.store(false, Ordering::Release);
+                return self.unreadable(path, reason);
+            }
+        };
+        if walk::attributes_of(&directory).is_ok_and(|attributes| attributes.device != self.device) {
+            parent.clean.store(false, Ordering::Release);
+            return self.note(|meta| meta.special.push((path, "another file system".to_owned())));
+        }
+        let is_repository =
+            parent.top.top.kind == TopKind::Files && matches!(walk::attributes(&directory, b".git"), Ok(Some(_)));
+        if !is_repository && gitlink.is_none() {
+            let state = Arc::clone(&parent.top);
+            let depth = parent.depth + 1;
+            return self.directory(
+                Some(Arc::clone(parent)),
+                state,
+                (entry.name, path),
+                directory,
+                depth,
+                inside,
+                queue,
+                out,
+            );
+        }
+        if is_repository || walk::names(&directory).is_ok_and(|names| !names.is_empty()) {
+            self.nest(directory, path.clone(), parent.depth + 1, queue);
+        }
+        let kind = if gitlink.is_some() { EntryKind::Gitlink } else { EntryKind::Nested };
+        let id = gitlink.map(|recorded| self.head_of(parent, &entry.name).unwrap_or(recorded));
+        parent.add(Entry { kind, id: id.unwrap_or_else(Oid::zero), ..entry });
+    }
+
+    /// Walks a nested repository as a snapshot of its own.
+    fn nest(&self, directory: OwnedFd, path: Vec<u8>, depth: usize, queue: &Queue<Job>) {
+        if let Ok(gitdir) = walk::open_in(&directory, b".git") {
+            let top = Top { kind: TopKind::GitDir, path: path.clone() };
+            queue.push(Job::Top { top, directory: gitdir, base: None, depth: depth + 1 });
+        }
+        queue.push(Job::Top { top: Top { kind: TopKind::Files, path }, directory, base: None, depth });
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "they are the fields of the node that it makes")]
+    fn directory(
+        &self,
+        parent: Option<Arc<Node>>,
+        top: Arc<TopState>,
+        (name, path): (Vec<u8>, Vec<u8>),
+        directory: OwnedFd,
+        depth: usize,
+        inside: Inside,
+        queue: &Queue<Job>,
+        out: &SyncSender<Object>,
+    ) {
+        let names = match walk::names(&directory) {
+            Ok(names) => names,
+            Err(error) => {
+                if parent.is_none() {
+                    self.finish_top(&top.top, None);
+                }
+                return self.unreadable(path, reason(&error));
+            }
+        };
+        let seen = self.seen.directory(self.device, &path);
+        let (rules, has_rules) = self.rules_of(parent.as_deref(), &top, &directory, seen, &names);
+        let node = Arc::new(Node {
+            parent,
+            top,
+            name,
+            path,
+            directory,
+            depth,
+            inside,
+            rules,
+            has_rules,
+            live: OnceLock::new(),
+            base_rules: OnceLock::new(),
+            base: OnceLock::new(),
+            pending: AtomicUsize::new(1),
+            entries: Mutex::new(Vec::with_capacity(names.len())),
+            clean: AtomicBool::new(seen.is_some()),
+            seen_tree: seen.map_or_else(Oid::zero, |seen| seen.tree),
+        });
+        if let Some(parent) = &node.parent {
+            parent.pending.fetch_add(1, Ordering::Relaxed);
+        }
+        if names.is_empty() && node.parent.is_some() && node.top.top.kind == TopKind::Files {
+            let path = node.path.clone();
+            self.note(|meta| meta.empty_dirs.push(path));
+        }
+        self.compare(&node, names, seen, queue);
+        self.done(node, out);
+    }
+
+    /// Returns the id of the rules that count in a directory, and whether it has some of its own.
+    fn rules_of(
+        &self,
+        parent: Option<&Node>,
+        top: &TopState,
+        directory: &OwnedFd,
+        seen: Option<seen::SeenDirectory<'_>>,
+        names: &[Vec<u8>],
+    ) -> (u64, bool) {
+        if top.top.kind == TopKind::GitDir {
+            return (0, false);
+        }
+        let above = match parent {
+            Some(parent) => parent.rules,
+            None => combine(1, &self.rules),
+        };
+        if names.binary_search_by(|name| name.as_slice().cmp(b".gitignore")).is_err() {
+            return (above, false);
+        }
+        let Ok(Some(attributes)) = walk::attributes(directory, b".gitignore") else { return (above, false) };
+        if attributes.kind != FileType::RegularFile {
+            return (above, false);
+        }
+        let remembered = seen.and_then(|seen| {
+            seen.entries().find(|entry| entry.name == b".gitignore" && self.is_as_seen(entry, &attributes))
+        });
+        let id =
+            remembered.map(|entry| entry.id).or_else(|| match walk::read(directory, b".gitignore", ignore::MAX_SIZE) {
+                Ok(Content::Whole(content, _)) => Oid::hash_object(ObjectType::Blob, &content).ok(),
+                _ => None,
+            });
+        match id {
+            Some(id) => (combine(above, id.as_bytes()), true),
+            None => (above, false),
+        }
+    }
+
+    fn compare(
+        &self,
+        node: &Arc<Node>,
+        names: Vec<Vec<u8>>,
+        seen: Option<seen::SeenDirectory<'_>>,
+        queue: &Queue<Job>,
+    ) {
+        let same_rules = seen.is_some_and(|seen| seen.rules == node.rules);
+        let all_tracked = seen.is_some_and(|seen| seen.rules == seen::TRACKED);
+        let mut remembered = seen.map(seen::SeenDirectory::entries).into_iter().flatten().peekable();
+        let mut batch = Vec::new();
+        let mut entries = Vec::with_capacity(names.len());
+        for name in names {
+            while remembered.next_if(|entry| entry.name < name.as_slice()).is_some() {
+                node.clean.store(false, Ordering::Relaxed);
+            }
+            let entry = remembered.next_if(|entry| entry.name == name.as_slice());
+            if !node.records(&name) {
+                if node.top.top.kind == TopKind::Files && name != b".git" {
+                    let path = join(&node.path, &name);
+                    self.note(|meta| meta.special.push((path, "a name that git reserves".to_owned())));
+                }
+                continue;
+            }
+            let attributes = match walk::attributes(&node.directory, &name) {
+                Ok(Some(attributes)) => attributes,
+                Ok(None) => {
+                    node.clean.store(false, Ordering::Relaxed);
+                    continue;
+                }
+                Err(error) => {
+                    node.clean.store(false, Ordering::Relaxed);
+                    self.unreadable(join(&node.path, &name), reason(&error));
+                    continue;
+                }
+            };
+            if let Some(entry) = entry.as_ref().filter(|entry| entry.kind.has_content())
+                && (same_rules || all_tracked || node.inside == Inside::Brought)
+                && self.is_as_seen(entry, &attributes)
+            {
+                self.count(node, &name, &attributes);
+                entries.push(Entry { name, mode: attributes.mode, ..owned(entry) });
+                continue;
+            }
+            self.new_name(node, name, &attributes, entry, same_rules, &mut entries, &mut batch, queue);
+        }
+        if remembered.next().is_some() {
+            node.clean.store(false, Ordering::Relaxed);
+        }
+        node.entries.lock().unwrap_or_else(PoisonError::into_inner).append(&mut entries);
+        while !batch.is_empty() {
+            let names = batch.split_off(batch.len().saturating_sub(BATCH));
+            node.pending.fetch_add(1, Ordering::Relaxed);
+            queue.push(Job::Files { node: Arc::clone(node), names });
+        }
+    }
+
+    /// Decides about a name that is not simply as it was seen.
+    #[expect(clippy::too_many_arguments, reason = "the rest of `compare`, which would be too long")]
+    fn new_name(
+        &self,
+        node: &Arc<Node>,
+        name: Vec<u8>,
+        attributes: &Attributes,
+        seen: Option<seen::Entry<&[u8]>>,
+        same_rules: bool,
+        entries: &mut Vec<Entry>,
+        batch: &mut Vec<(Vec<u8>, Attributes)>,
+        queue: &Queue<Job>,
+    ) {
+        let is_directory = attributes.kind == FileType::Directory;
+        let known = seen.as_ref().filter(|_| same_rules).map(|entry| entry.kind);
+        let mut inside = node.inside;
+        if node.top.top.kind == TopKind::Files && inside != Inside::Brought {
+            let verdict = match (known, inside) {
+                (_, Inside::Ignored(kind)) => Some(kind),
+                (Some(kind @ (EntryKind::Ignored | EntryKind::NewlyIgnored)), _) => Some(kind),
+                (Some(_), _) => None,
+                (None, _) => self.verdict(node, &name, is_directory),
+            };
+            if let Some(kind) = verdict {
+                let path = join(&node.path, &name);
+                inside = match self.is_brought(&path) {
+                    Some(inside) => inside.unwrap_or(Inside::Ignored(kind)),
+                    None if self.is_tracked(node, &name, &path, is_directory) => Inside::Ignored(kind),
+                    None => {
+                        if seen.as_ref().is_none_or(|entry| entry.kind != kind) {
+                            node.clean.store(false, Ordering::Relaxed);
+                        }
+                        if kind == EntryKind::NewlyIgnored {
+                            self.note(|meta| meta.newly_ignored.push(path));
+                        }
+                        entries.push(blank(name, kind));
+                        return;
+                    }
+                };
+            }
+        }
+        match attributes.kind {
+            FileType::Directory => {
+                if seen.as_ref().is_none_or(|entry| entry.kind != EntryKind::Directory) {
+                    node.clean.store(false, Ordering::Relaxed);
+                }
+                let gitlink = match known {
+                    Some(EntryKind::Directory) => None,
+                    _ if node.top.top.kind == TopKind::GitDir => None,
+                    _ => self.gitlink(node, &name),
+                };
+                let entry = blank(name, EntryKind::Directory);
+                node.pending.fetch_add(1, Ordering::Relaxed);
+                queue.push(Job::Directory { parent: Arc::clone(node), entry, inside, gitlink });
+            }
+            FileType::RegularFile | FileType::Symlink => {
+                if let Some(entry) = seen.filter(|entry| self.is_as_seen(entry, attributes)) {
+                    self.count(node, &name, attributes);
+                    entries.push(Entry { name, mode: attributes.mode, ..owned(&entry) });
+                } else {
+                    node.clean.store(false, Ordering::Relaxed);
+                    batch.push((name, *attributes));
+                }
+            }
+            kind => {
+                node.clean.store(false, Ordering::Relaxed);
+                let path = join(&node.path, &name);
+                self.note(|meta| meta.special.push((path, special(kind).to_owned())));
+            }
+        }
+    }
+
+    fn file(&self, node: &Node, name: Vec<u8>, attributes: &Attributes, out: &SyncSender<Object>) {
+        let (content, attributes) = if attributes.kind == FileType::Symlink {
+            match walk::link(&node.directory, &name) {
+                Ok(text) => (text, *attributes),
+                Err(error) => return self.unreadable(join(&node.path, &name), reason(&error)),
+            }
+        } else {
+            match walk::read(&node.directory, &name, self.limits.max_file) {
+                Ok(Content::Whole(content, attributes)) => (content, attributes),
+                Ok(Content::TooLarge(size)) => return self.too_large(join(&node.path, &name), size),
+                Ok(Content::Gone) => return,
+                Ok(Content::Unsteady) => {
+                    return self.unreadable(join(&node.path, &name), "it changes while it is read".to_owned());
+                }
+                Err(error) => return self.unreadable(join(&node.path, &name), reason(&error)),
+            }
+        };
+        let Ok(id) = Oid::hash_object(ObjectType::Blob, &content) else {
+            return self.unreadable(join(&node.path, &name), "it cannot be hashed".to_owned());
+        };
+        if !self.is_known(id) {
+            let size = content.len() as u64;
+            if self.new_bytes.fetch_add(size, Ordering::Relaxed) + size > self.limits.max_new {
+                return self.too_large(join(&node.path, &name), size);
+            }
+            self.send(out, Object { id, kind: ObjectType::Blob, content });
+        }
+        self.count(node, &name, &attributes);
+        node.add(Entry { name, kind: kind_of(&attributes), stamp: attributes.stamp, mode: attributes.mode, id });
+    }
+
+    /// Ends one job of a directory; the last one makes its tree, and may end its parent's.
+    fn done(&self, node: Arc<Node>, out: &SyncSender<Object>) {
+        let mut node = Some(node);
+        while let Some(current) = node.take() {
+            if current.pending.fetch_sub(1, Ordering::AcqRel) > 1 {
+                return;
+            }
+            let mut entries = std::mem::take(&mut *current.entries.lock().unwrap_or_else(PoisonError::into_inner));
+            entries.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+            let clean = current.clean.load(Ordering::Acquire);
+            let tree = if clean && !current.seen_tree.is_zero() { current.seen_tree } else { self.tree(&entries, out) };
+            if !clean || current.seen_tree.is_zero() {
+                self.differs.store(true, Ordering::Relaxed);
+            }
+            let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            writer.directory(&current.path, current.rules, tree, &entries);
+            drop(writer);
+            self.progress.report(Phase::Scan, self.files.load(Ordering::Relaxed), 0);
+            match &current.parent {
+                None => self.finish_top(&current.top.top, Some(tree)),
+                Some(parent) => {
+                    if tree != current.seen_tree {
+                        parent.clean.store(false, Ordering::Release);
+                    }
+                    let mut entry = blank(current.name.clone(), EntryKind::Directory);
+                    entry.id = tree;
+                    parent.add(entry);
+                    node = Some(Arc::clone(parent));
+                }
+            }
+        }
+    }
+
+    fn tree(&self, entries: &[Entry], out: &SyncSender<Object>) -> Oid {
+        let empty = Oid::hash_object(ObjectType::Tree, b"").expect("the empty tree has a hash");
+        let mut recorded: Vec<(&Entry, u32)> = entries
+            .iter()
+            .filter(|entry| entry.kind != EntryKind::Directory || entry.id != empty)
+            .filter_map(|entry| Some((entry, entry.kind.git_mode()?)))
+            .collect();
+        // git sorts a directory as if its name ended in a slash.
+        recorded.sort_by(|(one, _), (other, _)| sort_key(one).cmp(sort_key(other)));
+        let mut content = Vec::with_capacity(recorded.len() * 48);
+        for (entry, mode) in recorded {
+            content.extend_from_slice(format!("{mode:o} ").as_bytes());
+            content.extend_from_slice(&entry.name);
+            content.push(0);
+            content.extend_from_slice(entry.id.as_bytes());
+        }
+        let id = Oid::hash_object(ObjectType::Tree, &content).expect("a tree has a hash");
+        if !self.is_known(id) {
+            self.send(out, Object { id, kind: ObjectType::Tree, content });
+        }
+        id
+    }
+
+    fn count(&self, node: &Node, name: &[u8], attributes: &Attributes) {
+        self.files.fetch_add(1, Ordering::Relaxed);
+        if attributes.kind == FileType::RegularFile
+            && attributes.mode != PLAIN.0
+            && attributes.mode != PLAIN.1
+            && node.top.top.kind == TopKind::Files
+        {
+            let path = join(&node.path, name);
+            self.note(|meta| meta.modes.push((path, attributes.mode)));
+        }
+    }
+
+    fn is_as_seen<N>(&self, entry: &seen::Entry<N>, attributes: &Attributes) -> bool {
+        entry.kind == kind_of(attributes)
+            && entry.kind.has_content()
+            && entry.stamp == attributes.stamp
+            && !self.seen.is_racy(&entry.stamp)
+    }
+
+    fn is_known(&self, id: Oid) -> bool {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.odb().is_ok_and(|odb| odb.exists_ext(id, OdbLookupFlags::NO_REFRESH))
+    }
+
+    fn send(&self, out: &SyncSender<Object>, object: Object) {
+        if out.send(object).is_err() {
+            self.cancelled.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn finish_top(&self, top: &Top, tree: Option<Oid>) {
+        self.tops.lock().unwrap_or_else(PoisonError::into_inner).push((top.clone(), tree));
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Meta)) {
+        change(&mut self.meta.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn unreadable(&self, path: Vec<u8>, reason: String) {
+        self.differs.store(true, Ordering::Relaxed);
+        self.note(|meta| meta.unreadable.push((path, reason)));
+    }
+
+    fn too_large(&self, path: Vec<u8>, size: u64) {
+        self.note(|meta| meta.too_large.push((path, size)));
+    }
+}

@@ -1,0 +1,112 @@
+//! Which paths a git index file (versions 2 to 4) tracks, and what git saw of them.
+//!
+//! The file may be the agent's: nothing in it is believed but that a path is to be looked at. A shared index
+//! (`split-index`) gives only its own part.
+
+use crate::git::Oid;
+use crate::store::walk::Stamp;
+
+/// One entry of stage 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) path: Vec<u8>,
+    pub(crate) mode: u32,
+    pub(crate) id: Oid,
+    /// As git saw it; a size is cut to 32 bits.
+    pub(crate) stamp: Stamp,
+}
+
+/// Returns the entries in the order of the file, which is that of their paths; up to the first that makes no sense.
+pub(crate) fn entries(bytes: &[u8]) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    let mut reader = Reader { bytes };
+    let (Some(b"DIRC"), Some(version), Some(count)) = (reader.take(4), reader.number(), reader.number()) else {
+        return entries;
+    };
+    if !(2..=4).contains(&version) {
+        return entries;
+    }
+    let mut previous = Vec::new();
+    for _ in 0..count {
+        let Some((entry, stage)) = entry(&mut reader, version, &previous) else { break };
+        previous.clone_from(&entry.path);
+        if stage == 0 {
+            entries.push(entry);
+        }
+    }
+    entries
+}
+
+fn entry(reader: &mut Reader<'_>, version: u32, previous: &[u8]) -> Option<(Entry, u16)> {
+    let start = reader.bytes.len();
+    let mut number = || reader.number();
+    let ctime = (i64::from(number()?), number()?);
+    let mtime = (i64::from(number()?), number()?);
+    let (_device, inode, mode) = (number()?, number()?, number()?);
+    let (_user, _group, size) = (number()?, number()?, number()?);
+    let id = Oid::from_bytes(reader.take(20)?).ok()?;
+    let flags = u16::from_be_bytes(reader.take(2)?.try_into().ok()?);
+    if flags & 0x4000 != 0 && version >= 3 {
+        reader.take(2)?;
+    }
+    let path = if version == 4 {
+        let strip = reader.offset()?;
+        let mut path = previous.get(..previous.len().checked_sub(strip)?)?.to_vec();
+        path.extend_from_slice(reader.until_nul()?);
+        path
+    } else {
+        let path = reader.until_nul()?.to_vec();
+        // One to eight NULs pad the entry; one is read.
+        let used = start - reader.bytes.len();
+        reader.take((8 - used % 8) % 8)?;
+        path
+    };
+    let stamp = Stamp { inode, size: u64::from(size), mtime, ctime };
+    Some((Entry { path, mode, id, stamp }, (flags >> 12) & 3))
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.bytes.split_at_checked(count)?;
+        self.bytes = rest;
+        Some(taken)
+    }
+
+    fn number(&mut self) -> Option<u32> {
+        Some(u32::from_be_bytes(self.take(4)?.try_into().ok()?))
+    }
+
+    fn until_nul(&mut self) -> Option<&'a [u8]> {
+        let end = self.bytes.iter().position(|byte| *byte == 0)?;
+        let text = self.take(end)?;
+        self.take(1)?;
+        Some(text)
+    }
+
+    /// Reads the variable-width number of version 4, like the offsets of packs.
+    fn offset(&mut self) -> Option<usize> {
+        let mut byte = self.take(1)?[0];
+        let mut value = usize::from(byte & 0x7f);
+        while byte & 0x80 != 0 {
+            byte = self.take(1)?[0];
+            value = value.checked_add(1)?.checked_mul(128)?.checked_add(usize::from(byte & 0x7f))?;
+        }
+        Some(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nonsense_has_no_entries() {
+        assert!(entries(b"").is_empty());
+        assert!(entries(b"DIRC\0\0\0\x02\xff\xff\xff\xff").is_empty());
+        assert!(entries(&[b"DIRC\0\0\0\x04\0\0\0\x01".as_slice(), &[0xff; 80]].concat()).is_empty());
+    }
+}
