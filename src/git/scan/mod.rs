@@ -450,7 +450,9 @@ impl Scan<'_> {
         };
         if !self.is_known(id) {
             let size = content.len() as u64;
-            if self.new_bytes.fetch_add(size, Ordering::Relaxed) + size > self.limits.max_new {
+            if node.top.top.kind == TopKind::Files
+                && self.new_bytes.fetch_add(size, Ordering::Relaxed) + size > self.limits.max_new
+            {
                 return self.too_large(join(&node.path, &name), size);
             }
             self.send(out, Object { id, kind: ObjectType::Blob, content });
@@ -516,12 +518,11 @@ impl Scan<'_> {
     }
 
     fn count(&self, node: &Node, name: &[u8], attributes: &Attributes) {
+        if node.top.top.kind != TopKind::Files || attributes.kind != FileType::RegularFile {
+            return;
+        }
         self.files.fetch_add(1, Ordering::Relaxed);
-        if attributes.kind == FileType::RegularFile
-            && attributes.mode != PLAIN.0
-            && attributes.mode != PLAIN.1
-            && node.top.top.kind == TopKind::Files
-        {
+        if attributes.mode != PLAIN.0 && attributes.mode != PLAIN.1 {
             let path = join(&node.path, name);
             self.note(|meta| meta.modes.push((path, attributes.mode)));
         }

@@ -144,6 +144,8 @@ impl Node {
     pub(super) fn records(&self, name: &[u8]) -> bool {
         match self.top.top.kind {
             TopKind::Files => !is_dot_git(name),
+            // git puts samples there that do nothing.
+            TopKind::GitDir if self.name == b"hooks" => !name.ends_with(b".sample"),
             TopKind::GitDir => {
                 self.parent.is_some()
                     || GITDIR.binary_search(&name).is_ok()
