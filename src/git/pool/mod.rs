@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use git2::{Repository, RepositoryInitOptions, RepositoryOpenFlags};
 
+use crate::config::closest::closest;
 use crate::error::{Failure, Kind, Result};
 use crate::git::Oid;
 use crate::git::pool::fetch::Fetch;
@@ -211,7 +212,7 @@ impl Pool {
         let mut close: Vec<&str> = names
             .filter(|name| {
                 let name = name.to_lowercase();
-                name.contains(&wanted) || wanted.contains(&name) || differs_little(&name, &wanted)
+                name.contains(&wanted) || wanted.contains(&name) || closest(&wanted, [name.as_str()]).is_some()
             })
             .collect();
         close.truncate(3);
@@ -291,25 +292,6 @@ fn open_bare(path: &Path) -> Result<Repository, git2::Error> {
     Repository::open_ext(path, RepositoryOpenFlags::NO_SEARCH | RepositoryOpenFlags::BARE, none)
 }
 
-/// Returns whether two short names are at most two edits apart.
-fn differs_little(one: &str, other: &str) -> bool {
-    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
-    if one.len().abs_diff(other.len()) > 2 || one.len() < 3 {
-        return false;
-    }
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in other.iter().enumerate() {
-            let cost = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = cost.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[other.len()] <= 2
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -321,11 +303,5 @@ mod tests {
         assert_eq!(request("pr/"), None);
         assert_eq!(request("pr/1x"), None);
         assert_eq!(request("feature/1"), None);
-    }
-
-    #[test]
-    fn names_that_differ_by_a_letter_are_close() {
-        assert!(differs_little("mian", "main"));
-        assert!(!differs_little("main", "release"));
     }
 }

@@ -26,14 +26,14 @@ use crate::git::transport::Net;
 use crate::progress::Progress;
 use crate::store::beneath::Dir;
 use crate::store::fs::{self, Durability};
-use crate::store::lease::{Lease, Wait};
+use crate::store::lease::Wait;
 use crate::store::name::WorkspaceName;
 use crate::store::root::UserRoot;
 use crate::store::staging::Staging;
 use crate::workspace::agentgit::{self, AgentGit};
 use crate::workspace::files::{self, Pair};
-use crate::workspace::record::{Record, SCHEMA, State};
-use crate::workspace::{LeasedWorkspace, Workspace};
+use crate::workspace::record::{self, Record, SCHEMA, State};
+use crate::workspace::{self, LeasedWorkspace, Workspace};
 
 pub(crate) use start::Start;
 
@@ -179,7 +179,7 @@ pub(crate) fn make(
     let name = final_name(spec, now);
     check_free(at, &name)?;
     let start = start::choose(spec, &name, pool)?;
-    let lease = Lease::acquire(&at.lock(&name), &format!("workspace `{name}`"), "create", Wait::No)?;
+    let lease = workspace::lease(at, &name, "create", Wait::No)?;
     check_free(at, &name)?;
 
     let staging = Staging::create(at.root())?;
@@ -196,7 +196,7 @@ pub(crate) fn make(
     let git = agent_git(spec, pool, &start, &checkout)?;
     agentgit::build(&git, &built.tree.join(".git"))?;
 
-    let mut record = record(at, spec, pool, &start, &name, now, config);
+    let mut record = new_record(at, spec, pool, &start, &name, now, config);
     let tree = Dir::open(&built.tree)?;
     if record.layout.as_deref() == Some("agent") {
         for directory in AGENT_LAYOUT {
@@ -233,10 +233,10 @@ pub(crate) fn make(
 
     // Held until the record is in place, so that nobody else takes the same ports.
     let _ports = ports::reserve(at, spec.ports, config, &mut record)?;
-    record.write(&built.state.join("workspace.toml"))?;
+    record.write(&built.state.join(record::FILE))?;
     built.publish(at, &name)?;
     let brought = record.brought.clone();
-    let workspace = LeasedWorkspace { workspace: Workspace { at: at.clone(), name, record }, lease };
+    let workspace = LeasedWorkspace::new(Workspace::of(at.clone(), name, record), lease);
     Ok(Created { workspace, start, left_out: project.left_out, brought, checkout })
 }
 
@@ -250,8 +250,7 @@ fn final_name(spec: &CreateSpec, now: Timestamp) -> WorkspaceName {
 
 /// Fails as `exists` when the name is taken; names that differ only in case are the same on some file systems.
 fn check_free(at: &UserRoot, name: &WorkspaceName) -> Result<()> {
-    let folded = name.as_str().to_lowercase();
-    if let Some(taken) = at.names()?.into_iter().find(|taken| taken.as_str().to_lowercase() == folded) {
+    if let Some(taken) = at.names()?.into_iter().find(|taken| taken.folded() == name.folded()) {
         let failure = Failure::new(Kind::Exists, format!("workspace `{taken}` exists"));
         return Err(failure.hint(format!("use it with `stead exec {taken}`, or choose another name")).into());
     }
@@ -347,7 +346,7 @@ fn agent_git<'a>(
     Ok(git)
 }
 
-fn record(
+fn new_record(
     at: &UserRoot,
     spec: &CreateSpec,
     pool: Option<&Pool>,
