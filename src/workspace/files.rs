@@ -15,6 +15,7 @@ use rustix::io::Errno;
 
 use crate::error::{Failure, Kind, Result};
 use crate::store::beneath::Dir;
+use crate::store::dotgit::is_dot_git;
 
 /// One thing to bring in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +84,7 @@ pub(crate) fn beneath(path: &Path) -> Result<PathBuf> {
     let mut clean = PathBuf::new();
     for component in path.components() {
         match component {
-            Component::Normal(name) if is_git(name.as_bytes()) => {
+            Component::Normal(name) if is_dot_git(name.as_bytes()) => {
                 return Err(Failure::new(
                     Kind::Refused,
                     format!("destination `{}` is inside of a git directory", path.display()),
@@ -99,10 +100,6 @@ pub(crate) fn beneath(path: &Path) -> Result<PathBuf> {
         return Err(escapes().into());
     }
     Ok(clean)
-}
-
-fn is_git(name: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(b".git")
 }
 
 fn missing(path: &Path, error: std::io::Error) -> anyhow::Error {

@@ -1,1 +1,0 @@
-//! Plans for bringing work across: upstream to workspace, workspace to project, project to workspace, workspace to origin.

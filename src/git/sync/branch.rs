@@ -1,0 +1,82 @@
+//! Branches of a project: written by compare-and-swap, never the one that somebody has checked out.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use git2::{ErrorCode, Repository, RepositoryOpenFlags};
+
+use crate::error::{Failure, Kind, Result};
+use crate::git::repository::Store;
+use crate::git::{Oid, pack};
+
+/// Opens the project at `path` or around it; `not-found` when there is none.
+pub(crate) fn open(path: &Path) -> Result<Repository> {
+    let none: [&std::ffi::OsStr; 0] = [];
+    Repository::open_ext(path, RepositoryOpenFlags::CROSS_FS, none).map_err(|error| {
+        if error.code() == ErrorCode::NotFound {
+            Failure::new(Kind::NotFound, format!("`{}` is not in a git repository", path.display()))
+                .hint("for a plain folder use `--apply`")
+                .into()
+        } else {
+            anyhow::Error::new(error).context(format!("cannot open the repository `{}`", path.display()))
+        }
+    })
+}
+
+/// Returns what a ref names; `None` when it is not there.
+pub(crate) fn target(project: &Repository, name: &str) -> Result<Option<Oid>> {
+    match project.refname_to_id(name) {
+        Ok(id) => Ok(Some(id)),
+        Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read `{name}`")),
+    }
+}
+
+/// Returns the working tree in which the branch is checked out, linked ones included.
+pub(crate) fn checked_out(project: &Repository, name: &str) -> Result<Option<PathBuf>> {
+    let common = Repository::open(project.commondir()).context("cannot open the project")?;
+    let on_branch = |repository: &Repository| {
+        repository.find_reference("HEAD").ok().and_then(|head| head.symbolic_target().ok().flatten().map(str::to_owned))
+    };
+    if let Some(directory) = common.workdir()
+        && on_branch(&common).as_deref() == Some(name)
+    {
+        return Ok(Some(directory.to_owned()));
+    }
+    for worktree in common.worktrees().context("cannot list the project's working trees")?.iter().flatten().flatten() {
+        let worktree = common.find_worktree(worktree)?;
+        // One whose directory is gone has nothing checked out.
+        let Ok(linked) = Repository::open_from_worktree(&worktree) else { continue };
+        if on_branch(&linked).as_deref() == Some(name) {
+            return Ok(Some(worktree.path().to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+/// Copies what `commit` needs and the project lacks, and moves the branch from `expected` (`None`: not there) to it.
+///
+/// Fails as a conflict when the branch is not where it is expected.
+pub(crate) fn deliver(
+    store: &Store,
+    project: &Repository,
+    name: &str,
+    commit: Oid,
+    expected: Option<Oid>,
+) -> Result<()> {
+    pack::write_missing(store.repository(), &[commit], project.commondir())?;
+    // Opened anew, so that it sees the pack.
+    let project = Repository::open(project.commondir()).context("cannot open the project")?;
+    let log = "stead: sync";
+    let moved = match expected {
+        Some(expected) => project.reference_matching(name, commit, true, expected, log),
+        None => project.reference(name, commit, false, log),
+    };
+    match moved {
+        Ok(_) => Ok(()),
+        Err(error) if matches!(error.code(), ErrorCode::Modified | ErrorCode::Exists | ErrorCode::Locked) => {
+            Err(Failure::new(Kind::Conflict, format!("`{name}` was moved by somebody else meanwhile")).into())
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot write `{name}`")),
+    }
+}
