@@ -7,6 +7,7 @@ pub(crate) mod create;
 pub(crate) mod files;
 pub(crate) mod record;
 pub(crate) mod trash;
+pub(crate) mod unsaved;
 
 use std::ops::Deref;
 use std::path::PathBuf;

@@ -1,0 +1,324 @@
+//! What would be lost with a workspace: work that is neither delivered nor as it was at creation.
+//!
+//! In doubt work counts as unsaved, and the reason says why. Nothing is written: it is asked of snapshots and objects in
+//! memory, so that it can be asked on a full disk and for a dry run.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use git2::build::TreeUpdateBuilder;
+use git2::{FileMode, ObjectType, Repository};
+use serde::Serialize;
+
+use crate::config::Config;
+use crate::error::Result;
+use crate::git::change::{self, Change, ChangeKind};
+use crate::git::convert::Attributes;
+use crate::git::delivered::{self, Outside};
+use crate::git::import::{self, Bounds, Imported};
+use crate::git::pool::Pool;
+use crate::git::repository::{Access, Store};
+use crate::git::snapshot::{self, Snapshot};
+use crate::git::source::Source;
+use crate::git::{Oid, agentdir};
+use crate::store::beneath::Dir;
+use crate::workspace::Workspace;
+
+/// The kind of a reason; stable, for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Code {
+    /// Tracked files that differ from the head.
+    Uncommitted,
+    /// Files that the head does not have.
+    Untracked,
+    /// Commits or annotated tags that no ref outside reaches.
+    Commits,
+    Stash,
+    /// A merge, rebase or the like is under way.
+    Operation,
+    /// Nested repositories that are not as they were.
+    Nested,
+    NewlyIgnored,
+    TooLarge,
+    Special,
+    Unreadable,
+    /// Tips of the agent's `.git` that could not be read whole.
+    ImportFailed,
+}
+
+/// One reason why a workspace holds unsaved work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unsaved {
+    pub(crate) code: Code,
+    pub(crate) count: usize,
+    /// Raw bytes, for the reasons that are about files.
+    pub(crate) paths: Vec<Vec<u8>>,
+    /// What else is to be said: the operation, the error.
+    pub(crate) detail: Option<String>,
+}
+
+impl Unsaved {
+    fn paths(code: Code, paths: Vec<Vec<u8>>) -> Option<Self> {
+        (!paths.is_empty()).then(|| Self { code, count: paths.len(), paths, detail: None })
+    }
+
+    fn counted(code: Code, count: usize, detail: Option<String>) -> Option<Self> {
+        (count > 0).then_some(Self { code, count, paths: Vec::new(), detail })
+    }
+}
+
+impl fmt::Display for Unsaved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (one, many) = match self.code {
+            Code::Uncommitted => ("uncommitted change", "uncommitted changes"),
+            Code::Untracked => ("untracked file", "untracked files"),
+            Code::Commits => ("undelivered commit", "undelivered commits"),
+            Code::Stash => ("stash entry", "stash entries"),
+            Code::Operation => ("operation under way", "operations under way"),
+            Code::Nested => ("nested repository", "nested repositories"),
+            Code::NewlyIgnored => ("newly ignored entry", "newly ignored entries"),
+            Code::TooLarge => ("file too large to look at", "files too large to look at"),
+            Code::Special => ("special file", "special files"),
+            Code::Unreadable => ("unreadable entry", "unreadable entries"),
+            Code::ImportFailed => ("unreadable ref or commit", "unreadable refs or commits"),
+        };
+        write!(f, "{} {}", self.count, if self.count == 1 { one } else { many })?;
+        match &self.detail {
+            Some(detail) => write!(f, " ({detail})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Looks at a workspace and returns what would be lost with it; what cannot be looked at is unsaved too.
+pub(crate) fn look(workspace: &Workspace, config: &Config) -> Vec<Unsaved> {
+    let found = (|| {
+        let store = workspace.store(Access::Read)?;
+        let snapshot = workspace.look(&store, config, 2)?;
+        unsaved(workspace, &store, &snapshot)
+    })();
+    found.unwrap_or_else(|error| {
+        Unsaved::counted(Code::Unreadable, 1, Some(format!("{error:#}"))).into_iter().collect()
+    })
+}
+
+/// Returns what would be lost with a workspace whose tree is as in `snapshot`.
+pub(crate) fn unsaved(workspace: &Workspace, store: &Store, snapshot: &Snapshot) -> Result<Vec<Unsaved>> {
+    let tree = Dir::open(&workspace.tree())?;
+    let imported = import::import(store, &tree, Bounds::default())?;
+    let outside = outside(workspace)?;
+    let created = match &workspace.record.created_snapshot {
+        Some(id) => Some(snapshot::load(store, Oid::from_str(id).context("cannot read the first snapshot's id")?)?),
+        None => None,
+    };
+    let mut reasons = Vec::new();
+    if created.as_ref().is_none_or(|created| created.files != snapshot.files) {
+        reasons.extend(of_files(workspace, store, snapshot, created.as_ref(), &imported, &outside)?);
+    }
+    reasons.extend(of_commits(workspace, store, &imported, &outside)?);
+    reasons.extend(of_meta(snapshot, created.as_ref()));
+    Ok(reasons)
+}
+
+/// Returns what git can hold and the head does not, unless it is outside all the same.
+fn of_files(
+    workspace: &Workspace,
+    store: &Store,
+    snapshot: &Snapshot,
+    created: Option<&Snapshot>,
+    imported: &Imported,
+    outside: &Outside,
+) -> Result<Vec<Unsaved>> {
+    let head = head_tree(store.repository(), imported);
+    let (changes, clean) = clean_changes(store, head, snapshot)?;
+    if changes.is_empty() || outside.holds_tree(clean)? || is_applied(workspace, store, snapshot, created)? {
+        return Ok(Vec::new());
+    }
+    let (new, changed): (Vec<_>, Vec<_>) = changes.into_iter().partition(|change| change.kind == ChangeKind::Create);
+    let paths = |changes: Vec<Change>| changes.into_iter().map(|change| change.path).collect();
+    Ok([Unsaved::paths(Code::Uncommitted, paths(changed)), Unsaved::paths(Code::Untracked, paths(new))]
+        .into_iter()
+        .flatten()
+        .collect())
+}
+
+/// Returns how the files differ from the head when they are converted as git would, and the tree that git would commit.
+fn clean_changes(store: &Store, head: Option<Oid>, snapshot: &Snapshot) -> Result<(Vec<Change>, Oid)> {
+    let repository = store.repository();
+    let mut changes = change::between_trees(store, head, Some(snapshot.files))?;
+    let attributes = match head {
+        Some(head) => Attributes::of_tree(repository, head)?,
+        None => Attributes::default(),
+    };
+    if attributes.is_trivial() {
+        return Ok((changes, snapshot.files));
+    }
+    let mut update = TreeUpdateBuilder::new();
+    let mut kept = Vec::new();
+    for change in changes.drain(..) {
+        let cleaned = match (change.id, change.mode) {
+            (Some(id), Some(mode)) if mode & 0o170_000 == 0o100_000 => {
+                let blob = repository.find_blob(id).context("cannot read a file of the snapshot")?;
+                attributes.clean(&change.path, blob.content())?.map(|content| (content, mode))
+            }
+            _ => None,
+        };
+        let Some((content, mode)) = cleaned else {
+            kept.push(change);
+            continue;
+        };
+        let id = repository.blob(&content).context("cannot hash a file")?;
+        let executable = mode & 0o111 != 0;
+        update.upsert(change.path.clone(), id, if executable { FileMode::BlobExecutable } else { FileMode::Blob });
+        let same_mode = change.old_mode.is_some_and(|old| (old & 0o111 != 0) == executable);
+        if change.old_id != Some(id) || !same_mode {
+            kept.push(change);
+        }
+    }
+    let files = repository.find_tree(snapshot.files).context("cannot read the snapshot's files")?;
+    let clean = update.create_updated(repository, &files).context("cannot convert the snapshot's files")?;
+    Ok((kept, clean))
+}
+
+/// Returns what the agent's `.git` has and no ref outside reaches.
+fn of_commits(
+    workspace: &Workspace,
+    store: &Store,
+    imported: &Imported,
+    outside: &Outside,
+) -> Result<Vec<Unsaved>> {
+    let repository = store.repository();
+    let base = workspace.record.base.as_deref().and_then(|base| Oid::from_str(base).ok());
+    let stash: HashSet<Oid> = imported.refs.stash.iter().copied().collect();
+    let failed: HashSet<Oid> = imported.failed.iter().map(|(tip, _)| *tip).collect();
+    let tips: Vec<Oid> = imported
+        .refs
+        .tips()
+        .into_iter()
+        .filter(|tip| !stash.contains(tip) && !failed.contains(tip) && Some(*tip) != base)
+        .collect();
+    let mut commits = outside.undelivered(store, &tips)?.len();
+    // Where the pool is gone the base's own history is not work.
+    if let (Some(base), true) = (base, commits > 0) {
+        commits = commits.min(since(repository, &tips, base).unwrap_or(commits));
+    }
+    let tags = tips.iter().filter(|tip| repository.find_tag(**tip).is_ok() && !outside.names(**tip)).count();
+    let mut broken: Vec<String> =
+        imported.failed.iter().map(|(tip, reason)| format!("{:.12}: {reason}", tip.to_string())).collect();
+    broken.extend(imported.refs.bad.iter().map(|(name, reason)| format!("{name}: {reason}")));
+    // A tree that never had a `.git` cannot have lost one.
+    let lost = matches!(imported.refs.head, agentdir::Head::Missing) && workspace.record.base.is_some();
+    if lost && broken.is_empty() {
+        broken.push("`.git` is missing".into());
+    }
+    Ok([
+        Unsaved::counted(Code::Commits, commits + tags, None),
+        Unsaved::counted(Code::Stash, imported.refs.stash.len(), None),
+        Unsaved::counted(Code::Operation, imported.refs.operation.iter().len(), imported.refs.operation.clone()),
+        Unsaved::counted(Code::ImportFailed, broken.len(), broken.first().cloned()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect())
+}
+
+/// Returns what git cannot hold and was not so at creation.
+fn of_meta(snapshot: &Snapshot, created: Option<&Snapshot>) -> Vec<Unsaved> {
+    let meta = &snapshot.meta;
+    let first = created.map(|created| &created.meta);
+    let nested = meta.nested.iter().filter(|nested| first.is_none_or(|first| !first.nested.contains(nested)));
+    let ignored =
+        meta.newly_ignored.iter().filter(|path| first.is_none_or(|first| !first.newly_ignored.contains(path)));
+    [
+        Unsaved::paths(Code::Nested, nested.map(|(path, _)| path.clone()).collect()),
+        Unsaved::paths(Code::NewlyIgnored, ignored.cloned().collect()),
+        Unsaved::paths(Code::TooLarge, meta.too_large.iter().map(|(path, _)| path.clone()).collect()),
+        Unsaved::paths(Code::Special, meta.special.iter().map(|(path, _)| path.clone()).collect()),
+        Unsaved::paths(Code::Unreadable, meta.unreadable.iter().map(|(path, _)| path.clone()).collect()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Opens the places outside: the pool, the local project and every local target of a delivery.
+fn outside(workspace: &Workspace) -> Result<Outside> {
+    let at = workspace.at();
+    let root = at.root().path();
+    // A pool that is gone delivers nothing.
+    let pool = workspace.record.pool.as_deref().and_then(|key| Pool::open(at, key).ok());
+    let mut places: Vec<PathBuf> = Vec::new();
+    if let Some(source) = &workspace.record.source
+        && let Ok(Source::Local(path)) = Source::of_record(source, root)
+    {
+        places.push(path);
+    }
+    for delivery in workspace.record.deliveries.iter().filter(|delivery| delivery.refname.is_some()) {
+        places.push(PathBuf::from(&delivery.target));
+    }
+    places.retain(|path| path.is_absolute() && !path.starts_with(root));
+    places.sort();
+    places.dedup();
+    delivered::outside(pool.as_ref(), &places)
+}
+
+/// Returns whether these files were applied to a folder that still holds all that they changed since creation.
+fn is_applied(workspace: &Workspace, store: &Store, now: &Snapshot, created: Option<&Snapshot>) -> Result<bool> {
+    let id = (now.id.to_string(), now.commit.to_string());
+    for delivery in &workspace.record.deliveries {
+        let target = Path::new(&delivery.target);
+        if delivery.refname.is_some() || !target.is_absolute() {
+            continue;
+        }
+        let same = delivery.commit == id.0
+            || delivery.commit == id.1
+            || Oid::from_str(&delivery.commit)
+                .ok()
+                .and_then(|commit| snapshot::load(store, commit).ok())
+                .is_some_and(|applied| applied.files == now.files);
+        if same
+            && let Ok(folder) = Dir::open(target)
+            && change::between_trees(store, created.map(|created| created.files), Some(now.files))?
+                .iter()
+                .all(|change| holds(&folder, change))
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Returns whether a folder has what a change made.
+fn holds(folder: &Dir, change: &Change) -> bool {
+    const LARGEST: u64 = 1 << 30;
+    let path = |bytes: &[u8]| PathBuf::from(std::os::unix::ffi::OsStrExt::from_bytes(bytes) as &std::ffi::OsStr);
+    let gone = |bytes: &[u8]| matches!(folder.stat(&path(bytes)), Ok(None));
+    if change.old_path.as_deref().is_some_and(|old| change.kind == ChangeKind::Rename && !gone(old)) {
+        return false;
+    }
+    let (Some(id), Some(mode)) = (change.id, change.mode) else { return gone(&change.path) };
+    let content = match mode & 0o170_000 {
+        0o120_000 => folder.link(&path(&change.path)).ok(),
+        0o100_000 => folder.read(&path(&change.path), LARGEST).ok().flatten(),
+        _ => None,
+    };
+    content.is_some_and(|content| Oid::hash_object(ObjectType::Blob, &content).is_ok_and(|found| found == id))
+}
+
+fn head_tree(repository: &Repository, imported: &Imported) -> Option<Oid> {
+    repository.find_commit(imported.refs.head_commit()?).ok().map(|commit| commit.tree_id())
+}
+
+/// Counts the commits of `tips` that `base` does not have.
+fn since(repository: &Repository, tips: &[Oid], base: Oid) -> Option<usize> {
+    let mut walk = repository.revwalk().ok()?;
+    for tip in tips {
+        let commit = repository.find_object(*tip, None).ok()?.peel(ObjectType::Commit).ok()?;
+        walk.push(commit.id()).ok()?;
+    }
+    walk.hide(base).ok()?;
+    Some(walk.filter_map(Result::ok).count())
+}
