@@ -1,25 +1,195 @@
-//! `stead log`.
+//! `stead log`: the runs of workspaces, and the audit trail.
 
+use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::cmd::{no_workspace, reader};
 use crate::config::Config;
 use crate::error::Result;
-use crate::ui::text::Page;
+use crate::run::record::{self, Outcome, RunRecord};
+use crate::store::audit::{self, Event};
+use crate::store::name::WorkspaceName;
+use crate::store::root::UserRoot;
+use crate::ui::text::{Page, age, duration};
 use crate::ui::{Report, Ui};
+use crate::workspace::{Listed, Workspace};
 
+/// Show runs and events
+///
+/// Lists the runs of one workspace or of all of them, the newest first. With `--audit`, lists what was done instead:
+/// one line for each command that changed something.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Only this workspace
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+    /// Show who did what instead of the runs
+    #[arg(long)]
+    audit: bool,
+    /// Show at most so many
+    #[arg(short, long, value_name = "N")]
+    limit: Option<usize>,
+}
 
 #[derive(Debug, Serialize)]
-pub(crate) struct Answer {}
+#[serde(untagged)]
+pub(crate) enum Answer {
+    Runs { runs: Vec<Line> },
+    Events { events: Vec<Event> },
+}
+
+/// One run.
+#[derive(Debug, Serialize)]
+pub(crate) struct Line {
+    workspace: String,
+    id: String,
+    started: Timestamp,
+    agent: Option<String>,
+    command: Vec<String>,
+    prompt: Option<String>,
+    /// `running`, or how it ended: `exited`, `signaled`, `timed-out`, `idle`, `not-started`, `lost`.
+    outcome: String,
+    exit: Option<u8>,
+    signal: Option<i32>,
+    changes: Option<u64>,
+    commits: Option<u64>,
+    /// Seconds.
+    duration: Option<f64>,
+    wall: String,
+    before: Option<String>,
+    after: Option<String>,
+}
 
 impl Report for Answer {
     fn text(&self, page: &mut Page) {
-        let _ = page;
+        let now = Timestamp::now();
+        match self {
+            Self::Runs { runs } if runs.is_empty() => page.line("No runs."),
+            Self::Runs { runs } => {
+                let rows: Vec<Vec<String>> = runs.iter().map(|line| line.row(now)).collect();
+                page.table(&["RUN", "WORKSPACE", "WHEN", "EXIT", "CHANGES", "TOOK", "WHAT"], &rows);
+            }
+            Self::Events { events } if events.is_empty() => page.line("No events."),
+            Self::Events { events } => {
+                let rows: Vec<Vec<String>> = events.iter().map(row).collect();
+                page.table(&["WHEN", "COMMAND", "WORKSPACES", "OPTIONS", "EXIT"], &rows);
+            }
+        }
     }
 }
 
-pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
-    let _ = (args, config, ui);
-    todo!("log")
+impl Line {
+    fn of(workspace: &Workspace, run: RunRecord, running: bool) -> Self {
+        let outcome = match &run.end {
+            Some(end) => end.outcome.word(),
+            None if running => "running",
+            None => Outcome::Lost.word(),
+        };
+        let end = run.end.as_ref();
+        Self {
+            workspace: workspace.name().as_str().to_owned(),
+            outcome: outcome.to_owned(),
+            exit: end.map(|end| end.code),
+            signal: end.and_then(|end| end.signal),
+            changes: end.map(|end| end.changes),
+            commits: end.map(|end| end.commits),
+            duration: end.map(|end| end.duration),
+            after: end.and_then(|end| end.after.clone()),
+            id: run.id.as_str().to_owned(),
+            started: run.started,
+            agent: run.agent,
+            command: run.command,
+            prompt: run.prompt,
+            wall: run.wall,
+            before: run.before,
+        }
+    }
+
+    fn row(&self, now: Timestamp) -> Vec<String> {
+        let exit = match (self.outcome.as_str(), self.exit) {
+            ("exited", Some(code)) => code.to_string(),
+            (outcome, Some(code)) => format!("{code} ({outcome})"),
+            (outcome, None) => outcome.to_owned(),
+        };
+        let changes = match (self.changes, self.commits) {
+            (None, _) => "-".to_owned(),
+            (Some(changes), None | Some(0)) => changes.to_string(),
+            (Some(changes), Some(commits)) => format!("{changes} (+{commits} commits)"),
+        };
+        let took = self.duration.and_then(|seconds| std::time::Duration::try_from_secs_f64(seconds).ok());
+        vec![
+            self.id.clone(),
+            self.workspace.clone(),
+            age(self.started, now),
+            exit,
+            changes,
+            took.map_or_else(|| "-".to_owned(), duration),
+            self.what(),
+        ]
+    }
+
+    /// Returns what ran, in one line that fits a terminal.
+    fn what(&self) -> String {
+        let what = match (&self.agent, &self.prompt) {
+            (Some(agent), Some(prompt)) => format!("{agent}: {prompt}"),
+            (Some(agent), None) => agent.clone(),
+            (None, _) => self.command.join(" "),
+        };
+        let mut line = what.split_whitespace().collect::<Vec<_>>().join(" ");
+        if line.chars().count() > 48 {
+            line = line.chars().take(47).chain(['…']).collect();
+        }
+        line
+    }
+}
+
+fn row(event: &Event) -> Vec<String> {
+    let exit = match &event.kind {
+        Some(kind) => format!("{} ({kind})", event.exit),
+        None => event.exit.to_string(),
+    };
+    vec![
+        event.at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+        event.command.clone(),
+        event.workspaces.join(" "),
+        event.options.join(" "),
+        exit,
+    ]
+}
+
+pub(crate) fn run(args: &Args, config: &Config, _ui: &Ui) -> Result<Answer> {
+    let name = args.name.as_deref().map(WorkspaceName::parse).transpose()?;
+    let limit = args.limit.unwrap_or(usize::MAX);
+    let at = reader(config)?;
+    if args.audit {
+        let all = if at.is_some() { audit::read(&config.root) } else { Vec::new() };
+        // A user sees only their own.
+        let own = all.into_iter().rev().filter(|event| event.user == config.user);
+        let named =
+            own.filter(|event| name.as_ref().is_none_or(|name| event.workspaces.iter().any(|of| of == name.as_str())));
+        return Ok(Answer::Events { events: named.take(limit).collect() });
+    }
+    let workspaces = match (&name, &at) {
+        (Some(name), Some(at)) => vec![Workspace::find(at, name)?],
+        (Some(name), None) => return Err(no_workspace(name)),
+        (None, Some(at)) => whole(at)?,
+        (None, None) => Vec::new(),
+    };
+    let mut runs = Vec::new();
+    for workspace in &workspaces {
+        let running = workspace.holder()?.is_some();
+        let all = record::all(&workspace.runs())?;
+        runs.extend(all.into_iter().map(|run| Line::of(workspace, run, running)));
+    }
+    runs.sort_by(|one, other| other.id.cmp(&one.id));
+    runs.truncate(limit);
+    Ok(Answer::Runs { runs })
+}
+
+fn whole(at: &UserRoot) -> Result<Vec<Workspace>> {
+    let listed = Workspace::all(at)?.into_iter().filter_map(|listed| match listed {
+        Listed::Whole(workspace) => Some(workspace),
+        Listed::Damaged { .. } => None,
+    });
+    Ok(listed.collect())
 }

@@ -20,9 +20,9 @@ pub(crate) mod sync;
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Failure, Kind, Result};
 use crate::git::transport::Net;
-use crate::store::name::UserId;
+use crate::store::name::{UserId, WorkspaceName};
 use crate::store::root::{Root, UserRoot};
 use crate::ui::Ui;
 
@@ -30,6 +30,13 @@ use crate::ui::Ui;
 pub(crate) fn reader(config: &Config) -> Result<Option<UserRoot>> {
     let user = UserId::parse(&config.user)?;
     Root::open(&config.root)?.map(|root| root.user(&user)).transpose()
+}
+
+/// Returns the failure for a named workspace where there is no root yet.
+pub(crate) fn no_workspace(name: &WorkspaceName) -> anyhow::Error {
+    Failure::new(Kind::NotFound, format!("there is no workspace `{name}`"))
+        .hint(format!("make it with `stead create {name}`"))
+        .into()
 }
 
 /// Opens the user's part of the root for writing, making what is missing.

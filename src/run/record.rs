@@ -72,6 +72,20 @@ pub(crate) enum Outcome {
     Lost,
 }
 
+impl Outcome {
+    /// Returns the word that stands for it in records and answers.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Exited => "exited",
+            Self::Signaled => "signaled",
+            Self::TimedOut => "timed-out",
+            Self::Idle => "idle",
+            Self::NotStarted => "not-started",
+            Self::Lost => "lost",
+        }
+    }
+}
+
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct End {
