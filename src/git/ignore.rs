@@ -3,13 +3,25 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
+use crate::config::Environment;
+
 /// A `.gitignore` file above this size has no rules.
 pub(crate) const MAX_SIZE: u64 = 1 << 20;
+
+/// Returns the user's own excludes file: `core.excludesFile` of the user's git configuration, or git's default.
+pub(crate) fn global_excludes(environment: &Environment) -> Option<PathBuf> {
+    let configured = git2::Config::open_default().and_then(|config| config.get_path("core.excludesfile"));
+    configured.ok().or_else(|| {
+        let home = || Some(environment.home()?.join(".config"));
+        let config = environment.get("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home)?;
+        Some(config.join("git/ignore"))
+    })
+}
 
 /// The rules of one file, for paths relative to its directory.
 #[derive(Clone, Debug)]

@@ -17,8 +17,9 @@ use jiff::Timestamp;
 use crate::config::Config;
 use crate::error::{Failure, Kind, Result};
 use crate::git::repository::{Access, Store};
-use crate::git::snapshot::Snapshot;
-use crate::progress::Progress;
+use crate::git::snapshot::{self, CaptureSpec, Snapshot};
+use crate::git::{Oid, ignore};
+use crate::progress::{Progress, Silent};
 use crate::store::fs::Durability;
 use crate::store::lease::{Holder, Lease, Wait};
 use crate::store::name::WorkspaceName;
@@ -113,8 +114,7 @@ impl Workspace {
 
     /// Captures the tree in memory, for readers.
     pub(crate) fn look(&self, store: &Store, config: &Config, threads: usize) -> Result<Snapshot> {
-        let _ = (store, config, threads);
-        todo!("capture")
+        self.snapshot(store, config, threads, &Silent)
     }
 
     /// Takes the lease and reads the record again under it; `command` is the subcommand.
@@ -124,6 +124,25 @@ impl Workspace {
         let lease = lease(&self.at, &self.name, command, wait)?;
         let workspace = Self::find(&self.at, &self.name)?;
         Ok(LeasedWorkspace { workspace, lease })
+    }
+
+    /// Returns the commit that the work is measured against.
+    pub(crate) fn base(&self) -> Option<Oid> {
+        self.record.base.as_deref().and_then(|base| base.parse().ok())
+    }
+
+    fn snapshot(&self, store: &Store, config: &Config, threads: usize, progress: &dyn Progress) -> Result<Snapshot> {
+        let excludes = ignore::global_excludes(&config.environment);
+        let spec = CaptureSpec {
+            tree: &self.tree(),
+            seen: &self.state().join("seen"),
+            base: self.base(),
+            limits: &config.capture,
+            excludes: excludes.as_deref(),
+            brought: &self.record.brought,
+            threads,
+        };
+        snapshot::capture(store, &spec, progress)
     }
 
     fn read(at: &UserRoot, name: &WorkspaceName) -> Result<Option<Self>> {
@@ -244,8 +263,8 @@ impl LeasedWorkspace {
 
     /// Captures the tree into the store.
     pub(crate) fn capture(&mut self, store: &Store, config: &Config, progress: &dyn Progress) -> Result<Snapshot> {
-        let _ = (store, config, progress);
-        todo!("capture")
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        self.workspace.snapshot(store, config, threads, progress)
     }
 }
 

@@ -21,6 +21,7 @@ use crate::git::checkout::{self, Checkout};
 use crate::git::pool::{self, Pool};
 use crate::git::repository::{Access, Store};
 use crate::git::snapshot::{self, CaptureSpec};
+use crate::git::{ignore, seen};
 use crate::git::source::Source;
 use crate::git::transport::Net;
 use crate::progress::Progress;
@@ -213,14 +214,18 @@ pub(crate) fn make(
     let store = Store::create(&built.state.join("store.git"), pool.map(Pool::path))?;
     drop(store);
     let store = Store::open(&built.state.join("store.git"), Access::Write)?;
+    let seen = built.state.join("seen");
+    if checkout.verbatim {
+        seen::prefill(&seen, &checkout.index)?;
+    }
     let captured = snapshot::capture(
         &store,
         &CaptureSpec {
             tree: &built.tree,
-            seen: &built.state.join("seen"),
+            seen: &seen,
             base: start.base,
             limits: &config.capture,
-            excludes: None,
+            excludes: ignore::global_excludes(&config.environment).as_deref(),
             brought: &record.brought,
             threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         },
