@@ -78,8 +78,8 @@ pub(crate) fn list(source: &Source, net: &Net, progress: &dyn Progress) -> Resul
 }
 
 /// Fetches `refspecs` of `source` into `repository`, which must be trusted (a pool); `depth` counts commits, `None` is all
-/// of them. Refs whose source is gone are removed where a refspec with `*` covers them. Writes no `FETCH_HEAD`, follows no
-/// tags by itself.
+/// of them. Refs whose source is gone are removed where a refspec with `*` covers them. Follows no tags by itself; an
+/// empty `FETCH_HEAD` may be left.
 pub(crate) fn fetch(
     repository: &git2::Repository,
     source: &Source,
@@ -273,3 +273,7 @@ fn refused(source: &Source, name: &str, status: &str) -> Failure {
     }
     Failure::new(Kind::Failed, message)
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests start git and read where it is")]
+mod tests;
