@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::cmd;
+use crate::cmd::{self, Problem};
 use crate::config::{Config, units};
 use crate::error::{Exit, Failure, Kind, Result};
 use crate::git::pool::Pool;
@@ -183,14 +183,6 @@ pub(crate) struct Item {
     made: Option<Made>,
 }
 
-#[derive(Debug, Serialize)]
-struct Problem {
-    kind: Kind,
-    message: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hint: Option<String>,
-}
-
 /// What there is to say of a new workspace.
 #[derive(Debug, Serialize)]
 pub(crate) struct Made {
@@ -294,14 +286,7 @@ impl Item {
     fn of(name: &WorkspaceName, result: Result<Made>) -> Self {
         match result {
             Ok(made) => Self { name: made_name(&made, name), error: None, made: Some(made) },
-            Err(error) => {
-                let problem = Problem {
-                    kind: Kind::of(&error),
-                    message: format!("{error:#}"),
-                    hint: Failure::of(&error).and_then(|failure| failure.hint.clone()),
-                };
-                Self { name: name.to_string(), error: Some(problem), made: None }
-            }
+            Err(error) => Self { name: name.to_string(), error: Some(Problem::of(&error)), made: None },
         }
     }
 }

@@ -19,6 +19,8 @@ pub(crate) mod sync;
 
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use crate::config::Config;
 use crate::error::{Failure, Kind, Result};
 use crate::git::transport::Net;
@@ -45,6 +47,34 @@ pub(crate) fn writer(config: &Config) -> Result<UserRoot> {
     let at = Root::open_or_create(&config.root)?.user(&user)?;
     at.ensure()?;
     Ok(at)
+}
+
+/// Opens the user's part of a root that must be there for `name` to be.
+pub(crate) fn existing(config: &Config, name: &str) -> Result<UserRoot> {
+    reader(config)?.ok_or_else(|| {
+        Failure::new(Kind::NotFound, format!("there is no workspace `{name}`"))
+            .hint(format!("there is nothing at `{}` yet; `stead create` makes it", config.root.display()))
+            .into()
+    })
+}
+
+/// Why one of several items failed.
+#[derive(Debug, Serialize)]
+pub(crate) struct Problem {
+    pub(crate) kind: Kind,
+    pub(crate) message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hint: Option<String>,
+}
+
+impl Problem {
+    pub(crate) fn of(error: &anyhow::Error) -> Self {
+        Self {
+            kind: Kind::of(error),
+            message: format!("{error:#}"),
+            hint: Failure::of(error).and_then(|failure| failure.hint.clone()),
+        }
+    }
 }
 
 /// Returns what transfers of this command may use.

@@ -1,25 +1,47 @@
 //! `stead path`.
 
+use std::os::unix::ffi::OsStrExt;
+
 use serde::Serialize;
 
+use crate::cmd;
 use crate::config::Config;
 use crate::error::Result;
-use crate::ui::text::Page;
+use crate::git::agentdir;
+use crate::store::beneath::Dir;
+use crate::store::name::WorkspaceName;
+use crate::ui::text::{JsonPath, Page};
 use crate::ui::{Report, Ui};
+use crate::workspace::Workspace;
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// The workspace
+    name: String,
+}
 
 #[derive(Debug, Serialize)]
-pub(crate) struct Answer {}
+pub(crate) struct Answer {
+    workspace: String,
+    #[serde(flatten)]
+    path: JsonPath,
+    /// What in its `.git` would run commands for whoever uses git there.
+    git_config_held: Vec<String>,
+}
 
 impl Report for Answer {
     fn text(&self, page: &mut Page) {
-        let _ = page;
+        page.line(&self.path.path);
     }
 }
 
 pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
-    let _ = (args, config, ui);
-    todo!("path")
+    let name = WorkspaceName::parse(&args.name)?;
+    let workspace = Workspace::open(&cmd::existing(config, name.as_str())?, &name)?;
+    let tree = workspace.tree();
+    let held = agentdir::held_config(&Dir::open(&tree)?)?;
+    if !held.is_empty() {
+        ui.warn(&format!("using git there runs commands that the workspace has set: {}", held.join(", ")));
+    }
+    Ok(Answer { workspace: name.to_string(), path: JsonPath::of(tree.as_os_str().as_bytes()), git_config_held: held })
 }

@@ -119,7 +119,7 @@ impl Workspace {
 
     /// Takes the lease and reads the record again under it; `command` is the subcommand.
     ///
-    /// Only `exec` can be told to wait, so only its hint says so.
+    /// The hint of a command that can be told to wait says so.
     pub(crate) fn lease(self, command: &str, wait: Wait) -> Result<LeasedWorkspace> {
         let lease = lease(&self.at, &self.name, command, wait)?;
         let workspace = Self::find(&self.at, &self.name)?;
@@ -172,7 +172,8 @@ pub(crate) fn lease(at: &UserRoot, name: &WorkspaceName, command: &str, wait: Wa
     let taken = Lease::acquire(&at.lock(name), &format!("workspace `{name}`"), command, wait);
     taken.map_err(|error| match Failure::of(&error) {
         Some(failure) if failure.kind == Kind::Busy => {
-            let wait = if command == "exec" { "wait for it with `--wait`, or see" } else { "try again later, or see" };
+            let waits = matches!(command, "exec" | "import");
+            let wait = if waits { "wait for it with `--wait`, or see" } else { "try again later, or see" };
             failure.clone().hint(format!("{wait} `stead status {name}`")).into()
         }
         _ => error,

@@ -70,6 +70,12 @@ impl RemovalPlan {
         Self { at: workspace.at, name: workspace.name, why, into: None, _lease: lease }
     }
 
+    /// Plans to move a workspace to the trash whose record cannot be read. `lease` is the lease of the name.
+    pub(crate) fn of_damaged(at: &UserRoot, name: &WorkspaceName, lease: Lease, command: &str, reason: &str) -> Self {
+        let why = Why::new(at, name, command, reason, vec!["its record is damaged".to_owned()]);
+        Self { at: at.clone(), name: name.clone(), why, into: None, _lease: lease }
+    }
+
     /// Plans to move what is left of a half-made or half-removed workspace to the trash; `None` when the name has
     /// nothing or is whole. `lease` is the lease of the name.
     pub(crate) fn of_half(at: &UserRoot, name: &WorkspaceName, lease: Lease, command: &str) -> Result<Option<Self>> {

@@ -100,9 +100,8 @@ pub(crate) fn look(workspace: &Workspace, config: &Config) -> Vec<Unsaved> {
         let snapshot = workspace.look(&store, config, 2)?;
         unsaved(workspace, &store, &snapshot)
     })();
-    found.unwrap_or_else(|error| {
-        Unsaved::counted(Code::Unreadable, 1, Some(format!("{error:#}"))).into_iter().collect()
-    })
+    found
+        .unwrap_or_else(|error| Unsaved::counted(Code::Unreadable, 1, Some(format!("{error:#}"))).into_iter().collect())
 }
 
 /// Returns what would be lost with a workspace whose tree is as in `snapshot`.
@@ -184,12 +183,7 @@ fn clean_changes(store: &Store, head: Option<Oid>, snapshot: &Snapshot) -> Resul
 }
 
 /// Returns what the agent's `.git` has and no ref outside reaches.
-fn of_commits(
-    workspace: &Workspace,
-    store: &Store,
-    imported: &Imported,
-    outside: &Outside,
-) -> Result<Vec<Unsaved>> {
+fn of_commits(workspace: &Workspace, store: &Store, imported: &Imported, outside: &Outside) -> Result<Vec<Unsaved>> {
     let repository = store.repository();
     let base = workspace.record.base.as_deref().and_then(|base| Oid::from_str(base).ok());
     let stash: HashSet<Oid> = imported.refs.stash.iter().copied().collect();
