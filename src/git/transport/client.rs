@@ -6,12 +6,14 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
 use crate::error::{Failure, Kind};
 use crate::git::source::{Address, Scheme};
-use crate::git::transport::proxy;
 use crate::git::transport::transfer::{TICK, Transfer};
+use crate::git::transport::{forward, proxy};
 
 const CONNECT: Duration = Duration::from_secs(30);
 
@@ -220,10 +222,21 @@ pub(super) fn agent(transfer: &Transfer, address: &Address) -> Result<ureq::Agen
         .timeout_per_read(Some(idle))
         .timeout_per_write(Some(idle))
         .user_agent(concat!("git/2 (stead ", env!("CARGO_PKG_VERSION"), ")"))
-        .accept("")
-        .proxy(proxy::of(transfer, address)?);
-    let config = if address.scheme == Scheme::Https { config.tls_config(tls(transfer, address)?) } else { config };
-    Ok(config.build().new_agent())
+        .accept("");
+    let proxy = proxy::of(transfer, address)?;
+    if address.scheme == Scheme::Https {
+        return Ok(config.tls_config(tls(transfer, address)?).proxy(proxy).build().new_agent());
+    }
+    match proxy {
+        Some(proxy) if proxy.protocol() == ureq::ProxyProtocol::Http => {
+            let login = proxy.username().or(proxy.password()).map(|_| {
+                let text = format!("{}:{}", proxy.username().unwrap_or(""), proxy.password().unwrap_or(""));
+                format!("Basic {}", BASE64_STANDARD.encode(text))
+            });
+            Ok(forward::agent(config.proxy(None).build(), proxy.uri(), login))
+        }
+        proxy => Ok(config.proxy(proxy).build().new_agent()),
+    }
 }
 
 fn tls(transfer: &Transfer, address: &Address) -> Result<TlsConfig, Failure> {

@@ -7,6 +7,7 @@
 
 mod cli;
 mod client;
+mod forward;
 mod http;
 mod proxy;
 mod ssh;

@@ -328,3 +328,56 @@ fn a_token_is_for_its_host_and_never_shown() {
     list(&place.source(&server.url("x.git")), &place.net(&variables), &Silent).unwrap_err();
     assert!(server.seen()[before..].iter().all(|seen| !seen.headers.contains_key("authorization")));
 }
+
+#[test]
+fn a_proxy_gets_whole_urls_for_http_and_connect_for_https() {
+    let place = Place::new();
+    let tls = Tls::new();
+    let plain = place.server(Manners::default());
+    let secure = place.server(Manners { tls: Some(tls.clone()), ..Manners::default() });
+    let file = place.script("authority.pem", &tls.authority);
+    let file = file.to_str().unwrap();
+    let proxy = place.server(Manners::default());
+    let url = format!("http://me:pr%6Fxy@127.0.0.1:{}", proxy.port());
+    let net = place.net(&[("http_proxy", &url), ("https_proxy", &url), ("SSL_CERT_FILE", file)]);
+    place.fetch(&place.pool("one"), &plain.url("x.git"), None, &net).unwrap();
+    assert!(plain.seen().is_empty());
+    let seen = proxy.seen();
+    assert_eq!(seen.len(), 2, "{seen:?}");
+    assert!(seen.iter().all(|seen| seen.target.starts_with(&plain.url("x.git/"))), "{seen:?}");
+    assert!(seen.iter().all(|seen| seen.headers["proxy-authorization"] == "Basic bWU6cHJveHk="), "{seen:?}");
+    place.fetch(&place.pool("two"), &secure.url("x.git"), None, &net).unwrap();
+    assert_eq!(proxy.seen()[2].method, "CONNECT");
+    assert_eq!(secure.seen().len(), 2);
+    assert!(secure.seen().iter().all(|seen| !seen.headers.contains_key("proxy-authorization")));
+    // `no_proxy` and an empty `http.proxy` go past it.
+    for more in [("no_proxy", "127.0.0.1"), ("GIT_CONFIG_COUNT", "1")] {
+        let direct = [("http_proxy", url.as_str()), ("GIT_CONFIG_KEY_0", "http.proxy"), more];
+        list(&place.source(&plain.url("x.git")), &place.net(&direct), &Silent).unwrap();
+    }
+    assert_eq!(plain.seen().len(), 2);
+    assert_eq!(proxy.seen().len(), 3);
+}
+
+#[test]
+fn headers_and_certificates_of_the_users_configuration_count() {
+    let place = Place::new();
+    let tls = Tls::new();
+    let server = place.server(Manners { tls: Some(tls.clone()), ..Manners::default() });
+    let file = place.script("authority.pem", &tls.authority);
+    let net = place.net(&[
+        ("GIT_CONFIG_COUNT", "3"),
+        ("GIT_CONFIG_KEY_0", "http.sslCAInfo"),
+        ("GIT_CONFIG_VALUE_0", file.to_str().unwrap()),
+        ("GIT_CONFIG_KEY_1", "http.extraHeader"),
+        ("GIT_CONFIG_VALUE_1", "X-One: 1"),
+        ("GIT_CONFIG_KEY_2", "http.https://elsewhere.extraHeader"),
+        ("GIT_CONFIG_VALUE_2", "X-Two: 2"),
+    ]);
+    list(&place.source(&server.url("x.git")), &net, &Silent).unwrap();
+    let seen = server.seen();
+    assert_eq!(seen[0].headers["x-one"], "1");
+    assert!(!seen[0].headers.contains_key("x-two"));
+    let error = list(&place.source(&server.url("x.git")), &place.net(&[]), &Silent).unwrap_err();
+    assert!(error.to_string().contains("the certificate of `localhost` is not trusted"), "{error:#}");
+}
