@@ -42,9 +42,6 @@ pub(crate) struct Args {
     empty: bool,
     #[command(flatten)]
     options: Options,
-    /// Add the time to the name and collect it as soon as it is idle and its work delivered
-    #[arg(long)]
-    ephemeral: bool,
     /// Take a workspace that exists as it is
     #[arg(long, conflicts_with = "ephemeral")]
     reuse: bool,
@@ -65,6 +62,9 @@ pub(crate) struct Options {
     /// Fetch only the last N commits of each branch
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) depth: Option<u32>,
+    /// Add the time to the name and collect it as soon as it is idle and its work delivered
+    #[arg(long)]
+    pub(crate) ephemeral: bool,
     /// Let it expire this long after its last use (`24h`, `7d`)
     #[arg(long, value_name = "DURATION", value_parser = units::duration)]
     pub(crate) ttl: Option<Duration>,
@@ -98,6 +98,7 @@ impl Options {
         spec.base.clone_from(&self.base);
         spec.depth = self.depth;
         spec.ttl = self.ttl;
+        spec.ephemeral = self.ephemeral;
         spec.layout.clone_from(&self.layout);
         spec.imports = self
             .import
@@ -331,14 +332,8 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
         names.push(name);
     }
     let source = source(args.from.as_deref(), args.empty, config)?;
-    let specs = names
-        .into_iter()
-        .map(|name| {
-            let mut spec = args.options.spec(name, source.clone(), config)?;
-            spec.ephemeral = args.ephemeral;
-            Ok(spec)
-        })
-        .collect::<Result<Vec<_>>>()?;
+    let specs =
+        names.into_iter().map(|name| args.options.spec(name, source.clone(), config)).collect::<Result<Vec<_>>>()?;
     if source == Source::Empty && (args.options.base.is_some() || args.options.depth.is_some()) {
         return Err(Failure::new(Kind::Usage, "there is no repository around the current directory")
             .hint("name one with `--from SOURCE`")

@@ -21,10 +21,10 @@ use git2::{Repository, RepositoryInitOptions, RepositoryOpenFlags};
 
 use crate::config::closest::closest;
 use crate::error::{Failure, Kind, Result};
-use crate::git::Oid;
 use crate::git::pool::fetch::Fetch;
 use crate::git::source::Source;
 use crate::git::transport::Net;
+use crate::git::{Oid, local};
 use crate::progress::Progress;
 use crate::store::fs::{self, Durability};
 use crate::store::lease::{Lease, Wait};
@@ -190,6 +190,11 @@ impl Pool {
     /// Returns the `shallow` file of a pool whose history is cut.
     pub(crate) fn shallow(&self) -> Result<Option<Vec<u8>>> {
         read_shallow(&self.path)
+    }
+
+    /// Copies all objects into the git directory at `to`, which lacks them.
+    pub(crate) fn copy_objects_to(&self, to: &Path, progress: &dyn Progress) -> Result<()> {
+        local::copy_objects(&self.repository, to, progress)
     }
 
     /// Returns the best common ancestor.

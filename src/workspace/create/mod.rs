@@ -4,6 +4,7 @@
 //! place leaves nothing.
 
 mod bring;
+pub(crate) mod extra;
 mod ports;
 mod start;
 
