@@ -143,7 +143,7 @@ fn netrc(text: &str, host: &str, user: Option<&str>) -> Option<Credential> {
             }
             "login" => login = words.next(),
             "password" => password = words.next(),
-            "account" => _ = words.next(),
+            "account" => drop(words.next()),
             _ => {}
         }
     }
@@ -184,7 +184,9 @@ fn words(line: &str) -> Vec<String> {
 fn fill(address: &Address, user: Option<&str>, transfer: &Transfer) -> Option<Credential> {
     let mut input = description(address);
     if let Some(user) = user {
-        input.push_str(&format!("username={user}\n"));
+        input += "username=";
+        input += user;
+        input.push('\n');
     }
     let limit = if transfer.net.interactive { Duration::MAX } else { HELPER };
     let answer = run("fill", &input, &transfer.net, limit, || transfer.cancelled())?;
@@ -199,7 +201,7 @@ fn tell(verb: &str, credential: &Credential, address: &Address, net: &Net) {
     if credential.origin == Origin::Helper {
         let login = format!("username={}\npassword={}\n", credential.user, credential.password);
         // Whether a helper keeps it is its own business.
-        _ = run(verb, &(description(address) + &login), net, HELPER / 3, || false);
+        drop(run(verb, &(description(address) + &login), net, HELPER / 3, || false));
     }
 }
 
@@ -218,14 +220,14 @@ fn run(verb: &str, input: &str, net: &Net, limit: Duration, cancelled: impl Fn()
     git.args(["credential", verb]).current_dir("/");
     let mut child = git.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
     // It may end before it has read everything.
-    _ = child.stdin.take().map(|mut stdin| stdin.write_all(input.as_bytes()));
+    drop(child.stdin.take().map(|mut stdin| stdin.write_all(input.as_bytes())));
     let mut stdout = child.stdout.take()?;
     let (sender, receiver) = channel();
     // A helper that stays behind as a daemon may hold the pipe: nobody waits for this thread.
     std::thread::spawn(move || {
         let mut text = String::new();
-        _ = stdout.by_ref().take(64 * 1024).read_to_string(&mut text);
-        _ = sender.send(text);
+        drop(stdout.by_ref().take(64 * 1024).read_to_string(&mut text));
+        drop(sender.send(text));
     });
     let since = Instant::now();
     let answer = loop {
@@ -236,7 +238,7 @@ fn run(verb: &str, input: &str, net: &Net, limit: Duration, cancelled: impl Fn()
         }
     };
     if answer.is_none() {
-        _ = child.kill();
+        drop(child.kill());
     }
     let status = child.wait().ok()?;
     answer.filter(|_| status.success())

@@ -243,6 +243,7 @@ mod tests {
             ("work:acme/api", "work:acme/api"),
             ("git@[::1]:x", "git@[::1]:x"),
             ("https://example.com/ä/x", "https://example.com/ä/x"),
+            ("https://example.com/50%/%+1", "https://example.com/50%/%+1"),
         ] {
             let source = remote(text);
             assert_eq!(source.url(), url, "{text}");

@@ -126,7 +126,7 @@ fn wait(mut git: Command, progress: &dyn Progress) -> Result<(ExitStatus, String
             while child.try_wait()?.is_none() && since.elapsed() < GRACE {
                 std::thread::sleep(TICK);
             }
-            _ = child.kill();
+            drop(child.kill());
             child.wait()?;
             return Err(interrupted().into());
         }

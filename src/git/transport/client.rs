@@ -68,7 +68,7 @@ impl Exchange {
         std::thread::spawn(move || {
             if let Err(failure) = exchange(&agent, ask, &host, &sender) {
                 // Nobody listens any more: nobody to tell.
-                _ = sender.send(Event::Failed(failure));
+                drop(sender.send(Event::Failed(failure)));
             }
         });
         Self { events, piece: Cursor::new(Vec::new()), ended: false }

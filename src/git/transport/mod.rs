@@ -74,7 +74,7 @@ pub(crate) fn list(source: &Source, net: &Net, progress: &dyn Progress) -> Resul
     run(source, net, progress, |transfer| {
         let mut remote = git2::Remote::create_detached(source.url())?;
         let connection = remote.connect_auth(Direction::Fetch, Some(callbacks(transfer, progress)), None)?;
-        heads(connection.list()?)
+        Ok(heads(connection.list()?))
     })
 }
 
@@ -95,7 +95,7 @@ pub(crate) fn fetch(
     run(source, net, progress, |transfer| {
         let mut remote = repository.remote_anonymous(&source.url())?;
         let mut connection = remote.connect_auth(Direction::Fetch, Some(callbacks(transfer, progress)), None)?;
-        let refs = heads(connection.list()?)?;
+        let refs = heads(connection.list()?);
         let mut options = FetchOptions::new();
         options
             .remote_callbacks(callbacks(transfer, progress))
@@ -224,7 +224,7 @@ fn callbacks<'a>(transfer: &'a Transfer, progress: &'a dyn Progress) -> RemoteCa
     callbacks
 }
 
-fn heads(heads: &[git2::RemoteHead<'_>]) -> Result<RemoteRefs, git2::Error> {
+fn heads(heads: &[git2::RemoteHead<'_>]) -> RemoteRefs {
     let mut found = RemoteRefs::default();
     for head in heads {
         match head.name() {
@@ -237,7 +237,7 @@ fn heads(heads: &[git2::RemoteHead<'_>]) -> Result<RemoteRefs, git2::Error> {
             name => found.refs.push((name.to_owned(), head.oid())),
         }
     }
-    Ok(found.sorted())
+    found.sorted()
 }
 
 fn explain(error: &git2::Error, transfer: &Transfer, source: &Source) -> Failure {

@@ -266,7 +266,7 @@ impl Stream {
             }
         }
         // An error means that it is gone.
-        _ = self.child.kill();
+        drop(self.child.kill());
         self.child.wait().ok()
     }
 }

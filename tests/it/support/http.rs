@@ -113,7 +113,7 @@ impl Server {
                 }
                 let shared = Arc::clone(&accepting);
                 // A caller that goes away in the middle is part of the tests.
-                std::thread::spawn(move || _ = shared.connection(stream));
+                std::thread::spawn(move || drop(shared.connection(stream)));
             }
         });
         Self { address, shared, stalled: Mutex::new(stalled) }
@@ -185,7 +185,7 @@ impl Shared {
             let post = if seen.method == "POST" { self.manners.post } else { Post::Whole };
             let mut head = format!("HTTP/1.1 {} x\r\nContent-Length: {}\r\n", reply.status, reply.body.len());
             for (name, value) in &reply.headers {
-                head += &format!("{name}: {value}\r\n");
+                head.extend([name, ": ", value, "\r\n"]);
             }
             if post != Post::Silent {
                 output.write_all((head + "\r\n").as_bytes())?;
@@ -197,7 +197,7 @@ impl Shared {
                 Post::Whole => {}
                 Post::Cut => return socket.map_or(Ok(()), |socket| socket.shutdown(Shutdown::Both)),
                 Post::Stall | Post::Silent => {
-                    _ = self.stalled.send(());
+                    self.stalled.send(()).ok();
                     // Up to the caller's end.
                     io::copy(&mut input, &mut io::sink())?;
                     return Ok(());
@@ -263,7 +263,7 @@ impl Shared {
         let mut stdin = child.stdin.take().unwrap();
         let body = body.to_vec();
         // It may end without reading all of it.
-        let writer = std::thread::spawn(move || _ = stdin.write_all(&body));
+        let writer = std::thread::spawn(move || drop(stdin.write_all(&body)));
         let output = child.wait_with_output().unwrap().stdout;
         writer.join().unwrap();
         let at = output.windows(4).position(|window| window == b"\r\n\r\n").expect("the head of a CGI answer");
@@ -292,7 +292,7 @@ fn read_request(input: &mut impl BufRead) -> io::Result<Option<(Seen, Vec<u8>)>>
         let mut line = String::new();
         input.read_line(&mut line)?;
         match line.trim_end().split_once(':') {
-            Some((name, value)) => _ = headers.insert(name.to_ascii_lowercase(), value.trim().to_owned()),
+            Some((name, value)) => drop(headers.insert(name.to_ascii_lowercase(), value.trim().to_owned())),
             None => break,
         }
     }
@@ -321,11 +321,11 @@ fn tunnel(socket: &TcpStream, target: &str, output: &mut impl Write) -> io::Resu
     output.flush()?;
     let (mut near_in, mut far_out) = (socket.try_clone()?, far.try_clone()?);
     let there = std::thread::spawn(move || {
-        _ = io::copy(&mut near_in, &mut far_out);
-        _ = far_out.shutdown(Shutdown::Both);
+        drop(io::copy(&mut near_in, &mut far_out));
+        drop(far_out.shutdown(Shutdown::Both));
     });
-    _ = io::copy(&mut &far, &mut &*socket);
-    _ = socket.shutdown(Shutdown::Both);
+    drop(io::copy(&mut &far, &mut &*socket));
+    drop(socket.shutdown(Shutdown::Both));
     there.join().map_err(|_| io::Error::other("the tunnel broke"))
 }
 
