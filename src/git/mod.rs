@@ -12,6 +12,7 @@ pub(crate) mod delivered;
 pub(crate) mod ignore;
 pub(crate) mod import;
 mod index;
+pub(crate) mod lfs;
 mod local;
 pub(crate) mod meta;
 pub(crate) mod pack;

@@ -1,0 +1,357 @@
+//! Changes: the differences between two snapshots, with renames, modes and line counts, and as a patch for `git apply`.
+//!
+//! Snapshots are compared raw with raw. A snapshot is compared with a commit in the form that git would commit it in
+//! ([`committed`]): only paths that differ are cleaned by the commit's attributes.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use git2::build::TreeUpdateBuilder;
+use git2::{Delta, Diff, DiffFindOptions, DiffFormat, DiffOptions, FileMode, ObjectType, Repository, Tree};
+use serde::ser::SerializeStruct as _;
+use serde::{Serialize, Serializer};
+
+use crate::error::Result;
+use crate::git::convert::Attributes;
+use crate::git::meta::Meta;
+use crate::git::repository::Store;
+use crate::git::snapshot::Snapshot;
+use crate::git::{Oid, lfs};
+
+/// Content above this size is compared as a whole, not by lines.
+const MAX_TEXT: i64 = 16 << 20;
+
+/// More new or deleted paths than this are not compared with each other by content: that grows with the square.
+const MAX_SIMILAR: usize = 1000;
+
+const TYPE: u32 = 0o170_000;
+const REGULAR: u32 = 0o100_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ChangeKind {
+    Create,
+    Update,
+    Delete,
+    Rename,
+}
+
+/// One difference between two snapshots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// Raw bytes; the reports quote it.
+    pub(crate) path: Vec<u8>,
+    pub(crate) kind: ChangeKind,
+    pub(crate) old_path: Option<Vec<u8>>,
+    /// Git mode with full permission bits (0o100644, 0o120000, …); `None` on the side where it is not there.
+    pub(crate) old_mode: Option<u32>,
+    pub(crate) mode: Option<u32>,
+    /// `None` also for content that was not read: over a cap, or not readable.
+    pub(crate) old_id: Option<Oid>,
+    pub(crate) id: Option<Oid>,
+    pub(crate) binary: bool,
+    pub(crate) additions: u64,
+    pub(crate) deletions: u64,
+}
+
+/// The content of a changed file, for programs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Content {
+    /// `None` when it is over the cap.
+    pub(crate) content: Option<String>,
+    /// `utf-8` or `base64`.
+    pub(crate) encoding: &'static str,
+    pub(crate) size: u64,
+}
+
+/// Computes the changes from `before` to `after`, sorted by path.
+pub(crate) fn between(store: &Store, before: &Snapshot, after: &Snapshot) -> Result<Vec<Change>> {
+    let mut changes = between_trees(store, Some(before.files), Some(after.files))?;
+    for change in &mut changes {
+        let old_path = change.old_path.as_ref().unwrap_or(&change.path);
+        change.old_mode = change.old_mode.map(|mode| full_mode(&before.meta, old_path, mode));
+        change.mode = change.mode.map(|mode| full_mode(&after.meta, &change.path, mode));
+    }
+    permissions(store, before, after, &mut changes)?;
+    unread(&before.meta, &after.meta, &mut changes);
+    Ok(changes)
+}
+
+/// Computes the changes from a commit's tree (or nothing) to a snapshot; `committed` is the snapshot's [`committed`]
+/// form for that commit.
+pub(crate) fn since(store: &Store, before: Option<Oid>, committed: Oid, after: &Snapshot) -> Result<Vec<Change>> {
+    let mut changes = between_trees(store, before, Some(committed))?;
+    unread(&Meta::default(), &after.meta, &mut changes);
+    Ok(changes)
+}
+
+/// Computes the changes between two trees (or commits) that hold files as a commit does.
+pub(crate) fn between_trees(store: &Store, before: Option<Oid>, after: Option<Oid>) -> Result<Vec<Change>> {
+    if before == after {
+        return Ok(Vec::new());
+    }
+    let repository = store.repository();
+    let mut diff = diff(repository, before, after, DiffOptions::new().include_typechange(true))?;
+    let candidates = diff.deltas().filter(|delta| matches!(delta.status(), Delta::Added | Delta::Deleted)).count();
+    let mut find = DiffFindOptions::new();
+    find.renames(true).rename_limit(MAX_SIMILAR).exact_match_only(candidates > MAX_SIMILAR);
+    diff.find_similar(Some(&mut find)).context("cannot look for renames")?;
+    let mut changes =
+        (0..diff.deltas().len()).map(|index| change(repository, &diff, index)).collect::<Result<Vec<_>>>()?;
+    changes.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(changes)
+}
+
+/// Returns a patch (binary hunks included) that `git apply` takes.
+pub(crate) fn patch(store: &Store, before: Option<Oid>, after: Option<Oid>) -> Result<Vec<u8>> {
+    let mut options = DiffOptions::new();
+    options.show_binary(true).id_abbrev(40).old_prefix("a").new_prefix("b").max_size(i64::MAX);
+    let diff = diff(store.repository(), before, after, &mut options)?;
+    let mut patch = Vec::new();
+    diff.print(DiffFormat::Patch, |_, _, line| {
+        if matches!(line.origin(), '+' | '-' | ' ') {
+            patch.push(line.origin() as u8);
+        }
+        patch.extend_from_slice(line.content());
+        true
+    })
+    .context("cannot make a patch")?;
+    Ok(patch)
+}
+
+/// Returns the tree that git would commit for a snapshot on top of `commit` (a commit or tree; `None`: nothing): the
+/// snapshot's files, with what the attributes convert converted back, and LFS files that are as their pointers say as
+/// pointers.
+pub(crate) fn committed(store: &Store, commit: Option<Oid>, snapshot: &Snapshot) -> Result<Oid> {
+    let repository = store.repository();
+    let Some(before) = tree(repository, commit)? else { return Ok(snapshot.files) };
+    let attributes = Attributes::of_tree(repository, before.id())?;
+    if before.id() == snapshot.files || attributes.is_trivial() {
+        return Ok(snapshot.files);
+    }
+    let diff = diff(repository, Some(before.id()), Some(snapshot.files), &mut DiffOptions::new())?;
+    let mut update = TreeUpdateBuilder::new();
+    let mut updated = false;
+    for delta in diff.deltas() {
+        let (old, new) = (delta.old_file(), delta.new_file());
+        if !matches!(new.mode(), FileMode::Blob | FileMode::BlobExecutable) || delta.status() == Delta::Deleted {
+            continue;
+        }
+        let path = new.path_bytes().context("a change without a path")?;
+        let blob = repository.find_blob(new.id())?;
+        let id = if attributes.is_lfs(path) {
+            let pointer = repository.find_blob(old.id()).ok();
+            pointer.filter(|pointer| lfs::is_of(pointer.content(), blob.content())).map(|pointer| pointer.id())
+        } else {
+            let cleaned = attributes.clean(path, blob.content())?;
+            cleaned.map(|content| store.write(ObjectType::Blob, content)).transpose()?
+        };
+        if let Some(id) = id {
+            update.upsert(path, id, new.mode());
+            updated = true;
+        }
+    }
+    if !updated {
+        return Ok(snapshot.files);
+    }
+    // What a tree names must be there when it is made.
+    store.flush()?;
+    let files = repository.find_tree(snapshot.files)?;
+    update.create_updated(repository, &files).context("cannot convert a snapshot")
+}
+
+/// Returns the content behind a change as it is now; `None` for what is deleted, no file, or was not read.
+pub(crate) fn content(store: &Store, change: &Change, cap: u64) -> Result<Option<Content>> {
+    let (Some(mode), Some(id)) = (change.mode, change.id) else { return Ok(None) };
+    if mode & TYPE != REGULAR && mode & TYPE != 0o120_000 {
+        return Ok(None);
+    }
+    let blob = store.repository().find_blob(id).with_context(|| format!("cannot read object {id}"))?;
+    let bytes = blob.content();
+    let size = bytes.len() as u64;
+    let text = std::str::from_utf8(bytes);
+    let encoding = if text.is_ok() { "utf-8" } else { "base64" };
+    let content = (size <= cap).then(|| text.map_or_else(|_| STANDARD.encode(bytes), str::to_owned));
+    Ok(Some(Content { content, encoding, size }))
+}
+
+impl Serialize for Change {
+    /// Writes modes in octal as git does, and paths that are not UTF-8 also in base64.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let lossy = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
+        let base64 = |path: &[u8]| std::str::from_utf8(path).is_err().then(|| STANDARD.encode(path));
+        let mode = |mode: u32| format!("{mode:06o}");
+        let old_path = self.old_path.as_deref();
+        let mut fields = serializer.serialize_struct("Change", 11)?;
+        fields.serialize_field("path", &lossy(&self.path))?;
+        match base64(&self.path) {
+            Some(path) => fields.serialize_field("path_base64", &path)?,
+            None => fields.skip_field("path_base64")?,
+        }
+        fields.serialize_field("operation", &self.kind)?;
+        fields.serialize_field("old_path", &old_path.map(lossy))?;
+        match old_path.and_then(base64) {
+            Some(path) => fields.serialize_field("old_path_base64", &path)?,
+            None => fields.skip_field("old_path_base64")?,
+        }
+        fields.serialize_field("old_mode", &self.old_mode.map(mode))?;
+        fields.serialize_field("mode", &self.mode.map(mode))?;
+        fields.serialize_field("old_id", &self.old_id.map(|id| id.to_string()))?;
+        fields.serialize_field("id", &self.id.map(|id| id.to_string()))?;
+        fields.serialize_field("binary", &self.binary)?;
+        fields.serialize_field("additions", &self.additions)?;
+        fields.serialize_field("deletions", &self.deletions)?;
+        fields.end()
+    }
+}
+
+fn diff<'r>(
+    repository: &'r Repository,
+    before: Option<Oid>,
+    after: Option<Oid>,
+    options: &mut DiffOptions,
+) -> Result<Diff<'r>> {
+    let (before, after) = (tree(repository, before)?, tree(repository, after)?);
+    // Submodules are compared by their commits; libgit2 must not look for them in a working tree.
+    let diff = repository.diff_tree_to_tree(before.as_ref(), after.as_ref(), Some(options));
+    diff.context("cannot compare two trees")
+}
+
+fn tree(repository: &Repository, id: Option<Oid>) -> Result<Option<Tree<'_>>> {
+    let Some(id) = id else { return Ok(None) };
+    let object = repository.find_object(id, None).with_context(|| format!("cannot read object {id}"))?;
+    Ok(Some(object.peel_to_tree().with_context(|| format!("object {id} holds no files"))?))
+}
+
+fn change(repository: &Repository, diff: &Diff<'_>, index: usize) -> Result<Change> {
+    let delta = diff.get_delta(index).context("a difference that is gone")?;
+    let (old, new) = (delta.old_file(), delta.new_file());
+    let kind = match delta.status() {
+        Delta::Added | Delta::Copied => ChangeKind::Create,
+        Delta::Deleted => ChangeKind::Delete,
+        Delta::Renamed => ChangeKind::Rename,
+        _ => ChangeKind::Update,
+    };
+    let path = |file: &git2::DiffFile<'_>| file.path_bytes().map(<[u8]>::to_vec).unwrap_or_default();
+    let side = |file: &git2::DiffFile<'_>, there: bool| {
+        there.then(|| (u32::from(file.mode()), file.id())).filter(|(mode, _)| *mode != 0)
+    };
+    let old_side = side(&old, kind != ChangeKind::Create);
+    let new_side = side(&new, kind != ChangeKind::Delete);
+    let is_text = |side: &Option<(u32, Oid)>| side.is_none_or(|(mode, _)| mode & TYPE != 0o160_000);
+    let (mut binary, mut additions, mut deletions) = (false, 0, 0);
+    if delta.status() == Delta::Typechange && is_text(&old_side) && is_text(&new_side) {
+        // As git counts it: one file gone, another made.
+        (additions, deletions) = (lines(repository, new.id()), lines(repository, old.id()));
+    } else if is_text(&old_side) && is_text(&new_side) && old.id() != new.id() {
+        let patch = git2::Patch::from_diff(diff, index).context("cannot compare two files")?;
+        binary = patch.as_ref().is_none_or(|patch| patch.delta().flags().is_binary());
+        if let Some(patch) = patch.filter(|_| !binary) {
+            let (_, added, deleted) = patch.line_stats().context("cannot count lines")?;
+            (additions, deletions) = (added as u64, deleted as u64);
+        }
+    }
+    Ok(Change {
+        path: path(if kind == ChangeKind::Delete { &old } else { &new }),
+        kind,
+        old_path: (kind == ChangeKind::Rename).then(|| path(&old)),
+        old_mode: old_side.map(|(mode, _)| mode),
+        mode: new_side.map(|(mode, _)| mode),
+        old_id: old_side.map(|(_, id)| id),
+        id: new_side.map(|(_, id)| id),
+        binary,
+        additions,
+        deletions,
+    })
+}
+
+fn lines(repository: &Repository, id: Oid) -> u64 {
+    let Ok(blob) = repository.find_blob(id) else { return 0 };
+    if blob.is_binary() {
+        return 0;
+    }
+    blob.content().split_inclusive(|byte| *byte == b'\n').count() as u64
+}
+
+fn full_mode(meta: &Meta, path: &[u8], mode: u32) -> u32 {
+    if mode & TYPE == REGULAR { REGULAR | meta.mode(path, mode & 0o100 != 0) } else { mode }
+}
+
+/// Adds the files of which only permission bits differ that git does not keep.
+fn permissions(store: &Store, before: &Snapshot, after: &Snapshot, changes: &mut Vec<Change>) -> Result<()> {
+    if before.meta.plain == after.meta.plain && before.meta.modes == after.meta.modes {
+        return Ok(());
+    }
+    let listed = before.meta.modes.iter().chain(&after.meta.modes).map(|(path, _)| path.as_slice());
+    let reported: BTreeSet<&[u8]> = changes.iter().map(|change| change.path.as_slice()).collect();
+    let paths: BTreeSet<&[u8]> = listed.filter(|path| !reported.contains(path)).collect();
+    let files = tree(store.repository(), Some(after.files))?.context("a snapshot without files")?;
+    let mut found = Vec::new();
+    for path in paths {
+        let Ok(entry) = files.get_path(Path::new(OsStr::from_bytes(path))) else { continue };
+        let mode = entry.filemode().cast_unsigned();
+        let (old_mode, mode) = (full_mode(&before.meta, path, mode), full_mode(&after.meta, path, mode));
+        if old_mode != mode {
+            found.push(Change {
+                path: path.to_vec(),
+                kind: ChangeKind::Update,
+                old_path: None,
+                old_mode: Some(old_mode),
+                mode: Some(mode),
+                old_id: Some(entry.id()),
+                id: Some(entry.id()),
+                binary: false,
+                additions: 0,
+                deletions: 0,
+            });
+        }
+    }
+    changes.append(&mut found);
+    changes.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(())
+}
+
+/// Corrects the changes for what a capture names without reading it: such a file is there, so it is not deleted.
+fn unread(before: &Meta, after: &Meta, changes: &mut Vec<Change>) {
+    let is_at_or_below =
+        |path: &[u8], top: &[u8]| path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest[0] == b'/');
+    changes.retain(|change| {
+        let hidden = |(top, _): &(Vec<u8>, String)| is_at_or_below(&change.path, top);
+        change.kind != ChangeKind::Delete || !after.unreadable.iter().any(hidden)
+    });
+    for (path, size) in &after.too_large {
+        if before.too_large.contains(&(path.clone(), *size)) {
+            changes.retain(|change| change.path != *path || change.kind != ChangeKind::Delete);
+            continue;
+        }
+        let was_there = before.too_large.iter().any(|(other, _)| other == path);
+        let kind = if was_there { ChangeKind::Update } else { ChangeKind::Create };
+        match changes.iter_mut().find(|change| change.path == *path && change.kind == ChangeKind::Delete) {
+            Some(change) => {
+                change.kind = ChangeKind::Update;
+                (change.binary, change.deletions) = (true, 0);
+            }
+            None => changes.push(Change {
+                path: path.clone(),
+                kind,
+                old_path: None,
+                old_mode: None,
+                mode: None,
+                old_id: None,
+                id: None,
+                binary: true,
+                additions: 0,
+                deletions: 0,
+            }),
+        }
+    }
+    changes.sort_by(|one, other| one.path.cmp(&other.path));
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,247 @@
+//! Snapshots: the state of a tree at one moment, read by stead's own walker, as a commit in the store (format 1).
+//!
+//! ```text
+//! commit
+//!   files/    tree: raw bytes as they are in the tree, no conversion; .git is never recorded
+//!   meta      blob: what git trees cannot hold, sorted by path
+//!   gitdir/   tree: the small files of the agent's .git as opaque bytes
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use anyhow::Context as _;
+use git2::ObjectType;
+use rustix::fs::FileType;
+
+use crate::config;
+use crate::error::{Failure, Kind, Result};
+use crate::git::Oid;
+use crate::git::ignore::Patterns;
+use crate::git::meta::PLAIN;
+use crate::git::repository::{Access, Store};
+use crate::git::scan::{Job, Object, Scan, Top, TopKind};
+use crate::git::seen::{self, EntryKind, Seen};
+use crate::progress::{self, Phase, Progress};
+use crate::store::walk;
+
+pub(crate) use crate::git::meta::Meta;
+
+/// What to capture and how.
+#[derive(Clone, Debug)]
+pub(crate) struct CaptureSpec<'a> {
+    pub(crate) tree: &'a Path,
+    /// The stat cache of the last capture; read, and rewritten by [`capture`] under `Access::Write`.
+    pub(crate) seen: &'a Path,
+    /// The commit whose `.gitignore` files count.
+    pub(crate) base: Option<Oid>,
+    pub(crate) limits: &'a config::Capture,
+    /// The user's global excludes file.
+    pub(crate) excludes: Option<&'a Path>,
+    /// Paths that stead itself brought in: always captured, ignored or not.
+    pub(crate) brought: &'a [PathBuf],
+    /// Threads for one tree.
+    pub(crate) threads: usize,
+}
+
+/// The state of a tree at one moment.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshot {
+    /// The commit; zero for one that was only taken in memory.
+    pub(crate) commit: Oid,
+    /// The root tree (files, meta, gitdir): the identity of the content, printed as the snapshot's id.
+    pub(crate) id: Oid,
+    /// The tree `files/`.
+    pub(crate) files: Oid,
+    /// The tree `gitdir/`; `None` when there was no `.git` directory.
+    pub(crate) gitdir: Option<Oid>,
+    pub(crate) meta: Meta,
+}
+
+/// Records the tree in the store (in memory only under `Access::Read`). Follows no link, blocks on nothing.
+///
+/// Under `Access::Write` everything is on disk, durably, when it returns; a tree that is as the last capture found it
+/// is the same commit again.
+pub(crate) fn capture(store: &Store, spec: &CaptureSpec<'_>, progress: &dyn Progress) -> Result<Snapshot> {
+    let captured = jiff::Timestamp::now();
+    let mut seen = Seen::read(spec.seen);
+    if !seen.root().is_zero() && !store.repository().odb()?.exists(seen.root()) {
+        seen = Seen::default();
+    }
+    let tree = walk::open(spec.tree)?;
+    let device = walk::attributes_of(&tree).with_context(|| format!("cannot read `{}`", spec.tree.display()))?.device;
+    let base = spec.base.and_then(|base| Some(store.repository().find_commit(base).ok()?.tree_id()));
+    let excludes = spec.excludes.and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
+    let scan = Scan {
+        seen: &seen,
+        limits: spec.limits,
+        rules: seen_rules(&excludes, base),
+        global: Patterns::parse(&excludes),
+        brought: spec.brought,
+        known: Mutex::new(store.reopen()?),
+        device,
+        progress,
+        meta: Mutex::default(),
+        writer: Mutex::default(),
+        tops: Mutex::default(),
+        files: AtomicU64::new(0),
+        new_bytes: AtomicU64::new(0),
+        differs: AtomicBool::new(false),
+        cancelled: AtomicBool::new(false),
+    };
+    let mut meta = Meta::default();
+    let mut jobs = Vec::new();
+    match walk::open_in(&tree, b".git") {
+        Ok(directory) => {
+            let top = Top { kind: TopKind::GitDir, path: Vec::new() };
+            jobs.push(Job::Top { top, directory, base: None, depth: 1 });
+        }
+        Err(_) => {
+            if let Ok(Some(attributes)) = walk::attributes(&tree, b".git") {
+                let kind = if attributes.kind == FileType::Symlink { "a link" } else { "not a directory" };
+                meta.special.push((b".git".to_vec(), kind.to_owned()));
+            }
+        }
+    }
+    jobs.push(Job::Top { top: Top { kind: TopKind::Files, path: Vec::new() }, directory: tree, base, depth: 0 });
+    let mut written = Ok(());
+    walk::work(
+        spec.threads,
+        jobs,
+        |job, queue, out| scan.run(job, queue, out),
+        |Object { id, kind, content }| {
+            if written.is_ok() {
+                written = store.write_known(id, kind, content);
+                if written.is_err() {
+                    scan.cancelled.store(true, Ordering::Relaxed);
+                }
+            }
+        },
+    );
+    progress.finish(Phase::Scan);
+    written?;
+    progress::check(progress)?;
+    let Scan { writer, tops, files, differs, meta: found, .. } = scan;
+    let poisoned = "no thread of the walk panicked, or its panic would have come through";
+    let (writer, tops) = (writer.into_inner().expect(poisoned), tops.into_inner().expect(poisoned));
+    let mut found = found.into_inner().expect(poisoned);
+    found.special.append(&mut meta.special);
+    settle_modes(&mut found, &writer, files.into_inner());
+    found.sort();
+    let root = assemble(store, &tops, found).with_context(|| format!("cannot capture `{}`", spec.tree.display()))?;
+    if store.access() == Access::Read {
+        return Ok(root);
+    }
+    let known = seen.commit_of(root.id).filter(|commit| store.repository().find_commit(*commit).is_ok());
+    let commit = match known {
+        Some(commit) => commit,
+        None => store.commit(root.id, &[], "snapshot")?,
+    };
+    store.flush()?;
+    if known.is_none() || differs.into_inner() {
+        writer.write(spec.seen, captured, device, commit, root.id)?;
+    }
+    Ok(Snapshot { commit, ..root })
+}
+
+/// Reads a recorded snapshot back.
+pub(crate) fn load(store: &Store, commit: Oid) -> Result<Snapshot> {
+    let failed = || {
+        Failure::new(Kind::Damaged, format_args!("cannot read the snapshot {commit} in `{}`", store.path().display()))
+    };
+    let repository = store.repository();
+    let read = || -> Result<Snapshot> {
+        let tree = repository.find_commit(commit)?.tree()?;
+        let entry = |name: &str| tree.get_name(name).map(|entry| entry.id());
+        let files = entry("files").context("it has no files")?;
+        let meta = repository.find_blob(entry("meta").context("it has no meta")?)?;
+        let meta = Meta::decode(meta.content())?;
+        Ok(Snapshot { commit, id: tree.id(), files, gitdir: entry("gitdir"), meta })
+    };
+    read().with_context(failed)
+}
+
+/// Returns what stands for the rules from outside of the tree.
+fn seen_rules(excludes: &[u8], base: Option<Oid>) -> Vec<u8> {
+    [base.as_ref().map_or(&[][..], Oid::as_bytes), excludes].concat()
+}
+
+/// Makes the trees of nested repositories, innermost first, and then that of the tree itself.
+fn assemble(store: &Store, tops: &[(Top, Option<Oid>)], mut meta: Meta) -> Result<Snapshot> {
+    let find = |kind: TopKind, path: &[u8]| {
+        tops.iter().find(|(top, _)| top.kind == kind && top.path == path).and_then(|(_, tree)| *tree)
+    };
+    let mut nested: Vec<&[u8]> = tops
+        .iter()
+        .filter(|(top, tree)| top.kind == TopKind::Files && !top.path.is_empty() && tree.is_some())
+        .map(|(top, _)| top.path.as_slice())
+        .collect();
+    nested.sort_by_key(|path| std::cmp::Reverse(path.len()));
+    for path in nested {
+        let below = meta.below(path);
+        let (files, gitdir) = (find(TopKind::Files, path), find(TopKind::GitDir, path));
+        let id = root(store, files.expect("only those with a tree are in the list"), gitdir, &below)?;
+        meta.nested.push((path.to_vec(), id));
+        meta.nested.sort();
+        // The sub-snapshot has these; what is not recorded stays named here too.
+        let is_below = |other: &[u8]| other.strip_prefix(path).is_some_and(|rest| rest.starts_with(b"/"));
+        meta.modes.retain(|(other, _)| !is_below(other));
+        meta.empty_dirs.retain(|other| !is_below(other));
+    }
+    let files = find(TopKind::Files, b"").context("it cannot be read")?;
+    let gitdir = find(TopKind::GitDir, b"");
+    let id = root(store, files, gitdir, &meta)?;
+    Ok(Snapshot { commit: Oid::zero(), id, files, gitdir, meta })
+}
+
+fn root(store: &Store, files: Oid, gitdir: Option<Oid>, meta: &Meta) -> Result<Oid> {
+    let meta = store.write(ObjectType::Blob, meta.encode())?;
+    let mut tree = Vec::new();
+    let mut add = |mode_and_name: &str, id: Oid| {
+        tree.extend_from_slice(mode_and_name.as_bytes());
+        tree.push(0);
+        tree.extend_from_slice(id.as_bytes());
+    };
+    add("40000 files", files);
+    if let Some(gitdir) = gitdir {
+        add("40000 gitdir", gitdir);
+    }
+    add("100644 meta", meta);
+    store.write(ObjectType::Tree, tree)
+}
+
+/// Where most files have other permissions than 0644 and 0755 (another umask), names those once and lists the rest.
+fn settle_modes(meta: &mut Meta, writer: &seen::Writer, files: u64) {
+    if (meta.modes.len() as u64) * 2 <= files {
+        return;
+    }
+    let is_in_git = |path: &[u8]| path.split(|byte| *byte == b'/').any(|component| component == b".git");
+    let most = |kind: EntryKind, usual: u32| {
+        let mut counts = BTreeMap::new();
+        writer.each(|path, entry| {
+            if entry.kind == kind && !is_in_git(path) {
+                *counts.entry(entry.mode).or_insert(0_u64) += 1;
+            }
+        });
+        counts.into_iter().max_by_key(|(_, count)| *count).map_or(usual, |(mode, _)| mode)
+    };
+    let plain = (most(EntryKind::File, PLAIN.0), most(EntryKind::Program, PLAIN.1));
+    meta.plain = Some(plain);
+    meta.modes.clear();
+    writer.each(|path, entry| {
+        let differs = match entry.kind {
+            EntryKind::File => entry.mode != plain.0,
+            EntryKind::Program => entry.mode != plain.1,
+            _ => false,
+        };
+        if differs && !is_in_git(path) {
+            let path = if path.is_empty() { entry.name.to_vec() } else { [path, b"/", entry.name].concat() };
+            meta.modes.push((path, entry.mode));
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests;
