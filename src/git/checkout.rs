@@ -62,7 +62,7 @@ pub(crate) fn checkout(repository: &Path, commit: Oid, into: &Path, progress: &d
         .with_context(|| format!("cannot read commit `{commit}`"))?;
     let mut plan = Plan::default();
     plan.add(&opened, tree.id(), &mut Vec::new(), 0)?;
-    let attributes = Attributes::of_tree(&opened, tree.id())?;
+    let attributes = Attributes::of_files(&opened, tree.id(), plan.attribute_files())?;
 
     let root = rustix::fs::openat(CWD, into, OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
         .with_context(|| format!("cannot open `{}`", into.display()))?;
@@ -190,6 +190,14 @@ impl Plan {
         cached.subtrees = subtrees;
         cached.id = whole.then_some(id);
         Ok(whole)
+    }
+}
+
+impl Plan {
+    fn attribute_files(&self) -> Vec<(Vec<u8>, Oid)> {
+        let own = |item: &&Item| item.path.rsplit(|byte| *byte == b'/').next() == Some(b".gitattributes");
+        let regular = |item: &&Item| matches!(item.mode, REGULAR | EXECUTABLE);
+        self.items.iter().filter(own).filter(regular).map(|item| (item.path.clone(), item.id)).collect()
     }
 }
 
@@ -332,7 +340,7 @@ impl Writing<'_> {
             return Ok(Stat::of(&stat));
         }
         let converted =
-            if self.attributes.is_trivial() { None } else { self.attributes.smudge(&item.path, content)? };
+            if self.attributes.smudges_nothing() { None } else { self.attributes.smudge(&item.path, content)? };
         if is_lfs_pointer(content) {
             self.lfs_pointers.fetch_add(1, Ordering::Relaxed);
         }
