@@ -16,6 +16,7 @@ use crate::cmd;
 use crate::config::{Config, Environment, Overrides};
 use crate::error::{Exit, Failure, Kind, Result};
 use crate::store::audit::{self, Event};
+use crate::run::supervisor;
 use crate::ui::{Color, Form, Level, Ui};
 
 const STYLES: Styles = Styles::styled()
@@ -96,6 +97,9 @@ enum Command {
 /// Runs the program.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
+    if let Some(exit) = supervisor::entry(&args) {
+        return exit;
+    }
     let environment = Environment::of_process();
     let parsed =
         command().try_get_matches_from(&args).and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
@@ -287,7 +291,7 @@ fn dispatch(subcommand: &Command, config: &Config, ui: &Ui) -> Result<Exit> {
     match subcommand {
         Command::Create(args) => ui.answer(&cmd::create::run(args, config, ui)?),
         Command::Clone(args) => ui.answer(&cmd::clone::run(args, config, ui)?),
-        Command::Exec(args) => ui.answer(&cmd::exec::run(args, config, ui)?),
+        Command::Exec(args) => cmd::exec::run(args, config, ui)?.give(ui),
         Command::Status(args) => ui.answer(&cmd::status::run(args, config, ui)?),
         Command::Sync(args) => ui.answer(&cmd::sync::run(args, config, ui)?),
         Command::Gc(args) => ui.answer(&cmd::gc::run(args, config, ui)?),

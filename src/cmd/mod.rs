@@ -1,5 +1,6 @@
 //! One file per subcommand: its arguments with their help text, its report, `run()`.
 
+pub(crate) mod changes;
 pub(crate) mod clone;
 pub(crate) mod completions;
 pub(crate) mod config;

@@ -37,7 +37,7 @@ impl Process {
         // The descriptor holds whatever has the id now; only then is it known to be the same process.
         if Self::read(self.id).is_some_and(|now| now.start_time == self.start_time) {
             // It may end at any time; a process of another user (sudo) is found alive by whoever waits for it.
-            drop(rustix::process::pidfd_send_signal(descriptor, signal));
+            rustix::process::pidfd_send_signal(descriptor, signal).ok();
         }
     }
 

@@ -40,8 +40,8 @@ impl Terminal {
         // From the background both calls below would stop this process.
         sys::ignore_signal(libc::SIGTTOU);
         // A terminal that is gone has no state to put back.
-        drop(rustix::termios::tcsetpgrp(self.descriptor.as_fd(), self.group));
-        drop(rustix::termios::tcsetattr(self.descriptor.as_fd(), OptionalActions::Now, &self.modes));
+        rustix::termios::tcsetpgrp(self.descriptor.as_fd(), self.group).ok();
+        rustix::termios::tcsetattr(self.descriptor.as_fd(), OptionalActions::Now, &self.modes).ok();
         sys::default_signal(libc::SIGTTOU);
     }
 }

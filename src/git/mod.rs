@@ -9,6 +9,7 @@ pub(crate) mod checkout;
 pub(crate) mod convert;
 pub(crate) mod credential;
 pub(crate) mod delivered;
+pub(crate) mod identity;
 pub(crate) mod ignore;
 pub(crate) mod import;
 mod index;

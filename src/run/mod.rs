@@ -4,6 +4,7 @@ pub(crate) mod agent;
 pub(crate) mod environment;
 pub(crate) mod policy;
 pub(crate) mod record;
+mod spec;
 mod stream;
 pub(crate) mod supervise;
 pub(crate) mod supervisor;
@@ -14,6 +15,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Kind, Result};
+pub(crate) use crate::run::spec::{Around, Ask, RunSpec, Terminals};
 
 /// The id of a run: `YYYYMMDD-HHMMSS-xxxx` (UTC, four random hex digits); sorts by time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

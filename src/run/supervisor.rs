@@ -390,7 +390,7 @@ impl<'a> Supervision<'a> {
                 if self.ended.is_none()
                     && let Some(group) = i32::try_from(self.child).ok().and_then(Pid::from_raw)
                 {
-                    drop(rustix::process::kill_process_group(group, signal));
+                    rustix::process::kill_process_group(group, signal).ok();
                 }
             }
             Group::Shared => {
@@ -412,7 +412,7 @@ impl<'a> Supervision<'a> {
             && !self.parent_is_gone
         {
             // Stopped by the terminal it is stopped already. A parent that has just died is nobody's parent any more.
-            drop(rustix::process::kill_process(parent, Signal::STOP));
+            rustix::process::kill_process(parent, Signal::STOP).ok();
         }
     }
 
@@ -422,7 +422,7 @@ impl<'a> Supervision<'a> {
         if let Some(process) = Process::read(self.child).filter(Process::is_stopped)
             && let Some(group) = i32::try_from(process.group).ok().and_then(Pid::from_raw)
         {
-            drop(rustix::process::kill_process_group(group, Signal::CONT));
+            rustix::process::kill_process_group(group, Signal::CONT).ok();
         }
     }
 

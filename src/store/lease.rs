@@ -115,7 +115,7 @@ impl Lease {
     }
 
     /// Writes who holds it. A full disk must not keep anybody from cleaning up, so a failure only costs the name.
-    fn sign(&mut self, command: &str) {
+    pub(crate) fn sign(&mut self, command: &str) {
         let pid = std::process::id();
         let holder = Holder {
             pid,

@@ -247,6 +247,11 @@ impl LeasedWorkspace {
         &self.lease
     }
 
+    /// Says under another subcommand's name who holds the lease.
+    pub(crate) fn sign(&mut self, command: &str) {
+        self.lease.sign(command);
+    }
+
     pub(crate) fn record_mut(&mut self) -> &mut Record {
         &mut self.workspace.record
     }

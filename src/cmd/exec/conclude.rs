@@ -1,0 +1,276 @@
+//! What is done when nothing of a run is alive. Each step is tried whatever became of the others: what the command did and
+//! printed is told although something cannot be recorded.
+
+use std::fmt::Write as _;
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+
+use crate::cmd::changes::ChangeObject;
+use crate::cmd::exec::report::{Output, Ran, Unrecorded, Usage};
+use crate::config::Config;
+use crate::error::Result;
+use crate::git::agentdir;
+use crate::git::change::{self, Change};
+use crate::git::import::{self, Imported};
+use crate::git::repository::Store;
+use crate::git::snapshot::{Meta, Snapshot};
+use crate::run::RunSpec;
+use crate::run::record::{self, End, Outcome as How, RunRecord};
+use crate::run::supervise::{Ended, Outcome, Stop, Streams};
+use crate::store::beneath::Dir;
+use crate::store::fs::{Durability, write_atomic};
+use crate::ui::Ui;
+use crate::ui::text::{self, JsonPath, quote};
+use crate::workspace::{LeasedWorkspace, agentgit};
+
+/// Bytes of one stream in the JSON answer.
+const OUTPUT_CAP: u64 = 1 << 20;
+
+pub(super) struct Conclusion<'a> {
+    pub(super) spec: &'a RunSpec,
+    pub(super) outcome: &'a Outcome,
+    pub(super) before: &'a Snapshot,
+    /// Whether `.git` keeps what would run commands.
+    pub(super) keep: bool,
+    /// Whether the answer holds contents.
+    pub(super) content: bool,
+}
+
+/// Collects what went wrong on stead's side.
+#[derive(Default)]
+struct Problems(Vec<String>);
+
+impl Problems {
+    fn note<T>(&mut self, result: Result<T>) -> Option<T> {
+        result.map_err(|error| self.0.push(format!("{error:#}"))).ok()
+    }
+}
+
+impl Conclusion<'_> {
+    pub(super) fn report(
+        &self,
+        workspace: &mut LeasedWorkspace,
+        store: &Store,
+        mut record: RunRecord,
+        config: &Config,
+        ui: &Ui,
+    ) -> Result<Ran> {
+        let mut problems = Problems::default();
+        let directory = record::directory(&workspace.runs(), &self.spec.id);
+        let after = problems.note(workspace.capture(store, config, ui.progress()).context("cannot capture the tree"));
+        let imported = problems.note(import(workspace, store)).unwrap_or_default();
+        for (id, reason) in &imported.failed {
+            problems.0.push(format!("cannot keep the commit {id}: {reason}"));
+        }
+        problems.note(store.flush());
+        let changes = after.as_ref().and_then(|after| problems.note(change::between(store, self.before, after)));
+        let changes = changes.unwrap_or_default();
+        if let Some(after) = &after {
+            problems.note(store.set_ref(&self.spec.id.refs().1, after.commit));
+        }
+        let held = problems.note(held(workspace)).unwrap_or_default();
+        if !held.is_empty() && !self.keep {
+            problems.note(
+                agentgit::clean(workspace, &directory.join("git"))
+                    .context("cannot take out of `.git` what runs commands"),
+            );
+        }
+        let objects = problems.note(self.objects(&changes, store)).unwrap_or_default();
+        problems.note(write_changes(&directory, &objects));
+        if self.outcome.alive > 0 {
+            problems.0.push(format!("{} processes of the run cannot be ended", self.outcome.alive));
+        }
+        if let Some(error) = &self.outcome.log_error {
+            problems.0.push(format!("cannot record the output: {error}"));
+        }
+        if self.outcome.ended == Ended::Lost {
+            problems.0.push("the supervisor of the run was killed".into());
+        }
+        let (code, how, signal) = self.exit();
+        record.end = Some(End {
+            at: Timestamp::now(),
+            outcome: how,
+            code,
+            signal,
+            duration: self.outcome.duration.as_secs_f64(),
+            cpu_user: self.outcome.user.as_secs_f64(),
+            cpu_system: self.outcome.system.as_secs_f64(),
+            peak_memory: self.outcome.peak_memory,
+            after: after.as_ref().map(|after| after.id.to_string()),
+            changes: changes.len() as u64,
+            commits: imported.commits.len() as u64,
+        });
+        problems.note(record.write(&directory));
+        problems.note(workspace.touch());
+        for problem in &problems.0 {
+            ui.warn(problem);
+        }
+        let output = if ui.json() { problems.note(output(&directory)) } else { None };
+        let fresh = after.as_ref().map_or_else(Fresh::default, |after| Fresh::of(&self.before.meta, &after.meta));
+        Ok(Ran {
+            workspace: workspace.name().to_string(),
+            run: self.spec.id.to_string(),
+            agent: self.spec.agent.clone(),
+            command: self.spec.shown.clone(),
+            wall: self.spec.wall.to_string(),
+            exit: code,
+            outcome: how,
+            signal,
+            duration: self.outcome.duration.as_secs_f64(),
+            usage: Usage {
+                cpu_user: self.outcome.user.as_secs_f64(),
+                cpu_system: self.outcome.system.as_secs_f64(),
+                peak_memory: self.outcome.peak_memory,
+            },
+            output,
+            lines: Ran::lines(&changes),
+            changes: objects,
+            commits: imported.commits.iter().map(ToString::to_string).collect(),
+            nested: fresh.nested,
+            newly_ignored: fresh.newly_ignored,
+            unrecorded: fresh.unrecorded,
+            git_config_held: held,
+            git_config_kept: self.keep,
+            problems: problems.0,
+            snapshot: after.map(|after| after.id.to_string()),
+            notes: self.notes(),
+            has_project: workspace.record.source.is_some(),
+        })
+    }
+
+    fn objects(&self, changes: &[Change], store: &Store) -> Result<Vec<ChangeObject>> {
+        changes
+            .iter()
+            .map(
+                |change| {
+                    if self.content { ChangeObject::with_content(change, store) } else { Ok(ChangeObject::new(change)) }
+                },
+            )
+            .collect()
+    }
+
+    /// Returns the exit code, what it stands for and the signal.
+    fn exit(&self) -> (u8, How, Option<i32>) {
+        let (code, how, signal) = match self.outcome.ended {
+            Ended::Exited(code) => (code, How::Exited, None),
+            Ended::Signaled(signal) => (128 + signal, How::Signaled, Some(signal)),
+            Ended::NotFound(_) => (127, How::NotStarted, None),
+            Ended::NotExecutable(_) => (126, How::NotStarted, None),
+            Ended::Lost => (125, How::Lost, None),
+        };
+        let code = u8::try_from(code).unwrap_or(u8::MAX);
+        match self.outcome.stop {
+            Some(Stop::Timeout) => (124, How::TimedOut, signal),
+            Some(Stop::Idle) => (124, How::Idle, signal),
+            Some(Stop::Asked) | None => (code, how, signal),
+        }
+    }
+
+    /// Says how the command ended where its own output cannot.
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        match &self.outcome.ended {
+            Ended::NotFound(message) | Ended::NotExecutable(message) => {
+                let mut line = format!("{message}.");
+                if let (Ended::NotFound(_), Some(install)) = (&self.outcome.ended, &self.spec.install) {
+                    write!(line, " It is installed by `{install}`.").expect("a String takes any text");
+                }
+                notes.push(line);
+            }
+            Ended::Signaled(signal) if self.outcome.stop.is_none() && self.spec.streams != Streams::Terminal => {
+                notes.push(format!("The command was ended by signal {signal}."));
+            }
+            _ => {}
+        }
+        let limit = |limit: Option<std::time::Duration>| text::duration(limit.unwrap_or_default());
+        match self.outcome.stop {
+            Some(Stop::Timeout) => {
+                notes.push(format!("The run was ended after {}: its time was over.", limit(self.spec.timeout)));
+            }
+            Some(Stop::Idle) => {
+                let idle = limit(self.spec.idle_timeout);
+                notes.push(format!("The run was ended because it printed nothing for {idle}."));
+            }
+            Some(Stop::Asked) => notes.push("The run was interrupted.".into()),
+            None => {}
+        }
+        match self.outcome.left_behind {
+            0 => {}
+            1 => notes.push("1 process that the command left behind was ended.".into()),
+            count => notes.push(format!("{count} processes that the command left behind were ended.")),
+        }
+        notes
+    }
+}
+
+/// Returns the end of a run that nobody saw.
+pub(super) fn lost(started: Timestamp) -> End {
+    End {
+        // When it was cannot be known; a record is not to claim more than that it began.
+        at: started,
+        outcome: How::Lost,
+        code: 125,
+        signal: None,
+        duration: 0.0,
+        cpu_user: 0.0,
+        cpu_system: 0.0,
+        peak_memory: 0,
+        after: None,
+        changes: 0,
+        commits: 0,
+    }
+}
+
+fn import(workspace: &LeasedWorkspace, store: &Store) -> Result<Imported> {
+    let tree = Dir::open(&workspace.tree())?;
+    import::import(store, &tree, import::Bounds::default()).context("cannot keep the commits of the run")
+}
+
+fn held(workspace: &LeasedWorkspace) -> Result<Vec<String>> {
+    agentdir::held_config(&Dir::open(&workspace.tree())?)
+}
+
+fn write_changes(directory: &std::path::Path, changes: &[ChangeObject]) -> Result<()> {
+    let object = serde_json::json!({ "schema": 1, "changes": changes });
+    write_atomic(&directory.join("changes.json"), object.to_string().as_bytes(), Durability::Lazy)
+}
+
+fn output(directory: &std::path::Path) -> Result<Output> {
+    let (output, output_truncated) = super::tail(&directory.join("out"), OUTPUT_CAP)?;
+    let (error, error_truncated) = super::tail(&directory.join("err"), OUTPUT_CAP)?;
+    Ok(Output { output, output_truncated, error, error_truncated })
+}
+
+/// What a snapshot names apart from its files, as far as the one before did not.
+#[derive(Default)]
+struct Fresh {
+    nested: Vec<JsonPath>,
+    newly_ignored: Vec<JsonPath>,
+    unrecorded: Vec<Unrecorded>,
+}
+
+impl Fresh {
+    fn of(before: &Meta, after: &Meta) -> Self {
+        let nested = after.nested.iter().filter(|entry| !before.nested.contains(entry));
+        let ignored = after.newly_ignored.iter().filter(|path| !before.newly_ignored.contains(path));
+        let mut unrecorded = Vec::new();
+        let mut add = |path: &[u8], reason: String| {
+            unrecorded.push(Unrecorded { path: JsonPath::of(path), reason, shown: quote(path).into_owned() });
+        };
+        for (path, kind) in after.special.iter().filter(|entry| !before.special.contains(entry)) {
+            add(path, kind.clone());
+        }
+        for (path, size) in after.too_large.iter().filter(|entry| !before.too_large.contains(entry)) {
+            add(path, format!("too large: {}", text::bytes(*size)));
+        }
+        for (path, reason) in after.unreadable.iter().filter(|entry| !before.unreadable.contains(entry)) {
+            add(path, reason.clone());
+        }
+        Self {
+            nested: nested.map(|(path, _)| JsonPath::of(path)).collect(),
+            newly_ignored: ignored.map(|path| JsonPath::of(path)).collect(),
+            unrecorded,
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! What `stead exec` answers: of a run, or of one that would be.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::cmd::changes::{self, ChangeObject};
+use crate::error::{Exit, Result};
+use crate::git::change::Change;
+use crate::run::record::Outcome as End;
+use crate::ui::text::{self, JsonPath, Page, quote};
+use crate::ui::{Report, Ui};
+
+/// The answer: of a run, whose stdout belongs to the command, or of `--dry-run`.
+pub(crate) enum Answer {
+    Ran(Box<Ran>),
+    Plan(Plan),
+}
+
+impl Answer {
+    pub(crate) fn give(&self, ui: &Ui) -> Result<Exit> {
+        match self {
+            Self::Ran(ran) if ui.json() => ui.answer(ran.as_ref()),
+            Self::Ran(ran) => {
+                ui.aside(ran.as_ref());
+                Ok(ran.exit())
+            }
+            Self::Plan(plan) => ui.answer(plan),
+        }
+    }
+}
+
+/// How a run ended and what it changed.
+#[derive(Debug, Serialize)]
+pub(crate) struct Ran {
+    pub(crate) workspace: String,
+    pub(crate) run: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) agent: Option<String>,
+    pub(crate) command: Vec<String>,
+    pub(crate) wall: String,
+    /// The command's own exit code, or the one that stands for how it ended.
+    pub(crate) exit: u8,
+    pub(crate) outcome: End,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) signal: Option<i32>,
+    /// Seconds.
+    pub(crate) duration: f64,
+    pub(crate) usage: Usage,
+    /// What it printed on stdout.
+    #[serde(flatten)]
+    pub(crate) output: Option<Output>,
+    pub(crate) changes: Vec<ChangeObject>,
+    /// Commits that the run made, newest first.
+    pub(crate) commits: Vec<String>,
+    /// Nested repositories that changed.
+    pub(crate) nested: Vec<JsonPath>,
+    /// What only rules newer than the base ignore, and did not before.
+    pub(crate) newly_ignored: Vec<JsonPath>,
+    /// What could not be recorded: special files, too large or unreadable ones.
+    pub(crate) unrecorded: Vec<Unrecorded>,
+    /// What in `.git` would run commands.
+    pub(crate) git_config_held: Vec<String>,
+    /// Whether that was left in place.
+    pub(crate) git_config_kept: bool,
+    /// What stead itself could not do after the run.
+    pub(crate) problems: Vec<String>,
+    /// The snapshot after, as `sync --snapshot` takes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) snapshot: Option<String>,
+    #[serde(skip)]
+    pub(crate) lines: Vec<String>,
+    #[serde(skip)]
+    pub(crate) notes: Vec<String>,
+    #[serde(skip)]
+    pub(crate) has_project: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Usage {
+    /// Seconds of processor time.
+    pub(crate) cpu_user: f64,
+    pub(crate) cpu_system: f64,
+    /// Bytes; the largest single process.
+    pub(crate) peak_memory: u64,
+}
+
+/// The end of what a command printed.
+#[derive(Debug, Serialize)]
+pub(crate) struct Output {
+    pub(crate) output: String,
+    pub(crate) output_truncated: bool,
+    pub(crate) error: String,
+    pub(crate) error_truncated: bool,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Unrecorded {
+    #[serde(flatten)]
+    pub(crate) path: JsonPath,
+    pub(crate) reason: String,
+    #[serde(skip)]
+    pub(crate) shown: String,
+}
+
+impl Ran {
+    pub(crate) fn lines(changes: &[Change]) -> Vec<String> {
+        changes.iter().map(changes::line).collect()
+    }
+
+    fn nothing_changed(&self) -> bool {
+        self.changes.is_empty()
+            && self.commits.is_empty()
+            && self.nested.is_empty()
+            && self.newly_ignored.is_empty()
+            && self.unrecorded.is_empty()
+    }
+}
+
+impl Report for Ran {
+    fn text(&self, page: &mut Page) {
+        for note in &self.notes {
+            page.line(note);
+        }
+        for line in &self.lines {
+            page.line(line);
+        }
+        for path in &self.nested {
+            page.line(format!("nested {}", quote(path.path.as_bytes())));
+        }
+        for path in &self.newly_ignored {
+            page.line(format!("newly ignored {}", quote(path.path.as_bytes())));
+        }
+        for unrecorded in &self.unrecorded {
+            page.line(format!("not recorded {} ({})", unrecorded.shown, unrecorded.reason));
+        }
+        match self.commits.len() {
+            0 => {}
+            1 => page.line("1 new commit"),
+            count => page.line(format!("{count} new commits")),
+        }
+        if !self.git_config_held.is_empty() {
+            let held = self.git_config_held.join(", ");
+            if self.git_config_kept {
+                page.line(format!("`.git` holds what would run commands: {held}"));
+            } else {
+                page.line(format!("taken out of `.git`, because it would run commands: {held}"));
+            }
+        }
+        if self.problems.is_empty() && self.nothing_changed() {
+            page.line("Nothing changed.");
+        } else if self.snapshot.is_some() {
+            let to = if self.has_project { "--to" } else { "--to PATH" };
+            page.line(format!("Next: `stead diff {0}`, `stead sync {0} {to}`", self.workspace));
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        if self.problems.is_empty() { Exit(self.exit) } else { Exit::EXEC_FAILURE }
+    }
+}
+
+/// What a run would be.
+#[derive(Debug, Serialize)]
+pub(crate) struct Plan {
+    pub(crate) workspace: String,
+    /// What a missing workspace would be made of; empty for no repository.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) create_from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) agent: Option<String>,
+    pub(crate) command: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) prompt: Option<String>,
+    pub(crate) context: Vec<String>,
+    pub(crate) wall: String,
+    pub(crate) net: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) timeout: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) idle_timeout: Option<f64>,
+    /// Names of the variables that the command would get.
+    pub(crate) environment: Vec<String>,
+    /// Names of those that it would not.
+    pub(crate) dropped: Vec<String>,
+}
+
+impl Report for Plan {
+    fn text(&self, page: &mut Page) {
+        match self.create_from.as_deref() {
+            None => page.line(format!("workspace    {}", self.workspace)),
+            Some("") => page.line(format!("workspace    {} (would be made, empty)", self.workspace)),
+            Some(source) => page.line(format!("workspace    {} (would be made of {source})", self.workspace)),
+        }
+        if let Some(agent) = &self.agent {
+            page.line(format!("agent        {agent}"));
+        }
+        let words: Vec<_> = self.command.iter().map(|word| quote(word.as_bytes())).collect();
+        page.line(format!("command      {}", words.join(" ")));
+        if let Some(prompt) = &self.prompt {
+            page.line(format!("prompt       {}", text::bytes(prompt.len() as u64)));
+        }
+        for context in &self.context {
+            page.line(format!("context      {context}"));
+        }
+        for (name, limit) in [("timeout", self.timeout), ("idle timeout", self.idle_timeout)] {
+            if let Some(limit) = limit {
+                page.line(format!("{name:<12} {}", text::duration(Duration::from_secs_f64(limit))));
+            }
+        }
+        page.line(format!("wall         {}", self.wall));
+        page.line("network      on: localhost and the cloud's metadata address are reachable too");
+        page.line(format!("environment  {}", self.environment.join(" ")));
+        if !self.dropped.is_empty() {
+            page.line(format!("not passed   {}", self.dropped.join(" ")));
+        }
+    }
+}

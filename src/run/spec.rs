@@ -1,0 +1,273 @@
+//! [`RunSpec`]: everything that a run is, decided before it starts.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::confine::spawn::Group;
+use crate::error::{Failure, Kind, Result};
+use crate::run::RunId;
+use crate::run::agent::{AgentPreset, PromptBy};
+use crate::run::environment::{self, Parts};
+use crate::run::policy::{Isolation, NetAccess, Wall};
+use crate::run::record::RunRecord;
+use crate::run::supervise::{Request, Stdin, Streams};
+use crate::workspace::record::Record;
+
+/// How long a run with a prompt may take when nobody said otherwise.
+const PROMPT_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// What the user asked for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ask {
+    pub(crate) agent: Option<String>,
+    /// Empty: the agent.
+    pub(crate) command: Vec<OsString>,
+    pub(crate) prompt: Option<String>,
+    /// Zero: none.
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) pass_env: Vec<String>,
+    pub(crate) identity: Option<String>,
+    pub(crate) isolation: Option<Isolation>,
+    pub(crate) net: Option<NetAccess>,
+}
+
+/// Where the run takes place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Around<'a> {
+    pub(crate) name: &'a str,
+    /// `None` for a workspace that is not made yet.
+    pub(crate) record: Option<&'a Record>,
+    pub(crate) tree: &'a Path,
+    /// Private to the workspace.
+    pub(crate) temporary: &'a Path,
+    /// `Name <mail>` from the user's git configuration.
+    pub(crate) identity: Option<&'a str>,
+    pub(crate) terminals: Terminals,
+}
+
+/// What stead's own streams are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Terminals {
+    None,
+    /// Only stdin.
+    Stdin,
+    /// stdin and stdout.
+    Both,
+    /// stdin, perhaps stdout too, but the answer is one JSON object.
+    Json {
+        stdin: bool,
+    },
+}
+
+/// Everything that a run is: a pure function of what was asked for, the configuration and the record.
+#[derive(Clone, Debug)]
+pub(crate) struct RunSpec {
+    pub(crate) id: RunId,
+    /// The preset's name; `None` for a command.
+    pub(crate) agent: Option<String>,
+    /// How to get the agent when it is not installed.
+    pub(crate) install: Option<String>,
+    pub(crate) argv: Vec<OsString>,
+    /// [`Self::argv`] without the prompt.
+    pub(crate) shown: Vec<String>,
+    pub(crate) prompt: Option<String>,
+    /// The file that the agent reads its prompt from.
+    pub(crate) prompt_file: Option<PathBuf>,
+    pub(crate) stdin: Stdin,
+    pub(crate) streams: Streams,
+    pub(crate) group: Group,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) environment: Vec<(OsString, OsString)>,
+    pub(crate) dropped: Vec<String>,
+    pub(crate) wall: Wall,
+    /// Whether the wall is less than what could be had with more of a host or a version, and nobody said that it is fine.
+    pub(crate) wall_is_news: bool,
+}
+
+impl RunSpec {
+    pub(crate) fn new(id: RunId, ask: &Ask, config: &Config, around: &Around<'_>) -> Result<Self> {
+        let isolation = isolation(ask, config, around.record)?;
+        let wall = isolation.wall()?;
+        match ask.net {
+            Some(net) => net,
+            None => NetAccess::parse(&config.exec.net)?,
+        }
+        .enforce()?;
+        let named = ask.agent.as_deref().or(ask.command.is_empty().then_some(config.agent.as_str()));
+        let preset = match named {
+            Some(name) => Some(AgentPreset::find(name, &config.agents)?),
+            None => AgentPreset::of_program(Path::new(&ask.command[0]), &config.agents),
+        };
+        let built = environment::build(
+            &config.environment,
+            &Parts {
+                preset: preset.as_ref(),
+                identity: ask.identity.as_deref().or(around.record.and_then(|record| record.identity.as_deref())),
+                usual_identity: around.identity,
+                workspace: around.record.map_or(&std::collections::BTreeMap::new(), |record| &record.env),
+                ports: around.record.map_or(&[], |record| &record.ports),
+                temporary: around.temporary,
+                tree: around.tree,
+                name: around.name,
+                run: id.as_str(),
+                base: around.record.and_then(|record| record.base.as_deref()),
+                pass: &[config.exec.pass_env.as_slice(), &ask.pass_env].concat(),
+                given: &ask.env,
+            },
+        )?;
+        let called = if ask.command.is_empty() {
+            let preset = preset.as_ref().expect("without a command there is an agent");
+            let prompt_file = around.temporary.join(format!("prompt-{id}"));
+            call(preset, ask.prompt.as_deref(), &prompt_file, built.arguments, isolation)?
+        } else {
+            Called::command(&ask.command)
+        };
+        let headless = ask.prompt.is_some();
+        let streams = match around.terminals {
+            Terminals::Json { .. } => Streams::Captured,
+            Terminals::Both if !headless => Streams::Terminal,
+            _ => Streams::Live,
+        };
+        let idle_timeout = ask.idle_timeout.or(config.exec.idle_timeout).filter(|idle| !idle.is_zero());
+        if streams == Streams::Terminal && ask.idle_timeout.is_some() {
+            return Err(Failure::new(
+                Kind::Usage,
+                "`--idle-timeout` cannot see a command that has the terminal itself",
+            )
+            .hint("give it a prompt with `-m`, or send its output into a pipe")
+            .into());
+        }
+        let timeout = ask.timeout.or(if headless { config.exec.timeout.or(Some(PROMPT_TIMEOUT)) } else { None });
+        Ok(Self {
+            id,
+            stdin: match &ask.prompt {
+                Some(prompt) if called.by == PromptBy::Stdin => Stdin::Text(prompt.clone()),
+                Some(_) => Stdin::Null,
+                None if ask.command.is_empty() && streams != Streams::Terminal => Stdin::Null,
+                None => Stdin::Inherit,
+            },
+            agent: named.map(str::to_owned),
+            install: if named.is_some() { preset.and_then(|preset| preset.install) } else { None },
+            argv: called.argv,
+            shown: called.shown,
+            prompt: ask.prompt.clone(),
+            prompt_file: called.prompt_file,
+            streams,
+            group: match around.terminals {
+                Terminals::None | Terminals::Json { stdin: false } => Group::Own,
+                _ => Group::Shared,
+            },
+            timeout: timeout.filter(|timeout| !timeout.is_zero()),
+            idle_timeout: idle_timeout.filter(|_| streams != Streams::Terminal),
+            environment: built.variables,
+            dropped: built.dropped,
+            wall,
+            wall_is_news: isolation == Isolation::Auto,
+        })
+    }
+
+    /// Returns what the supervisor is told.
+    pub(crate) fn request(&self, tree: &Path, logs: &Path) -> Request {
+        Request {
+            argv: self.argv.clone(),
+            environment: self.environment.clone(),
+            directory: tree.into(),
+            stdin: self.stdin.clone(),
+            streams: self.streams,
+            group: self.group,
+            timeout: self.timeout,
+            idle_timeout: self.idle_timeout,
+            logs: logs.into(),
+        }
+    }
+
+    /// Returns the record of the run before it starts.
+    pub(crate) fn record(&self, started: jiff::Timestamp, context: Vec<String>) -> RunRecord {
+        let mut record = RunRecord::new(self.id.clone(), started, self.shown.clone());
+        record.agent.clone_from(&self.agent);
+        record.prompt.clone_from(&self.prompt);
+        record.context = context;
+        record.timeout = self.timeout.map(|timeout| timeout.as_secs_f64());
+        record.idle_timeout = self.idle_timeout.map(|timeout| timeout.as_secs_f64());
+        record.wall = self.wall.to_string();
+        record.terminal = self.streams == Streams::Terminal;
+        record.environment = self.environment.iter().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
+        record
+    }
+}
+
+fn isolation(ask: &Ask, config: &Config, record: Option<&Record>) -> Result<Isolation> {
+    if let Some(isolation) = ask.isolation {
+        return Ok(isolation);
+    }
+    match record.and_then(|record| record.isolation.as_deref()) {
+        Some(text) => Isolation::parse(text),
+        None => Isolation::parse(&config.exec.isolation),
+    }
+}
+
+/// A command line and how its prompt gets to it.
+struct Called {
+    argv: Vec<OsString>,
+    shown: Vec<String>,
+    by: PromptBy,
+    prompt_file: Option<PathBuf>,
+}
+
+impl Called {
+    fn command(command: &[OsString]) -> Self {
+        Self {
+            argv: command.to_vec(),
+            shown: command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
+            by: PromptBy::Stdin,
+            prompt_file: None,
+        }
+    }
+}
+
+fn call(
+    preset: &AgentPreset,
+    prompt: Option<&str>,
+    prompt_file: &Path,
+    settings: Vec<OsString>,
+    isolation: Isolation,
+) -> Result<Called> {
+    // Asked for by name, a run without a wall is the user's own decision; what skips all questions is still not passed.
+    if preset.open.is_none() && isolation != Isolation::None {
+        let name = &preset.name;
+        return Err(Failure::new(Kind::Refused, format!("without a wall `{name}` may do whatever you may, unasked"))
+            .hint(
+                "accept that with `--isolation none`, or use an agent that can be told to edit only, such as `claude`",
+            )
+            .into());
+    }
+    let words = |words: &[String]| words.iter().map(OsString::from).collect::<Vec<_>>();
+    let mut argv = words(&preset.command);
+    let Some(prompt) = prompt else {
+        argv.extend(settings);
+        return Ok(Called::command(&argv));
+    };
+    argv.extend(words(&preset.headless));
+    argv.extend(preset.open.iter().flatten().map(OsString::from));
+    argv.extend(settings);
+    argv.extend(words(&preset.prompt_args));
+    let mut called = Called { by: preset.prompt, ..Called::command(&argv) };
+    match preset.prompt {
+        PromptBy::Stdin => {}
+        PromptBy::Argument => {
+            called.argv.push(prompt.into());
+            called.shown.push("PROMPT".into());
+        }
+        PromptBy::File => {
+            called.argv.push(prompt_file.into());
+            called.shown.push("PROMPT-FILE".into());
+            called.prompt_file = Some(prompt_file.into());
+        }
+    }
+    Ok(called)
+}
