@@ -107,3 +107,12 @@ where
     // passes through the once-only registration before it does.
     unsafe { git2::transport::register(prefix, factory) }
 }
+
+/// Returns the version of Landlock that the kernel has; `None` when it has none or it is off.
+pub(crate) fn landlock_abi() -> Option<u32> {
+    const VERSION: u32 = 1;
+    // SAFETY: with this flag the call reads no memory and only returns a number.
+    let version =
+        unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<libc::c_void>(), 0usize, VERSION) };
+    u32::try_from(version).ok().filter(|&version| version > 0)
+}

@@ -6,6 +6,7 @@ pub(crate) mod agentgit;
 pub(crate) mod create;
 pub(crate) mod files;
 pub(crate) mod record;
+pub(crate) mod repair;
 pub(crate) mod trash;
 pub(crate) mod unsaved;
 
