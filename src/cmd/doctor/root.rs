@@ -49,7 +49,7 @@ fn inside(root: &Root, repair: bool, ui: &Ui, checks: &mut Vec<Check>) -> Result
         for name in at.names_of_any_part()? {
             crate::progress::check(ui.progress())?;
             let found = workspace(&at, &name, repair)?;
-            whole += usize::from(found.is_empty());
+            whole += usize::from(found.iter().all(|check| check.status == Status::Repaired));
             checks.extend(found);
         }
         for listed in Workspace::all(&at)? {

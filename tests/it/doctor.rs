@@ -1,0 +1,136 @@
+//! `stead doctor`: what it finds, and what it mends.
+
+use serde_json::Value;
+use snapbox::{assert_data_eq, str};
+
+use crate::support::{Place, write};
+
+fn checks<'a>(answer: &'a Value, name: &str) -> Vec<(&'a str, &'a str)> {
+    let all = answer["checks"].as_array().expect("an array").iter();
+    let named = all.filter(|check| check["name"] == name);
+    named.map(|check| (check["status"].as_str().expect("text"), check["message"].as_str().expect("text"))).collect()
+}
+
+#[test]
+fn a_host_without_a_root_is_healthy_and_stays_without_one() {
+    let place = Place::new();
+    let (code, answer) = place.json(["doctor"]);
+    assert_eq!((code, answer["healthy"].as_bool()), (0, Some(true)));
+    assert_eq!(answer["workspace_dir"].as_str(), place.root().to_str());
+    assert!(answer["timestamp"].as_str().expect("text").ends_with('Z'));
+    assert_eq!(checks(&answer, "wall")[0].0, "warning");
+    assert!(!place.root().exists());
+}
+
+#[test]
+fn a_root_that_others_may_write_is_a_problem() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = Place::new();
+    place.ok(["create", "one", "--empty"]);
+    std::fs::set_permissions(place.root(), std::fs::Permissions::from_mode(0o777)).expect("mode");
+    let (code, answer) = place.json(["doctor"]);
+    assert_eq!((code, answer["healthy"].as_bool()), (9, Some(false)));
+    assert_eq!(checks(&answer, "root")[0].0, "problem");
+}
+
+#[test]
+fn a_lost_record_is_made_anew_from_store_and_pool() {
+    let place = Place::new();
+    let project = place.project("api");
+    place.ok(["create", "one", "--from", project.to_str().expect("UTF-8")]);
+    let path = place.root().join("state/local/one/workspace.toml");
+    let before: toml::Table = std::fs::read_to_string(&path).expect("record").parse().expect("TOML");
+    std::fs::write(&path, "schema = 1\nname =").expect("file");
+    let text = place.transcript(&mut place.stead(["doctor"]));
+    assert!(text.starts_with("exit status: 9") && text.contains("PROBLEM   workspace   `one`: "), "{text}");
+
+    let (code, answer) = place.json(["doctor", "--repair"]);
+    assert_eq!(code, 0, "{answer}");
+    assert_eq!(checks(&answer, "workspace")[0].0, "repaired");
+    let after: toml::Table = std::fs::read_to_string(&path).expect("record").parse().expect("TOML");
+    for key in ["name", "user", "source", "pool", "upstream", "base", "created_snapshot"] {
+        assert_eq!(after.get(key), before.get(key), "{key}");
+    }
+    assert_eq!(place.json(["doctor"]).0, 0);
+    // The damaged one is kept beside it.
+    let kept = path.parent().expect("state").read_dir().expect("directory");
+    assert!(kept.map(|entry| entry.expect("entry").file_name()).any(|name| name.to_string_lossy().contains(".damaged-")));
+}
+
+#[test]
+fn halves_go_to_the_trash_and_dead_staging_goes() {
+    let place = Place::new();
+    place.ok(["create", "one", "--empty"]);
+    write(&place.root(), "workspaces/local/half/file", "x");
+    write(&place.root(), "staging/dead/file", "x");
+    let (code, answer) = place.json(["doctor"]);
+    assert_eq!(code, 9);
+    assert_eq!(checks(&answer, "workspace"), [("problem", "`half`: it is half-made or half-removed")]);
+    assert_eq!(checks(&answer, "staging"), [("warning", "1 dead directories")]);
+
+    assert_eq!(place.json(["doctor", "--repair"]).0, 0);
+    assert!(!place.tree("half").exists() && place.tree("one").exists());
+    let kept = place.root().join("trash").read_dir().expect("directory").next().expect("one").expect("entry").path();
+    assert_eq!(std::fs::read_to_string(kept.join("tree/file")).expect("file"), "x");
+    assert!(!place.root().join("staging/dead").exists());
+}
+
+#[test]
+fn a_root_that_moved_is_whole_again_after_a_repair() {
+    let place = Place::new();
+    let project = place.project("api");
+    place.ok(["create", "one", "--from", project.to_str().expect("UTF-8")]);
+    let moved = place.path().join("moved ü");
+    std::fs::rename(place.root(), &moved).expect("rename");
+    let doctor = |repair: bool| {
+        let mut command = place.stead(["--json", "doctor"]);
+        command.args(repair.then_some("--repair")).env("STEAD_ROOT", &moved);
+        let output = command.output().expect("stead starts");
+        (output.status.code(), serde_json::from_slice::<Value>(&output.stdout).expect("JSON"))
+    };
+    let (code, answer) = doctor(false);
+    assert_eq!((code, checks(&answer, "workspace").len()), (Some(9), 2), "{answer}");
+    assert_eq!(doctor(true).0, Some(0));
+    assert_eq!(doctor(false).0, Some(0));
+    let tree = moved.join("workspaces/local/one");
+    assert_eq!(place.git(&tree, ["status", "--porcelain"]), "");
+    assert_eq!(place.git(&tree, ["log", "--format=%s"]), "second\nfirst\n");
+}
+
+#[test]
+fn a_pool_that_lost_objects_is_a_problem() {
+    let place = Place::new();
+    let project = place.project("api");
+    place.ok(["create", "one", "--from", project.to_str().expect("UTF-8")]);
+    let pool = place.root().join("pools").read_dir().expect("directory").map(|entry| entry.expect("entry").path());
+    let pool = pool.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "git")).expect("a pool");
+    std::fs::remove_dir_all(pool.join("objects")).expect("removed");
+    std::fs::create_dir(pool.join("objects")).expect("made");
+    let (code, answer) = place.json(["doctor"]);
+    assert_eq!(code, 9);
+    assert_eq!(checks(&answer, "pool")[0].0, "problem", "{answer}");
+}
+
+#[test]
+fn text_is_one_line_a_check() {
+    let place = Place::new();
+    let text = place.ok(["doctor"]);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("  hint:")).map(|line| line.split_whitespace().nth(1).unwrap_or("end")).collect();
+    assert_data_eq!(
+        format!("{}\n", lines.join("\n")),
+        str![[r#"
+root
+space
+git
+agents
+namespaces
+landlock
+overlayfs
+cgroup
+wall
+clock
+end
+
+"#]]
+    );
+}
