@@ -131,8 +131,8 @@ fn an_answer_that_cannot_be_written_is_a_failure() {
 #[test]
 fn a_bad_duration_is_told_by_the_flag_that_holds_it() {
     let place = Place::new();
-    let (code, answer) = place.json(["gc", "--max-age", "soon"]);
+    let (code, answer) = place.json(["create", "x", "--empty", "--ttl", "soon"]);
     assert_eq!(code, 2);
     let message = answer["error"]["message"].as_str().expect("a message");
-    assert!(message.contains("--max-age") && message.contains("`soon` is not a duration"), "{message}");
+    assert!(message.contains("--ttl") && message.contains("`soon` is not a duration"), "{message}");
 }

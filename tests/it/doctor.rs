@@ -54,7 +54,9 @@ fn a_lost_record_is_made_anew_from_store_and_pool() {
     assert_eq!(place.json(["doctor"]).0, 0);
     // The damaged one is kept beside it.
     let kept = path.parent().expect("state").read_dir().expect("directory");
-    assert!(kept.map(|entry| entry.expect("entry").file_name()).any(|name| name.to_string_lossy().contains(".damaged-")));
+    assert!(
+        kept.map(|entry| entry.expect("entry").file_name()).any(|name| name.to_string_lossy().contains(".damaged-"))
+    );
 }
 
 #[test]
@@ -103,7 +105,8 @@ fn a_pool_that_lost_objects_is_a_problem() {
     let project = place.project("api");
     place.ok(["create", "one", "--from", project.to_str().expect("UTF-8")]);
     let pool = place.root().join("pools").read_dir().expect("directory").map(|entry| entry.expect("entry").path());
-    let pool = pool.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "git")).expect("a pool");
+    let pool =
+        pool.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "git")).expect("a pool");
     std::fs::remove_dir_all(pool.join("objects")).expect("removed");
     std::fs::create_dir(pool.join("objects")).expect("made");
     let (code, answer) = place.json(["doctor"]);
@@ -115,7 +118,11 @@ fn a_pool_that_lost_objects_is_a_problem() {
 fn text_is_one_line_a_check() {
     let place = Place::new();
     let text = place.ok(["doctor"]);
-    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("  hint:")).map(|line| line.split_whitespace().nth(1).unwrap_or("end")).collect();
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.starts_with("  hint:"))
+        .map(|line| line.split_whitespace().nth(1).unwrap_or("end"))
+        .collect();
     assert_data_eq!(
         format!("{}\n", lines.join("\n")),
         str![[r#"

@@ -33,16 +33,20 @@ fn the_man_pages_are_what_is_generated() {
     let place = Place::new();
     let out = place.path().join("man");
     place.ok(["man", "--out", out.to_str().expect("UTF-8")]);
-    let names: BTreeSet<_> = out.read_dir().expect("directory").map(|entry| entry.expect("entry").file_name()).collect();
+    let names: BTreeSet<_> =
+        out.read_dir().expect("directory").map(|entry| entry.expect("entry").file_name()).collect();
     assert_eq!(names.len(), 1 + stead::command().get_subcommands().count());
     for name in &names {
         let page = std::fs::read_to_string(out.join(name)).expect("page");
-        for section in ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "\"EXIT STATUS\"", "ENVIRONMENT", "FILES", "EXAMPLES"] {
+        for section in
+            ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "\"EXIT STATUS\"", "ENVIRONMENT", "FILES", "EXAMPLES"]
+        {
             assert!(page.contains(&format!("\n.SH {section}\n")), "{} lacks {section}", name.display());
         }
         same(&top().join("man").join(name), &page);
     }
-    let kept: BTreeSet<_> = top().join("man").read_dir().expect("directory").map(|entry| entry.expect("entry").file_name()).collect();
+    let kept: BTreeSet<_> =
+        top().join("man").read_dir().expect("directory").map(|entry| entry.expect("entry").file_name()).collect();
     assert_eq!(kept, names);
 }
 

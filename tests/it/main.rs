@@ -4,5 +4,7 @@
 
 mod cli;
 mod config;
+mod doctor;
+mod generated_files;
 mod support;
 mod tidy;
