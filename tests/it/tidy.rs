@@ -22,11 +22,11 @@ const HOMES: &[(&str, &[&str])] = &[
     ("libgit2_sys", &["src/sys.rs"]),
     ("fs2", &["src/store/"]),
     ("indicatif", &["src/ui/progress.rs"]),
-    ("ureq", &["src/git/transport/http"]),
+    ("ureq", &["src/git/transport/"]),
     ("clap_complete", &["src/cmd/completions.rs"]),
     ("clap_mangen", &["src/cmd/man/"]),
     ("directories", &["src/config/"]),
-    ("ignore", &["src/git/ignore"]),
+    ("ignore::gitignore", &["src/git/"]),
     ("encoding_rs", &["src/git/convert"]),
 ];
 
@@ -161,7 +161,9 @@ fn only_ui_writes_to_the_terminal() {
         let allowed = path.starts_with("src/ui/");
         for (number, line) in code(&text) {
             let writes = ["stdout", "stderr"].map(|stream| format!("io::{stream}()"));
-            let writes = writes.iter().any(|write| line.replace("stdio::", "").contains(write));
+            // Asking whether it is a terminal writes nothing.
+            let line = line.replace("stdio::", "").replace("io::stdout().is_terminal()", "");
+            let writes = writes.iter().any(|write| line.contains(write));
             if !allowed
                 && (writes
                     || ["print", "println", "eprint", "eprintln"].iter().any(|name| line.contains(&format!("{name}!"))))
