@@ -295,7 +295,7 @@ fn dispatch(subcommand: &Command, config: &Config, ui: &Ui) -> Result<Exit> {
         Command::Status(args) => ui.answer(&cmd::status::run(args, config, ui)?),
         Command::Sync(args) => ui.answer(&cmd::sync::run(args, config, ui)?),
         Command::Gc(args) => ui.answer(&cmd::gc::run(args, config, ui)?),
-        Command::Diff(args) => ui.answer(&cmd::diff::run(args, config, ui)?),
+        Command::Diff(args) => cmd::diff::run(args, config, ui),
         Command::Log(args) => ui.answer(&cmd::log::run(args, config, ui)?),
         Command::Rm(args) => ui.answer(&cmd::rm::run(args, config, ui)?),
         Command::Restore(args) => ui.answer(&cmd::restore::run(args, config, ui)?),

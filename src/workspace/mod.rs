@@ -9,6 +9,7 @@ pub(crate) mod record;
 pub(crate) mod repair;
 pub(crate) mod trash;
 pub(crate) mod unsaved;
+pub(crate) mod work;
 
 use std::ops::Deref;
 use std::path::PathBuf;

@@ -12,7 +12,9 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use git2::build::TreeUpdateBuilder;
-use git2::{Delta, Diff, DiffFindOptions, DiffFormat, DiffOptions, FileMode, ObjectType, Repository, Tree};
+use git2::{
+    Delta, Diff, DiffDelta, DiffFile, DiffFindOptions, DiffFormat, DiffOptions, FileMode, ObjectType, Repository, Tree,
+};
 use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 
@@ -88,6 +90,18 @@ pub(crate) fn since(store: &Store, before: Option<Oid>, committed: Oid, after: &
     let mut changes = between_trees(store, before, Some(committed))?;
     unread(&Meta::default(), &after.meta, &mut changes);
     Ok(changes)
+}
+
+/// Counts the paths that differ between a commit (or nothing) and a snapshot, a renamed file as two.
+pub(crate) fn count(store: &Store, before: Option<Oid>, after: &Snapshot) -> Result<usize> {
+    let committed = committed(store, before, after)?;
+    if before == Some(committed) {
+        return Ok(after.meta.too_large.len());
+    }
+    let diff = diff(store.repository(), before, Some(committed), DiffOptions::new().include_typechange(true))?;
+    let mut changes: Vec<Change> = diff.deltas().map(|delta| plain(&delta)).collect();
+    unread(&Meta::default(), &after.meta, &mut changes);
+    Ok(changes.len())
 }
 
 /// Computes the changes between two trees (or commits) that hold files as a commit does.
@@ -230,6 +244,27 @@ fn tree(repository: &Repository, id: Option<Oid>) -> Result<Option<Tree<'_>>> {
 
 fn change(repository: &Repository, diff: &Diff<'_>, index: usize) -> Result<Change> {
     let delta = diff.get_delta(index).context("a difference that is gone")?;
+    let mut change = plain(&delta);
+    let is_text = |mode: Option<u32>| mode.is_none_or(|mode| mode & TYPE != 0o160_000);
+    if !is_text(change.old_mode) || !is_text(change.mode) || change.old_id == change.id {
+        return Ok(change);
+    }
+    if let (Delta::Typechange, Some(old), Some(new)) = (delta.status(), change.old_id, change.id) {
+        // As git counts it: one file gone, another made.
+        (change.additions, change.deletions) = (lines(repository, new), lines(repository, old));
+        return Ok(change);
+    }
+    let patch = git2::Patch::from_diff(diff, index).context("cannot compare two files")?;
+    change.binary = patch.as_ref().is_none_or(|patch| patch.delta().flags().is_binary());
+    if let Some(patch) = patch.filter(|_| !change.binary) {
+        let (_, added, deleted) = patch.line_stats().context("cannot count lines")?;
+        (change.additions, change.deletions) = (added as u64, deleted as u64);
+    }
+    Ok(change)
+}
+
+/// Returns a difference without looking at contents.
+fn plain(delta: &DiffDelta<'_>) -> Change {
     let (old, new) = (delta.old_file(), delta.new_file());
     let kind = match delta.status() {
         Delta::Added | Delta::Copied => ChangeKind::Create,
@@ -237,37 +272,24 @@ fn change(repository: &Repository, diff: &Diff<'_>, index: usize) -> Result<Chan
         Delta::Renamed => ChangeKind::Rename,
         _ => ChangeKind::Update,
     };
-    let path = |file: &git2::DiffFile<'_>| file.path_bytes().map(<[u8]>::to_vec).unwrap_or_default();
-    let side = |file: &git2::DiffFile<'_>, there: bool| {
-        there.then(|| (u32::from(file.mode()), file.id())).filter(|(mode, _)| *mode != 0)
+    let path = |file: &DiffFile<'_>| file.path_bytes().map(<[u8]>::to_vec).unwrap_or_default();
+    let side = |file: &DiffFile<'_>, there: bool| {
+        there.then(|| (u32::from(file.mode()), file.id())).filter(|(mode, _)| *mode != 0).unzip()
     };
-    let old_side = side(&old, kind != ChangeKind::Create);
-    let new_side = side(&new, kind != ChangeKind::Delete);
-    let is_text = |side: &Option<(u32, Oid)>| side.is_none_or(|(mode, _)| mode & TYPE != 0o160_000);
-    let (mut binary, mut additions, mut deletions) = (false, 0, 0);
-    if delta.status() == Delta::Typechange && is_text(&old_side) && is_text(&new_side) {
-        // As git counts it: one file gone, another made.
-        (additions, deletions) = (lines(repository, new.id()), lines(repository, old.id()));
-    } else if is_text(&old_side) && is_text(&new_side) && old.id() != new.id() {
-        let patch = git2::Patch::from_diff(diff, index).context("cannot compare two files")?;
-        binary = patch.as_ref().is_none_or(|patch| patch.delta().flags().is_binary());
-        if let Some(patch) = patch.filter(|_| !binary) {
-            let (_, added, deleted) = patch.line_stats().context("cannot count lines")?;
-            (additions, deletions) = (added as u64, deleted as u64);
-        }
-    }
-    Ok(Change {
+    let (old_mode, old_id) = side(&old, kind != ChangeKind::Create);
+    let (mode, id) = side(&new, kind != ChangeKind::Delete);
+    Change {
         path: path(if kind == ChangeKind::Delete { &old } else { &new }),
         kind,
         old_path: (kind == ChangeKind::Rename).then(|| path(&old)),
-        old_mode: old_side.map(|(mode, _)| mode),
-        mode: new_side.map(|(mode, _)| mode),
-        old_id: old_side.map(|(_, id)| id),
-        id: new_side.map(|(_, id)| id),
-        binary,
-        additions,
-        deletions,
-    })
+        old_mode,
+        mode,
+        old_id,
+        id,
+        binary: false,
+        additions: 0,
+        deletions: 0,
+    }
 }
 
 fn lines(repository: &Repository, id: Oid) -> u64 {
