@@ -15,8 +15,8 @@ use jiff::Timestamp;
 use crate::cmd;
 use crate::config::{Config, Environment, Overrides};
 use crate::error::{Exit, Failure, Kind, Result};
-use crate::store::audit::{self, Event};
 use crate::run::supervisor;
+use crate::store::audit::{self, Event};
 use crate::ui::{Color, Form, Level, Ui};
 
 const STYLES: Styles = Styles::styled()

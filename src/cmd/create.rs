@@ -1,6 +1,5 @@
 //! `stead create`, and what `clone` and `exec` share with it.
 
-use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -13,13 +12,13 @@ use crate::error::{Exit, Failure, Kind, Result};
 use crate::git::pool::Pool;
 use crate::git::source::Source;
 use crate::progress::Progress;
+use crate::run::environment::{assignment, identity_parts};
 use crate::store::lease::Wait;
 use crate::store::name::WorkspaceName;
 use crate::store::root::UserRoot;
 use crate::ui::text::{JsonPath, Page, quote};
 use crate::ui::{Report, Ui};
 use crate::workspace::Workspace;
-use crate::workspace::agentgit::split_identity;
 use crate::workspace::create::{self, BranchChoice, CreateSpec, Created};
 use crate::workspace::files::Pair;
 
@@ -111,12 +110,10 @@ impl Options {
             );
         }
         if let Some(identity) = &self.identity {
-            if split_identity(identity).is_none() {
-                return Err(Failure::new(Kind::Usage, format!("`{identity}` is not `Name <mail>`")).into());
-            }
+            identity_parts(identity)?;
             spec.identity = Some(identity.clone());
         }
-        spec.env = variables(&self.env)?;
+        spec.env = self.env.iter().map(|text| assignment(text)).collect::<Result<_>>()?;
         spec.with_changes = self.with_changes;
         if spec.with_changes && !matches!(spec.source, Source::Local(_)) {
             return Err(Failure::new(Kind::Usage, "`--with-changes` needs a local project as the source").into());
@@ -124,19 +121,6 @@ impl Options {
         spec.ports = usize::from(self.ports);
         Ok(spec)
     }
-}
-
-/// Reads `NAME=VALUE` texts.
-pub(crate) fn variables(texts: &[String]) -> Result<BTreeMap<String, String>> {
-    texts
-        .iter()
-        .map(|text| match text.split_once('=') {
-            Some((name, value)) if !name.is_empty() && !name.contains(char::is_whitespace) => {
-                Ok((name.to_owned(), value.to_owned()))
-            }
-            _ => Err(Failure::new(Kind::Usage, format!("`{text}` is not NAME=VALUE")).into()),
-        })
-        .collect()
 }
 
 /// Returns what a workspace is to be made of: the source that was named, else the repository around the current directory,

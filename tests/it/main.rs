@@ -4,6 +4,7 @@
 
 mod cli;
 mod config;
+mod create;
 mod doctor;
 mod generated_files;
 mod support;

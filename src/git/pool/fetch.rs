@@ -1,6 +1,6 @@
 //! Bringing a pool up to date: what the source advertises, the objects that are missing, and the refs last.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
@@ -12,6 +12,7 @@ use crate::git::{Oid, agentdir, local, pack};
 use crate::progress::Progress;
 use crate::store::beneath::Dir;
 use crate::store::fs::{self, Durability};
+use crate::store::name::WorkspaceName;
 use crate::store::root::UserRoot;
 
 /// One update of one pool, under its lock.
@@ -100,15 +101,29 @@ impl Fetch<'_> {
     /// Takes the branches of the workspace at `directory` from its store and from that store's pool; the agent's own
     /// `.git` is only asked for names.
     fn fork(&self, directory: &Path, pool: &Path) -> Result<()> {
-        let name = self.forked_name(directory)?;
+        let name = workspace_around(self.at, directory)?;
         let refs = agentdir::refs(&Dir::open(&self.at.tree(&name))?)?;
         let store = local::open(&self.at.state(&name).join("store.git"))?;
         let odb = store.odb().context("cannot open the store's objects")?;
         let mut advertised = Advertised::default();
+        let refs_head = refs.head_commit();
         for (name, oid) in refs.refs {
             if (name.starts_with("refs/heads/") || name.starts_with("refs/tags/")) && odb.exists(oid) {
                 advertised.refs.push((name, oid));
             }
+        }
+        let head = match &refs.head {
+            agentdir::Head::Branch(branch) => refs_head.map(|oid| (branch.as_str(), oid)),
+            agentdir::Head::Detached(oid) => Some(("HEAD", *oid)),
+            agentdir::Head::Missing => None,
+        };
+        if let Some((head, oid)) = head.filter(|(_, oid)| !odb.exists(*oid)) {
+            return Err(Failure::new(
+                Kind::Refused,
+                format!("commit `{oid}` of workspace `{name}` (`{head}`) could not be taken over"),
+            )
+            .hint(format!("see `stead status {name}`"))
+            .into());
         }
         advertised.head = match refs.head {
             agentdir::Head::Branch(name) => Some(SourceHead::Branch(name)),
@@ -127,22 +142,6 @@ impl Fetch<'_> {
         write_refs(pool, &advertised, self.requests)
     }
 
-    fn forked_name(&self, directory: &Path) -> Result<crate::store::name::WorkspaceName> {
-        self.at
-            .names()?
-            .into_iter()
-            .find(|name| {
-                [self.at.tree(name), self.at.state(name)].iter().any(|own| {
-                    directory.starts_with(own.canonicalize().unwrap_or_else(|_| own.clone()))
-                        || directory.starts_with(own)
-                })
-            })
-            .ok_or_else(|| {
-                Failure::new(Kind::NotFound, format!("`{}` is not in one of your workspaces", directory.display()))
-                    .into()
-            })
-    }
-
     fn check_requests(&self, advertised: &Advertised) -> Result<()> {
         let missing = self.requests.iter().find(|request| !advertised.refs.iter().any(|(name, _)| name == *request));
         missing.map_or(Ok(()), |request| {
@@ -159,6 +158,16 @@ impl Advertised {
         };
         self.refs.iter().map(|(_, oid)| *oid).chain(detached)
     }
+}
+
+/// Returns the workspace that a directory under the root belongs to.
+pub(crate) fn workspace_around(at: &UserRoot, directory: &Path) -> Result<WorkspaceName> {
+    let holds =
+        |own: PathBuf| directory.starts_with(&own) || own.canonicalize().is_ok_and(|own| directory.starts_with(own));
+    let mut names = at.names()?.into_iter();
+    names.find(|name| holds(at.tree(name)) || holds(at.state(name))).ok_or_else(|| {
+        Failure::new(Kind::NotFound, format!("`{}` is not in one of your workspaces", directory.display())).into()
+    })
 }
 
 /// Returns whether every advertised object is one that a ref of the pool names: then it is there with all that it needs.

@@ -34,6 +34,8 @@ use crate::store::staging::Staging;
 /// Where a detached HEAD of the source is kept.
 const DETACHED: &str = "refs/stead/head";
 
+pub(crate) use fetch::workspace_around;
+
 pub(crate) struct Pool {
     path: PathBuf,
     key: String,

@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::error::{Failure, Kind, Result};
 use crate::git::agentdir::Head;
 use crate::git::checkout::{self, Checkout};
+use crate::git::import::{self, Bounds};
 use crate::git::pool::{self, Pool};
 use crate::git::repository::{Access, Store};
 use crate::git::snapshot::{self, CaptureSpec};
@@ -163,10 +164,21 @@ pub(crate) fn fetch(
     net: &Net,
     progress: &dyn Progress,
 ) -> Result<Option<Pool>> {
-    if *source == Source::Empty {
-        return Ok(None);
+    match source {
+        Source::Empty => return Ok(None),
+        Source::Workspace(tree) => take_commits(at, tree)?,
+        Source::Remote { .. } | Source::Local(_) => {}
     }
     Pool::update(at, source, depth, requests, net, progress).map(Some)
+}
+
+/// Takes the agent's commits into the store of the workspace that is to be forked: its store is what the fork is made of.
+fn take_commits(at: &UserRoot, tree: &Path) -> Result<()> {
+    let name = pool::workspace_around(at, tree)?;
+    let forked = Workspace::open(at, &name)?.lease("create", Wait::No)?;
+    let store = forked.store(Access::Write)?;
+    import::import(&store, &Dir::open(&forked.tree())?, Bounds::default())?;
+    store.flush()
 }
 
 /// Makes a workspace of a pool as it is.

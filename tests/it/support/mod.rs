@@ -1,8 +1,9 @@
 //! What every test uses: a root, a home and an environment of its own, and git as the oracle.
 
 use std::ffi::OsStr;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
@@ -65,6 +66,18 @@ impl Place {
         self.isolate(&mut command);
         command.arg("-C").arg(dir).args(args);
         succeed(&mut command)
+    }
+
+    /// Runs git in `dir` with `input` on its stdin, which must succeed, and returns what it printed.
+    pub(crate) fn git_in(&self, dir: &Path, args: impl IntoIterator<Item = impl AsRef<OsStr>>, input: &str) -> String {
+        let mut command = Command::new("git");
+        self.isolate(&mut command);
+        command.arg("-C").arg(dir).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("git starts");
+        child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("git reads");
+        let output = child.wait_with_output().expect("git ends");
+        assert!(output.status.success(), "{command:?}\n{}", describe(&output));
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// Makes a repository in `projects/NAME` with a few files and two commits on `main`.
