@@ -98,17 +98,40 @@ complete -c stead -n "__fish_stead_using_subcommand clone" -l with-changes -d 'B
 complete -c stead -n "__fish_stead_using_subcommand clone" -l json -d 'Answer with one JSON object'
 complete -c stead -n "__fish_stead_using_subcommand clone" -s q -l quiet -d 'Say only what went wrong'
 complete -c stead -n "__fish_stead_using_subcommand clone" -s v -l verbose -d 'Say more'
-complete -c stead -n "__fish_stead_using_subcommand clone" -s h -l help -d 'Print help'
+complete -c stead -n "__fish_stead_using_subcommand clone" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stead -n "__fish_stead_using_subcommand clone" -s V -l version -d 'Print version'
+complete -c stead -n "__fish_stead_using_subcommand exec" -s a -l agent -d 'Run the command of this agent' -r
+complete -c stead -n "__fish_stead_using_subcommand exec" -s m -l message -l prompt -d 'Give this text as the prompt; `-` reads it from stdin' -r
+complete -c stead -n "__fish_stead_using_subcommand exec" -l message-file -d 'Give the content of this file as the prompt' -r -F
+complete -c stead -n "__fish_stead_using_subcommand exec" -l context -d 'Copy this file or folder into the tree before the start' -r
+complete -c stead -n "__fish_stead_using_subcommand exec" -l timeout -d 'End the run after this long' -r
+complete -c stead -n "__fish_stead_using_subcommand exec" -l idle-timeout -d 'End the run when it prints nothing for this long' -r
+complete -c stead -n "__fish_stead_using_subcommand exec" -l wait -d 'Wait until nobody else works in the workspace, at most this long' -r
+complete -c stead -n "__fish_stead_using_subcommand exec" -l from -d 'Make a missing workspace of this source' -r
+complete -c stead -n "__fish_stead_using_subcommand exec" -l env -d 'Set a variable for the command' -r
+complete -c stead -n "__fish_stead_using_subcommand exec" -l pass-env -d 'Pass a variable of yours on; `*` at the end stands for the rest of its name' -r
+complete -c stead -n "__fish_stead_using_subcommand exec" -l identity -d 'Author and committer of the commits that the run makes' -r
+complete -c stead -n "__fish_stead_using_subcommand exec" -l isolation -d 'Choose how the run is kept from everything else' -r -f -a "auto\t'The best that this version and the host can do'
+namespaces\t'User, mount, process and IPC namespaces of its own'
+landlock\t'Landlock and seccomp'
+none\t'No wall: the command may do whatever you may'"
+complete -c stead -n "__fish_stead_using_subcommand exec" -l net -d 'Choose whether the command may use the network' -r -f -a "on\t''
+off\t''"
 complete -c stead -n "__fish_stead_using_subcommand exec" -l root -d 'Keep everything in this directory' -r -F
 complete -c stead -n "__fish_stead_using_subcommand exec" -l user -d 'Act for this user (a mail address or a plain name)' -r
 complete -c stead -n "__fish_stead_using_subcommand exec" -l color -d 'When to use colours' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c stead -n "__fish_stead_using_subcommand exec" -l empty -d 'Make a missing workspace empty'
+complete -c stead -n "__fish_stead_using_subcommand exec" -l create -d 'Make a missing workspace although its name looks like a typing error'
+complete -c stead -n "__fish_stead_using_subcommand exec" -l no-create -d 'Fail when the workspace is missing'
+complete -c stead -n "__fish_stead_using_subcommand exec" -l content -d 'Add the contents of changed files to the JSON answer'
+complete -c stead -n "__fish_stead_using_subcommand exec" -l keep-git-config -d 'Leave in `.git` what would run commands'
+complete -c stead -n "__fish_stead_using_subcommand exec" -s n -l dry-run -d 'Show what would be run'
 complete -c stead -n "__fish_stead_using_subcommand exec" -l json -d 'Answer with one JSON object'
 complete -c stead -n "__fish_stead_using_subcommand exec" -s q -l quiet -d 'Say only what went wrong'
 complete -c stead -n "__fish_stead_using_subcommand exec" -s v -l verbose -d 'Say more'
-complete -c stead -n "__fish_stead_using_subcommand exec" -s h -l help -d 'Print help'
+complete -c stead -n "__fish_stead_using_subcommand exec" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stead -n "__fish_stead_using_subcommand exec" -s V -l version -d 'Print version'
 complete -c stead -n "__fish_stead_using_subcommand status" -l root -d 'Keep everything in this directory' -r -F
 complete -c stead -n "__fish_stead_using_subcommand status" -l user -d 'Act for this user (a mail address or a plain name)' -r
@@ -150,15 +173,22 @@ complete -c stead -n "__fish_stead_using_subcommand gc" -s q -l quiet -d 'Say on
 complete -c stead -n "__fish_stead_using_subcommand gc" -s v -l verbose -d 'Say more'
 complete -c stead -n "__fish_stead_using_subcommand gc" -s h -l help -d 'Print help'
 complete -c stead -n "__fish_stead_using_subcommand gc" -s V -l version -d 'Print version'
+complete -c stead -n "__fish_stead_using_subcommand diff" -l run -d 'Show what one run changed (`last` for the last one)' -r
 complete -c stead -n "__fish_stead_using_subcommand diff" -l root -d 'Keep everything in this directory' -r -F
 complete -c stead -n "__fish_stead_using_subcommand diff" -l user -d 'Act for this user (a mail address or a plain name)' -r
 complete -c stead -n "__fish_stead_using_subcommand diff" -l color -d 'When to use colours' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c stead -n "__fish_stead_using_subcommand diff" -l dirty -d 'Compare with the workspace\'s head rather than with its base'
+complete -c stead -n "__fish_stead_using_subcommand diff" -s p -l patch -d 'Show a patch that `git apply` takes'
+complete -c stead -n "__fish_stead_using_subcommand diff" -l stat -d 'Show how much changed in each file'
+complete -c stead -n "__fish_stead_using_subcommand diff" -l name-only -d 'Show paths only'
+complete -c stead -n "__fish_stead_using_subcommand diff" -s z -l null -d 'End each field with a NUL byte and quote nothing'
+complete -c stead -n "__fish_stead_using_subcommand diff" -l content -d 'Add the contents of changed files to the JSON answer'
 complete -c stead -n "__fish_stead_using_subcommand diff" -l json -d 'Answer with one JSON object'
 complete -c stead -n "__fish_stead_using_subcommand diff" -s q -l quiet -d 'Say only what went wrong'
 complete -c stead -n "__fish_stead_using_subcommand diff" -s v -l verbose -d 'Say more'
-complete -c stead -n "__fish_stead_using_subcommand diff" -s h -l help -d 'Print help'
+complete -c stead -n "__fish_stead_using_subcommand diff" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stead -n "__fish_stead_using_subcommand diff" -s V -l version -d 'Print version'
 complete -c stead -n "__fish_stead_using_subcommand log" -s l -l limit -d 'Show at most so many' -r
 complete -c stead -n "__fish_stead_using_subcommand log" -l root -d 'Keep everything in this directory' -r -F
@@ -170,7 +200,7 @@ complete -c stead -n "__fish_stead_using_subcommand log" -l audit -d 'Show who d
 complete -c stead -n "__fish_stead_using_subcommand log" -l json -d 'Answer with one JSON object'
 complete -c stead -n "__fish_stead_using_subcommand log" -s q -l quiet -d 'Say only what went wrong'
 complete -c stead -n "__fish_stead_using_subcommand log" -s v -l verbose -d 'Say more'
-complete -c stead -n "__fish_stead_using_subcommand log" -s h -l help -d 'Print help'
+complete -c stead -n "__fish_stead_using_subcommand log" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stead -n "__fish_stead_using_subcommand log" -s V -l version -d 'Print version'
 complete -c stead -n "__fish_stead_using_subcommand rm" -l root -d 'Keep everything in this directory' -r -F
 complete -c stead -n "__fish_stead_using_subcommand rm" -l user -d 'Act for this user (a mail address or a plain name)' -r
@@ -226,7 +256,7 @@ never\t''"
 complete -c stead -n "__fish_stead_using_subcommand config; and not __fish_seen_subcommand_from show trust help" -l json -d 'Answer with one JSON object'
 complete -c stead -n "__fish_stead_using_subcommand config; and not __fish_seen_subcommand_from show trust help" -s q -l quiet -d 'Say only what went wrong'
 complete -c stead -n "__fish_stead_using_subcommand config; and not __fish_seen_subcommand_from show trust help" -s v -l verbose -d 'Say more'
-complete -c stead -n "__fish_stead_using_subcommand config; and not __fish_seen_subcommand_from show trust help" -s h -l help -d 'Print help'
+complete -c stead -n "__fish_stead_using_subcommand config; and not __fish_seen_subcommand_from show trust help" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stead -n "__fish_stead_using_subcommand config; and not __fish_seen_subcommand_from show trust help" -s V -l version -d 'Print version'
 complete -c stead -n "__fish_stead_using_subcommand config; and not __fish_seen_subcommand_from show trust help" -f -a "show" -d 'Show all settings, one, or one table'
 complete -c stead -n "__fish_stead_using_subcommand config; and not __fish_seen_subcommand_from show trust help" -f -a "trust" -d 'Agree to everything that a project\'s `.stead.toml` sets'
@@ -264,7 +294,7 @@ complete -c stead -n "__fish_stead_using_subcommand doctor" -l repair -d 'Mend w
 complete -c stead -n "__fish_stead_using_subcommand doctor" -l json -d 'Answer with one JSON object'
 complete -c stead -n "__fish_stead_using_subcommand doctor" -s q -l quiet -d 'Say only what went wrong'
 complete -c stead -n "__fish_stead_using_subcommand doctor" -s v -l verbose -d 'Say more'
-complete -c stead -n "__fish_stead_using_subcommand doctor" -s h -l help -d 'Print help'
+complete -c stead -n "__fish_stead_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stead -n "__fish_stead_using_subcommand doctor" -s V -l version -d 'Print version'
 complete -c stead -n "__fish_stead_using_subcommand completions" -l root -d 'Keep everything in this directory' -r -F
 complete -c stead -n "__fish_stead_using_subcommand completions" -l user -d 'Act for this user (a mail address or a plain name)' -r
@@ -274,7 +304,7 @@ never\t''"
 complete -c stead -n "__fish_stead_using_subcommand completions" -l json -d 'Answer with one JSON object'
 complete -c stead -n "__fish_stead_using_subcommand completions" -s q -l quiet -d 'Say only what went wrong'
 complete -c stead -n "__fish_stead_using_subcommand completions" -s v -l verbose -d 'Say more'
-complete -c stead -n "__fish_stead_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c stead -n "__fish_stead_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stead -n "__fish_stead_using_subcommand completions" -s V -l version -d 'Print version'
 complete -c stead -n "__fish_stead_using_subcommand man" -l out -d 'Write all pages to this directory' -r -F
 complete -c stead -n "__fish_stead_using_subcommand man" -l root -d 'Keep everything in this directory' -r -F
@@ -285,7 +315,7 @@ never\t''"
 complete -c stead -n "__fish_stead_using_subcommand man" -l json -d 'Answer with one JSON object'
 complete -c stead -n "__fish_stead_using_subcommand man" -s q -l quiet -d 'Say only what went wrong'
 complete -c stead -n "__fish_stead_using_subcommand man" -s v -l verbose -d 'Say more'
-complete -c stead -n "__fish_stead_using_subcommand man" -s h -l help -d 'Print help'
+complete -c stead -n "__fish_stead_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stead -n "__fish_stead_using_subcommand man" -s V -l version -d 'Print version'
 complete -c stead -n "__fish_stead_using_subcommand help; and not __fish_seen_subcommand_from create clone exec status sync gc diff log rm restore import path config doctor completions man help" -f -a "create" -d 'Make new workspaces'
 complete -c stead -n "__fish_stead_using_subcommand help; and not __fish_seen_subcommand_from create clone exec status sync gc diff log rm restore import path config doctor completions man help" -f -a "clone" -d 'Make a workspace of a repository, or bring it up to date'

@@ -59,9 +59,7 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make new workspaces
     Create(cmd::create::Args),
-    /// Make a workspace of a repository, or bring it up to date
     Clone(cmd::clone::Args),
     /// Run an agent or a command in a workspace, then print what changed
     Exec(cmd::exec::Args),
@@ -74,7 +72,6 @@ enum Command {
     Gc(cmd::gc::Args),
     /// Show the changes of a workspace
     Diff(cmd::diff::Args),
-    /// Show runs and events
     Log(cmd::log::Args),
     /// Move workspaces to the trash
     Rm(cmd::rm::Args),
@@ -84,13 +81,9 @@ enum Command {
     Import(cmd::import::Args),
     /// Print the path of a workspace's tree
     Path(cmd::path::Args),
-    /// Show settings and where they come from
     Config(cmd::config::Args),
-    /// Check the root, the host and the wall
     Doctor(cmd::doctor::Args),
-    /// Print the completion script of a shell
     Completions(cmd::completions::Args),
-    /// Print or write the man pages
     Man(cmd::man::Args),
 }
 

@@ -6,6 +6,7 @@ mod cli;
 mod config;
 mod create;
 mod doctor;
+mod errors;
 mod generated_files;
 mod support;
 mod tidy;
