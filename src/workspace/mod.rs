@@ -17,6 +17,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use crate::config::Config;
+use crate::config::closest::closest;
 use crate::error::{Failure, Kind, Result};
 use crate::git::repository::{Access, Store};
 use crate::git::snapshot::{self, CaptureSpec, Snapshot};
@@ -60,6 +61,9 @@ impl Workspace {
     pub(crate) fn find(at: &UserRoot, name: &WorkspaceName) -> Result<Self> {
         match Self::read(at, name)? {
             Some(workspace) => Ok(workspace),
+            None if at.state(name).exists() => {
+                Err(root::damaged(&at.state(name).join(record::FILE), "the record is missing"))
+            }
             None => Err(not_found(at, name)),
         }
     }
@@ -77,8 +81,9 @@ impl Workspace {
                 .and_then(|found| found.map(|workspace| workspace.check_tree().map(|()| workspace)).transpose());
             match read {
                 Ok(Some(workspace)) => listed.push(Listed::Whole(workspace)),
-                // Half of one, for `gc`.
-                Ok(None) => {}
+                // Removed meanwhile.
+                Ok(None) if !at.state(&name).exists() => {}
+                Ok(None) => listed.push(Listed::Damaged { name, reason: "its record is missing".to_owned() }),
                 Err(error) => listed.push(Listed::Damaged { name, reason: format!("{error:#}") }),
             }
         }
@@ -191,36 +196,13 @@ fn not_found(at: &UserRoot, name: &WorkspaceName) -> anyhow::Error {
     .into()
 }
 
-/// Returns the existing name that is at most two edits away, the closest of several.
+/// Returns the existing name that is closest to `name`, if it is close at all.
 pub(crate) fn close_name(at: &UserRoot, name: &WorkspaceName) -> Option<WorkspaceName> {
-    let farthest = if name.as_str().len() < 5 { 1 } else { 2 };
-    let names = at.names().ok()?;
-    names
-        .into_iter()
-        .filter(|other| at.state(other).join(record::FILE).exists())
-        .map(|other| (edits(&name.folded(), &other.folded()), other))
-        .filter(|(edits, _)| *edits <= farthest)
-        .min()
-        .map(|(_, other)| other)
-}
-
-/// Returns how many letters must be inserted, deleted, replaced or swapped with their neighbour to make `other` of `one`.
-pub(crate) fn edits(one: &str, other: &str) -> usize {
-    let (one, other) = (one.as_bytes(), other.as_bytes());
-    let mut rows = vec![vec![0; other.len() + 1]; one.len() + 1];
-    for i in 0..=one.len() {
-        for j in 0..=other.len() {
-            rows[i][j] = if i == 0 || j == 0 {
-                i + j
-            } else {
-                let replaced = rows[i - 1][j - 1] + usize::from(one[i - 1] != other[j - 1]);
-                let best = replaced.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
-                let swapped = i > 1 && j > 1 && one[i - 1] == other[j - 2] && one[i - 2] == other[j - 1];
-                if swapped { best.min(rows[i - 2][j - 2] + 1) } else { best }
-            };
-        }
-    }
-    rows[one.len()][other.len()]
+    let mut names = at.names().ok()?;
+    names.retain(|other| at.state(other).join(record::FILE).exists());
+    let folded: Vec<String> = names.iter().map(WorkspaceName::folded).collect();
+    let close = closest(&name.folded(), folded.iter().map(String::as_str))?;
+    folded.iter().position(|other| other == close).map(|at| names.swap_remove(at))
 }
 
 /// A workspace whose lease this process holds: the only way to change one.
@@ -321,22 +303,16 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn edits_are_counted_with_swaps() {
-        for (one, other, count) in [("", "abc", 3), ("abc", "acb", 1), ("kitten", "sitting", 3), ("a", "a", 0)] {
-            assert_eq!(edits(one, other), count, "{one} {other}");
-        }
-    }
-
-    #[test]
-    fn a_damaged_or_moved_record_is_listed_as_damaged_and_half_of_a_workspace_is_not_listed() {
+    fn a_damaged_missing_or_moved_record_is_listed_as_damaged_and_half_of_a_workspace_is_not_listed() {
         let (_dir, at) = place();
-        for name in ["a-good", "b-broken", "c-moved", "d-half", "e-link"] {
+        for name in ["a-good", "b-broken", "c-moved", "d-missing", "e-link", "f-half"] {
             plain(&at, name);
         }
         let state = at.root().path().join("state/local");
         std::fs::write(state.join("b-broken").join(record::FILE), "x").unwrap();
         std::fs::copy(state.join("a-good").join(record::FILE), state.join("c-moved").join(record::FILE)).unwrap();
-        std::fs::remove_file(state.join("d-half").join(record::FILE)).unwrap();
+        std::fs::remove_file(state.join("d-missing").join(record::FILE)).unwrap();
+        std::fs::remove_dir_all(state.join("f-half")).unwrap();
         let tree = at.root().path().join("workspaces/local/e-link");
         std::fs::remove_dir_all(&tree).unwrap();
         std::os::unix::fs::symlink("/tmp", &tree).unwrap();
@@ -350,7 +326,13 @@ pub(crate) mod tests {
             .collect();
         assert_eq!(
             listed,
-            [("a-good".into(), true), ("b-broken".into(), false), ("c-moved".into(), false), ("e-link".into(), false)]
+            [
+                ("a-good".to_owned(), true),
+                ("b-broken".to_owned(), false),
+                ("c-moved".to_owned(), false),
+                ("d-missing".to_owned(), false),
+                ("e-link".to_owned(), false)
+            ]
         );
     }
 

@@ -4,25 +4,26 @@
 //! memory, so that it can be asked on a full disk and for a dry run.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use git2::build::TreeUpdateBuilder;
-use git2::{FileMode, ObjectType, Repository};
+use git2::{ObjectType, Repository};
 use serde::Serialize;
 
 use crate::config::Config;
 use crate::error::Result;
 use crate::git::change::{self, Change, ChangeKind};
-use crate::git::convert::Attributes;
 use crate::git::delivered::{self, Outside};
 use crate::git::import::{self, Bounds, Imported};
 use crate::git::pool::Pool;
 use crate::git::repository::{Access, Store};
 use crate::git::snapshot::{self, Snapshot};
 use crate::git::source::Source;
-use crate::git::{Oid, agentdir};
+use crate::git::sync::work::work;
+use crate::git::{Oid, agentdir, lfs};
 use crate::store::beneath::Dir;
 use crate::workspace::Workspace;
 
@@ -131,55 +132,39 @@ fn of_files(
     imported: &Imported,
     outside: &Outside,
 ) -> Result<Vec<Unsaved>> {
-    let head = head_tree(store.repository(), imported);
-    let (changes, clean) = clean_changes(store, head, snapshot)?;
-    if changes.is_empty() || outside.holds_tree(clean)? || is_applied(workspace, store, snapshot, created)? {
+    let repository = store.repository();
+    let head = imported.refs.head_commit().and_then(|head| repository.find_commit(head).ok());
+    let work = work(store, snapshot, head.as_ref().map(git2::Commit::id))?;
+    let head = head.map(|head| head.tree_id());
+    let mut changes = change::between_trees(store, head, Some(work.tree))?;
+    // The content that a pointer of the head stands for has been fetched, not written.
+    let mut large = work.lfs;
+    large.retain(|path| !is_fetched(repository, head, snapshot.files, path));
+    // What a submodule has is told as a nested repository.
+    changes.retain(|change| [change.old_mode, change.mode].iter().flatten().all(|mode| mode & 0o170_000 != 0o160_000));
+    if large.is_empty()
+        && (changes.is_empty() || outside.holds_tree(work.tree)? || is_applied(workspace, store, snapshot, created)?)
+    {
         return Ok(Vec::new());
     }
     let (new, changed): (Vec<_>, Vec<_>) = changes.into_iter().partition(|change| change.kind == ChangeKind::Create);
-    let paths = |changes: Vec<Change>| changes.into_iter().map(|change| change.path).collect();
-    Ok([Unsaved::paths(Code::Uncommitted, paths(changed)), Unsaved::paths(Code::Untracked, paths(new))]
+    let paths = |changes: Vec<Change>| changes.into_iter().map(|change| change.path).collect::<Vec<_>>();
+    let changed = [paths(changed), large].concat();
+    Ok([Unsaved::paths(Code::Uncommitted, changed), Unsaved::paths(Code::Untracked, paths(new))]
         .into_iter()
         .flatten()
         .collect())
 }
 
-/// Returns how the files differ from the head when they are converted as git would, and the tree that git would commit.
-fn clean_changes(store: &Store, head: Option<Oid>, snapshot: &Snapshot) -> Result<(Vec<Change>, Oid)> {
-    let repository = store.repository();
-    let mut changes = change::between_trees(store, head, Some(snapshot.files))?;
-    let attributes = match head {
-        Some(head) => Attributes::of_tree(repository, head)?,
-        None => Attributes::default(),
+fn is_fetched(repository: &Repository, head: Option<Oid>, files: Oid, path: &[u8]) -> bool {
+    let blob = |tree: Oid| {
+        let path = Path::new(OsStr::from_bytes(path));
+        repository.find_blob(repository.find_tree(tree).ok()?.get_path(path).ok()?.id()).ok()
     };
-    if attributes.is_trivial() {
-        return Ok((changes, snapshot.files));
+    match (head.and_then(blob), blob(files)) {
+        (Some(pointer), Some(content)) => lfs::is_of(pointer.content(), content.content()),
+        _ => false,
     }
-    let mut update = TreeUpdateBuilder::new();
-    let mut kept = Vec::new();
-    for change in changes.drain(..) {
-        let cleaned = match (change.id, change.mode) {
-            (Some(id), Some(mode)) if mode & 0o170_000 == 0o100_000 => {
-                let blob = repository.find_blob(id).context("cannot read a file of the snapshot")?;
-                attributes.clean(&change.path, blob.content())?.map(|content| (content, mode))
-            }
-            _ => None,
-        };
-        let Some((content, mode)) = cleaned else {
-            kept.push(change);
-            continue;
-        };
-        let id = repository.blob(&content).context("cannot hash a file")?;
-        let executable = mode & 0o111 != 0;
-        update.upsert(change.path.clone(), id, if executable { FileMode::BlobExecutable } else { FileMode::Blob });
-        let same_mode = change.old_mode.is_some_and(|old| (old & 0o111 != 0) == executable);
-        if change.old_id != Some(id) || !same_mode {
-            kept.push(change);
-        }
-    }
-    let files = repository.find_tree(snapshot.files).context("cannot read the snapshot's files")?;
-    let clean = update.create_updated(repository, &files).context("cannot convert the snapshot's files")?;
-    Ok((kept, clean))
 }
 
 /// Returns what the agent's `.git` has and no ref outside reaches.
@@ -288,7 +273,7 @@ fn is_applied(workspace: &Workspace, store: &Store, now: &Snapshot, created: Opt
 /// Returns whether a folder has what a change made.
 fn holds(folder: &Dir, change: &Change) -> bool {
     const LARGEST: u64 = 1 << 30;
-    let path = |bytes: &[u8]| PathBuf::from(std::os::unix::ffi::OsStrExt::from_bytes(bytes) as &std::ffi::OsStr);
+    let path = |bytes: &[u8]| PathBuf::from(OsStr::from_bytes(bytes));
     let gone = |bytes: &[u8]| matches!(folder.stat(&path(bytes)), Ok(None));
     if change.old_path.as_deref().is_some_and(|old| change.kind == ChangeKind::Rename && !gone(old)) {
         return false;
@@ -300,10 +285,6 @@ fn holds(folder: &Dir, change: &Change) -> bool {
         _ => None,
     };
     content.is_some_and(|content| Oid::hash_object(ObjectType::Blob, &content).is_ok_and(|found| found == id))
-}
-
-fn head_tree(repository: &Repository, imported: &Imported) -> Option<Oid> {
-    repository.find_commit(imported.refs.head_commit()?).ok().map(|commit| commit.tree_id())
 }
 
 /// Counts the commits of `tips` that `base` does not have.

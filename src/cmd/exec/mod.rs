@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 
 use crate::cmd;
+use crate::config::closest::distance;
 use crate::config::{Config, units};
 use crate::confine::processes;
 use crate::error::{Failure, Kind, Result};
@@ -201,7 +202,7 @@ fn find(args: &Args, name: &WorkspaceName, config: &Config) -> Result<Option<Wor
         }
         Err(error) if Kind::of(&error) != Kind::NotFound || args.no_create => Err(error),
         Err(error) => match workspace::close_name(&at, name) {
-            Some(close) if !args.create && workspace::edits(&name.folded(), &close.folded()) == 1 => {
+            Some(close) if !args.create && distance(&name.folded(), &close.folded()) == 1 => {
                 let message = error.to_string();
                 Err(Failure::new(Kind::NotFound, message)
                     .hint(format!("did you mean `{close}`? `--create` makes `{name}`"))
