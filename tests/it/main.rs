@@ -7,6 +7,7 @@ mod config;
 mod create;
 mod doctor;
 mod errors;
+mod exec;
 mod generated_files;
 mod support;
 mod tidy;

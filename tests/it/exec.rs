@@ -1,0 +1,594 @@
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::{Place, describe, write};
+
+/// Ends a test that would hang; far more than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !done() {
+        assert!(start.elapsed() < PATIENCE, "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap_or_else(|| panic!("{}", describe(output)))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+impl Place {
+    /// Runs `stead exec x OPTIONS -- sh -c SCRIPT` in an empty workspace, without a word about the wall.
+    fn sh(&self, options: &[&str], script: &str) -> Command {
+        let mut command = self.stead(["exec", "x", "--isolation", "none"]);
+        if !self.tree("x").exists() {
+            command.arg("--empty");
+        }
+        command.args(options).args(["--", "sh", "-c", script]);
+        command
+    }
+
+    fn run_sh(&self, options: &[&str], script: &str) -> Output {
+        self.sh(options, script).output().unwrap()
+    }
+
+    /// Starts a script and waits until it has made the file `started` in its tree.
+    fn start_sh(&self, options: &[&str], script: &str) -> Child {
+        drop(std::fs::remove_file(self.tree("x").join("started")));
+        let mut command = self.sh(options, script);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        until("the script starts", || self.tree("x").join("started").exists());
+        child
+    }
+
+    /// Waits for the file that a script writes a process id into.
+    fn process_id(&self, file: &str) -> u32 {
+        let path = self.tree("x").join(file);
+        let read = || std::fs::read_to_string(&path).ok()?.trim().parse().ok();
+        until(file, || read().is_some());
+        read().unwrap()
+    }
+
+    /// Puts a program on a PATH of its own, which is returned.
+    fn program(&self, name: &str, script: &str) -> String {
+        let path = self.path().join("bin").join(name);
+        write(self.path(), &format!("bin/{name}"), script);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        format!("{}:{}", path.parent().unwrap().display(), std::env::var("PATH").unwrap())
+    }
+}
+
+fn is_alive(id: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{id}/stat")).is_ok_and(|stat| {
+        let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim().chars().next());
+        !matches!(state, Some('Z' | 'X') | None)
+    })
+}
+
+fn signal(id: u32, name: &str) {
+    let status = Command::new("kill").args([format!("-{name}"), id.to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+fn children(id: u32) -> Vec<u32> {
+    let list = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+    list.split_whitespace().map(|id| id.parse().unwrap()).collect()
+}
+
+#[test]
+fn a_run_makes_its_workspace_and_tells_what_changed() {
+    let place = Place::new();
+    let project = place.project("api");
+    let script =
+        "echo out; echo hello > hello.txt; echo more >> README.md; git rm -q docs/guide.md; mv src/main.rs src/lib.rs";
+    let output = place.stead(["exec", "fix", "--", "sh", "-c", script]).current_dir(&project).output().unwrap();
+    assert_eq!(code(&output), 0, "{}", describe(&output));
+    assert_eq!(text(&output.stdout), "out\n");
+    let stderr = text(&output.stderr);
+    let lines: Vec<&str> = stderr.lines().collect();
+    assert!(lines[0].starts_with("There is no wall yet"), "{stderr}");
+    assert!(lines[1].starts_with("Made workspace `fix` from commit "), "{stderr}");
+    assert_eq!(
+        lines[2..],
+        [
+            "update README.md (+1 -0)",
+            "delete docs/guide.md",
+            "create hello.txt",
+            "rename src/main.rs -> src/lib.rs",
+            "Next: `stead diff fix`, `stead sync fix --to`"
+        ]
+    );
+}
+
+#[test]
+fn a_run_that_changes_nothing_says_so_in_one_line() {
+    let place = Place::new();
+    place.run_sh(&[], "true");
+    let output = place.run_sh(&[], "true");
+    assert_eq!(text(&output.stderr), "Nothing changed.\n");
+}
+
+#[test]
+fn the_streams_stay_apart_and_are_recorded() {
+    let place = Place::new();
+    let output = place.run_sh(&[], "echo to out; echo to err >&2");
+    assert_eq!(text(&output.stdout), "to out\n");
+    assert!(text(&output.stderr).contains("\nto err\n"));
+    let runs = place.root().join("state/local/x/runs");
+    let run = std::fs::read_dir(runs).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(std::fs::read_to_string(run.join("out")).unwrap(), "to out\n");
+    assert_eq!(std::fs::read_to_string(run.join("err")).unwrap(), "to err\n");
+    for file in ["out", "err", "run.toml", "changes.json"] {
+        assert_eq!(std::fs::metadata(run.join(file)).unwrap().permissions().mode() & 0o777, 0o600, "{file}");
+    }
+}
+
+#[test]
+fn the_exit_code_is_the_commands_own() {
+    let place = Place::new();
+    place.run_sh(&[], "true");
+    for (script, expected) in [("exit 7", 7), ("kill -TERM $$", 143), ("kill -KILL $$", 137)] {
+        assert_eq!(code(&place.run_sh(&[], script)), expected, "{script}");
+    }
+    for (command, expected) in [("no-such-command", 127), ("/etc/passwd", 126), ("/", 126)] {
+        let output = place.stead(["exec", "x", "--isolation", "none", "--", command]).output().unwrap();
+        assert_eq!(code(&output), expected, "{}", describe(&output));
+        assert!(text(&output.stderr).contains(&format!("cannot run `{command}`")), "{}", describe(&output));
+    }
+}
+
+#[test]
+fn every_failure_of_stead_itself_is_125() {
+    let place = Place::new();
+    place.run_sh(&[], "true");
+    let cases: &[(&[&str], &str)] = &[
+        (&["exec"], "usage"),
+        (&["exec", "x", "--no-such-flag"], "usage"),
+        (&["exec", "-x"], "usage"),
+        (&["exec", "../x", "--", "true"], "usage"),
+        (&["exec", "x", "--timeout", "soon", "--", "true"], "usage"),
+        (&["exec", "x", "--env", "novalue", "--", "true"], "usage"),
+        (&["exec", "x", "--identity", "nobody", "--", "true"], "usage"),
+        (&["exec", "x", "-m", " ", "--", "true"], "usage"),
+        (&["exec", "other", "--no-create", "--", "true"], "not-found"),
+        (&["exec", "x", "-a", "nobody"], "not-found"),
+        (&["exec", "x", "--from", "/nowhere", "--", "true"], "not-found"),
+        (&["exec", "x", "--isolation", "namespaces", "--", "true"], "unsupported"),
+        (&["exec", "x", "--isolation", "landlock", "--", "true"], "unsupported"),
+        (&["exec", "x", "--net", "off", "--", "true"], "unsupported"),
+        (&["exec", "x", "-a", "pi", "-m", "hello"], "refused"),
+        (&["exec", "x", "--context", "/etc/hostname:../../out", "--", "true"], "refused"),
+    ];
+    for (args, kind) in cases {
+        let (code, object) = place.json(*args);
+        assert_eq!((code, object["error"]["kind"].as_str()), (125, Some(*kind)), "{args:?}: {object}");
+        assert_eq!(place.stead(*args).output().unwrap().status.code(), Some(125), "{args:?}");
+    }
+}
+
+#[test]
+fn at_the_deadline_the_whole_tree_of_processes_ends() {
+    let place = Place::new();
+    let script = "setsid sh -c 'trap \"\" TERM; echo $$ > grandchild; while :; do sleep 1000; done' & \
+                  trap '' TERM; echo partial > file; while :; do sleep 1000; done";
+    let output = place.run_sh(&["--timeout", "2"], script);
+    assert_eq!(code(&output), 124, "{}", describe(&output));
+    assert!(!is_alive(place.process_id("grandchild")));
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("Running `sh` for at most 2 s"), "{stderr}");
+    assert!(stderr.contains("The run was ended after 2 s: its time was over."), "{stderr}");
+    assert!(stderr.contains("create file\n"), "{stderr}");
+}
+
+#[test]
+fn a_silent_run_ends_after_its_idle_timeout() {
+    let place = Place::new();
+    let output = place.run_sh(&["--idle-timeout", "1"], "echo once; sleep 1000");
+    assert_eq!(code(&output), 124, "{}", describe(&output));
+    assert!(text(&output.stderr).contains("it printed nothing for 1 s"), "{}", describe(&output));
+}
+
+#[test]
+fn what_a_command_leaves_behind_ends_with_it() {
+    let place = Place::new();
+    // It keeps the pipe open as well, which must not be waited for.
+    let script = "setsid sh -c 'trap \"\" TERM HUP; echo $$ > left; while :; do sleep 1000; done' & \
+                  until [ -s left ]; do :; done; echo done";
+    let output = place.run_sh(&[], script);
+    assert_eq!((code(&output), text(&output.stdout)), (0, "done\n".into()), "{}", describe(&output));
+    assert!(!is_alive(place.process_id("left")));
+    assert!(text(&output.stderr).contains("left behind"), "{}", describe(&output));
+}
+
+#[test]
+fn killing_stead_ends_the_run_and_the_next_one_says_so() {
+    let place = Place::new();
+    place.run_sh(&[], "true");
+    let script = "setsid sh -c 'trap \"\" TERM; echo $$ > left; while :; do sleep 1000; done' & \
+                  echo $$ > main; until [ -s left ]; do :; done; touch started; while :; do sleep 1000; done";
+    let mut stead = place.start_sh(&[], script);
+    stead.kill().unwrap();
+    stead.wait().unwrap();
+    let (main, left) = (place.process_id("main"), place.process_id("left"));
+    until("the run ends", || !is_alive(main) && !is_alive(left));
+    let output = place.run_sh(&["--wait"], "true");
+    assert_eq!(code(&output), 0, "{}", describe(&output));
+    assert!(text(&output.stderr).contains("has no end on record: stead was killed"), "{}", describe(&output));
+    let output = place.run_sh(&[], "true");
+    assert_eq!(text(&output.stderr), "Nothing changed.\n");
+}
+
+#[test]
+fn killing_the_supervisor_ends_the_run_and_the_changes_are_told() {
+    let place = Place::new();
+    place.run_sh(&[], "true");
+    let script = "setsid sh -c 'trap \"\" TERM; echo $$ > left; while :; do sleep 1000; done' & \
+                  until [ -s left ]; do :; done; touch started; while :; do sleep 1000; done";
+    let stead = place.start_sh(&[], script);
+    let supervisors = children(stead.id());
+    assert_eq!(supervisors.len(), 1);
+    signal(supervisors[0], "KILL");
+    let output = stead.wait_with_output().unwrap();
+    assert_eq!(code(&output), 125, "{}", describe(&output));
+    assert!(!is_alive(place.process_id("left")));
+    let stderr = text(&output.stderr);
+    assert!(
+        stderr.contains("warning: the supervisor of the run was killed") && stderr.contains("create left\n"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn what_survives_both_is_swept_by_the_next_run() {
+    let place = Place::new();
+    place.run_sh(&[], "true");
+    let script = "setsid sh -c 'trap \"\" TERM; echo $$ > left; while :; do sleep 1000; done' & \
+                  until [ -s left ]; do :; done; touch started; while :; do sleep 1000; done";
+    let mut stead = place.start_sh(&[], script);
+    let supervisor = children(stead.id())[0];
+    // Stopped, neither can see the other's end.
+    signal(stead.id(), "STOP");
+    signal(supervisor, "KILL");
+    stead.kill().unwrap();
+    stead.wait().unwrap();
+    let left = place.process_id("left");
+    assert!(is_alive(left));
+    let output = place.run_sh(&["--wait"], "true");
+    assert_eq!(code(&output), 0, "{}", describe(&output));
+    assert!(!is_alive(left));
+    assert!(text(&output.stderr).contains("of it were ended"), "{}", describe(&output));
+}
+
+#[test]
+fn a_second_exec_is_told_who_is_first_and_can_wait() {
+    let place = Place::new();
+    place.run_sh(&[], "true");
+    let mut first = place.start_sh(&[], "touch started; until [ -e go ]; do :; done; echo first > file");
+    let output = place.run_sh(&[], "true");
+    assert_eq!(code(&output), 125);
+    let expected = format!("error: workspace `x` is in use by `exec` (process {}", first.id());
+    assert!(text(&output.stderr).starts_with(&expected), "{}", describe(&output));
+    assert!(text(&output.stderr).contains("--wait"), "{}", describe(&output));
+    let output = place.run_sh(&["--wait=1ms"], "true");
+    assert_eq!(code(&output), 125, "{}", describe(&output));
+    let second = place.sh(&["--wait"], "cat file").stdout(Stdio::piped()).spawn().unwrap();
+    write(&place.tree("x"), "go", "");
+    assert_eq!(text(&second.wait_with_output().unwrap().stdout), "first\n");
+    first.wait().unwrap();
+}
+
+#[test]
+fn an_interrupt_is_passed_on_and_a_second_one_kills() {
+    let place = Place::new();
+    place.run_sh(&[], "true");
+    let script = "trap 'echo caught; touch caught' INT; touch started; while :; do sleep 0.05; done";
+    let stead = place.start_sh(&[], script);
+    signal(stead.id(), "INT");
+    until("the trap runs", || place.tree("x").join("caught").exists());
+    signal(stead.id(), "INT");
+    let output = stead.wait_with_output().unwrap();
+    assert_eq!((code(&output), text(&output.stdout)), (137, "caught\n".into()), "{}", describe(&output));
+    assert!(text(&output.stderr).contains("create caught\n"), "{}", describe(&output));
+}
+
+#[test]
+fn a_run_that_is_terminated_tells_its_changes() {
+    let place = Place::new();
+    place.run_sh(&[], "true");
+    let script = "setsid sh -c 'trap \"\" TERM; echo $$ > left; while :; do sleep 1000; done' & \
+                  trap '' TERM; until [ -s left ]; do :; done; touch started; while :; do sleep 1000; done";
+    let stead = place.start_sh(&[], script);
+    signal(stead.id(), "TERM");
+    let output = stead.wait_with_output().unwrap();
+    assert_eq!(code(&output), 137, "{}", describe(&output));
+    assert!(!is_alive(place.process_id("left")));
+    assert!(text(&output.stderr).contains("create started\n"), "{}", describe(&output));
+}
+
+#[test]
+fn signals_are_at_their_defaults_in_the_command() {
+    let place = Place::new();
+    place.run_sh(&[], "true");
+    let stead = place.sh(&[], "grep -E 'Sig(Ign|Blk)' /proc/self/status");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' INT QUIT PIPE HUP USR1; exec \"$@\"", "sh"]).arg(stead.get_program());
+    shell.args(stead.get_args()).current_dir(stead.get_current_dir().unwrap());
+    for (name, value) in stead.get_envs() {
+        shell.env(name, value.unwrap());
+    }
+    let output = shell.output().unwrap();
+    // The C library keeps 32 and 33 to itself.
+    let masks: Vec<u64> = text(&output.stdout)
+        .lines()
+        .map(|line| u64::from_str_radix(line.split_whitespace().nth(1).unwrap(), 16).unwrap() & !(0b11 << 31))
+        .collect();
+    assert_eq!(masks, [0, 0], "{}", describe(&output));
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_command_by_sigpipe() {
+    let place = Place::new();
+    place.run_sh(&[], "true");
+    let mut stead = place.stead(["exec", "x", "--isolation", "none", "--", "yes"]);
+    let mut stead = stead.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdout = stead.stdout.take().unwrap();
+    std::io::Read::read_exact(&mut stdout, &mut [0; 2]).unwrap();
+    drop(stdout);
+    assert_eq!(code(&stead.wait_with_output().unwrap()), 128 + 13);
+}
+
+#[test]
+fn a_command_inherits_stdin() {
+    let place = Place::new();
+    let mut stead = place.sh(&[], "cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    stead.stdin.take().unwrap().write_all(b"from outside").unwrap();
+    assert_eq!(text(&stead.wait_with_output().unwrap().stdout), "from outside");
+}
+
+#[test]
+fn no_descriptor_of_the_caller_reaches_the_command() {
+    let place = Place::new();
+    place.run_sh(&[], "true");
+    let output = place.run_sh(&[], "ls -l /proc/self/fd | grep -c -e locks/ -e memfd -e 'runs/'");
+    assert_eq!(text(&output.stdout), "0\n");
+}
+
+#[test]
+fn the_answer_in_json_is_one_object() {
+    let place = Place::new();
+    place.run_sh(&[], "echo a > old; echo x > gone");
+    let script = "echo out; echo err >&2; mv old new; rm gone; printf '\\377' > bytes; echo text > text; exit 3";
+    let (code, object) = place.json(["exec", "x", "--isolation", "none", "--content", "--", "sh", "-c", script]);
+    assert_eq!(code, 3);
+    assert_eq!(object["schema"], 1);
+    assert_eq!((&object["exit"], &object["outcome"]), (&3.into(), &"exited".into()));
+    assert_eq!((&object["output"], &object["error"]), (&"out\n".into(), &"err\n".into()));
+    assert_eq!((&object["output_truncated"], &object["wall"]), (&false.into(), &"none".into()));
+    assert!(object["duration"].as_f64().unwrap() > 0.0);
+    assert!(object["usage"]["peak_memory"].as_u64().unwrap() > 0);
+    let changes = object["changes"].as_array().unwrap();
+    let change = |path: &str| changes.iter().find(|change| change["path"] == path).unwrap();
+    assert_eq!(changes.len(), 4, "{object}");
+    assert_eq!((&change("new")["operation"], &change("new")["old_path"]), (&"rename".into(), &"old".into()));
+    assert_eq!(change("gone")["operation"], "delete");
+    assert_eq!((&change("text")["operation"], &change("text")["content"]), (&"create".into(), &"text\n".into()));
+    assert_eq!(change("bytes")["content_base64"], "/w==");
+    for list in ["nested", "newly_ignored", "git_config_held", "commits", "problems"] {
+        assert_eq!(object[list], serde_json::json!([]), "{list}");
+    }
+}
+
+#[test]
+fn context_files_are_written_beneath_the_tree() {
+    let place = Place::new();
+    write(place.path(), "projects/notes.md", "notes");
+    let output =
+        place.run_sh(&["--context", "notes.md:deep/down/n.md"], "cat deep/down/n.md; echo more >> deep/down/n.md");
+    assert_eq!(text(&output.stdout), "notes", "{}", describe(&output));
+    let output = place.run_sh(&["--context", "notes.md:deep/down/n.md"], "cat deep/down/n.md");
+    assert_eq!(text(&output.stdout), "notes", "{}", describe(&output));
+
+    let outside = place.path().join("outside");
+    std::fs::create_dir(&outside).unwrap();
+    std::os::unix::fs::symlink(&outside, place.tree("x").join("link")).unwrap();
+    for destination in ["../n.md", "link/n.md", ".git/config", "/n.md/../../n.md"] {
+        let output = place.run_sh(&["--context", &format!("notes.md:{destination}")], "touch ran");
+        assert_eq!(code(&output), 125, "{destination}: {}", describe(&output));
+    }
+    assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0);
+    assert!(!place.tree("x").join("ran").exists());
+}
+
+#[test]
+fn the_environment_is_an_allow_list() {
+    let place = Place::new();
+    place.run_sh(&[], "true");
+    let secrets = [
+        ("SSH_AUTH_SOCK", "/agent"),
+        ("GITHUB_TOKEN", "s3cret"),
+        ("AWS_SECRET_ACCESS_KEY", "s3cret"),
+        ("LC_TIME", "C"),
+    ];
+    let output = place.sh(&["-v"], "env").envs(secrets).output().unwrap();
+    let stdout = text(&output.stdout);
+    let names: Vec<&str> = stdout.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
+    for name in ["PATH", "HOME", "LC_TIME", "TMPDIR", "STEAD_RUN", "STEAD_WORKSPACE"] {
+        assert!(names.contains(&name), "{name}: {stdout}");
+    }
+    assert!(
+        !stdout.contains("s3cret") && !names.contains(&"SSH_AUTH_SOCK") && !names.contains(&"STEAD_ROOT"),
+        "{stdout}"
+    );
+    let stderr = text(&output.stderr);
+    assert!(
+        stderr.contains("Not passed on: AWS_SECRET_ACCESS_KEY, GITHUB_TOKEN, GIT_CONFIG_NOSYSTEM, SSH_AUTH_SOCK"),
+        "{stderr}"
+    );
+
+    let options = ["--pass-env", "GITHUB_TOKEN", "--env", "MINE=s3cret=2", "--identity", "Ada <ada@example.com>"];
+    let output =
+        place.sh(&options, "echo $GITHUB_TOKEN $MINE $GIT_AUTHOR_NAME $GIT_COMMITTER_EMAIL").envs(secrets).output();
+    assert_eq!(text(&output.unwrap().stdout), "s3cret s3cret=2 Ada ada@example.com\n");
+    let recorded = Command::new("grep").args(["-r", "s3cret"]).arg(place.root().join("state/local/x/runs")).output();
+    let recorded = text(&recorded.unwrap().stdout);
+    assert!(recorded.lines().all(|line| line.contains("/out:")), "{recorded}");
+}
+
+#[test]
+fn the_temporary_directory_is_the_workspaces_own() {
+    let place = Place::new();
+    let output = place.run_sh(&[], "echo $TMPDIR; touch $TMPDIR/file");
+    let directory = place.root().join("homes/local/x/tmp");
+    assert_eq!(text(&output.stdout).trim_end(), directory.to_str().unwrap());
+    assert_eq!(std::fs::metadata(&directory).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+const FAKE_AGENT: &str = "#!/bin/sh\necho \"args: $*\"\necho \"key: $ANTHROPIC_API_KEY\"\necho \"stdin: $(cat)\"\n";
+
+#[test]
+fn an_agent_gets_its_prompt_on_stdin_and_no_leave_to_do_anything() {
+    let place = Place::new();
+    let path = place.program("claude", FAKE_AGENT);
+    let run = |args: &[&str]| {
+        let mut command = place.stead(["exec", "x"]);
+        command.args(args).env("PATH", &path).env("CLAUDE_MODEL", "opus").env("CLAUDE_API_KEY", "k");
+        command
+    };
+    let output = run(&["--empty", "-m", "do it"]).output().unwrap();
+    let expected = "args: -p --permission-mode acceptEdits --model opus\nkey: k\nstdin: do it\n";
+    assert_eq!(text(&output.stdout), expected, "{}", describe(&output));
+    assert!(text(&output.stderr).contains("Running `claude` for at most 5 min"), "{}", describe(&output));
+
+    let mut command = run(&["-a", "claude", "--prompt", "-", "--isolation", "none"]);
+    let mut stead = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    stead.stdin.take().unwrap().write_all("größer".as_bytes()).unwrap();
+    assert!(text(&stead.wait_with_output().unwrap().stdout).ends_with("stdin: größer\n"));
+
+    write(place.path(), "prompt", "of a file");
+    let file = place.path().join("prompt");
+    let output = run(&["--message-file", file.to_str().unwrap()]).env("CLAUDE_EXEC_TIMEOUT", "77").output().unwrap();
+    assert!(text(&output.stdout).ends_with("stdin: of a file\n"), "{}", describe(&output));
+    assert!(text(&output.stderr).contains("for at most 1 min 17 s"), "{}", describe(&output));
+}
+
+#[test]
+fn an_agent_without_a_prompt_or_a_terminal_reads_nothing() {
+    let place = Place::new();
+    let path = place.program("claude", FAKE_AGENT);
+    let mut command = place.stead(["exec", "x", "--empty"]);
+    // Nobody ever closes this pipe.
+    let (_keep, stdin) = std::os::unix::net::UnixStream::pair().unwrap();
+    let output = command.env("PATH", path).stdin(std::os::fd::OwnedFd::from(stdin)).output().unwrap();
+    assert_eq!(text(&output.stdout), "args: \nkey: \nstdin: \n", "{}", describe(&output));
+}
+
+#[test]
+fn an_agent_that_asks_for_nothing_needs_consent() {
+    let place = Place::new();
+    let path = place.program("pi", FAKE_AGENT);
+    let run = |args: &[&str]| {
+        place.stead(["exec", "x", "--empty", "-a", "pi", "-m", "hi"]).args(args).env("PATH", &path).output()
+    };
+    let output = run(&[]).unwrap();
+    assert_eq!(code(&output), 125);
+    assert!(text(&output.stderr).contains("hint: accept that with `--isolation none`"), "{}", describe(&output));
+    assert!(!place.tree("x").exists());
+    let output = run(&["--isolation", "none"]).unwrap();
+    assert_eq!(text(&output.stdout), "args: -p\nkey: \nstdin: hi\n", "{}", describe(&output));
+}
+
+#[test]
+fn agents_can_be_described_in_the_configuration() {
+    let place = Place::new();
+    let path = place.program("mine", "#!/bin/sh\necho \"$1\"; cat \"$2\"; echo \" $KEY\"\n");
+    write(
+        &place.home(),
+        ".config/stead/config.toml",
+        "agent = 'my'\n[agents.my]\ncommand = 'mine'\nprompt = 'file'\nprompt_args = ['--file']\nopen = []\nenv = ['KEY']\n",
+    );
+    let mut command = place.stead(["exec", "x", "--empty", "-m", "text of the prompt"]);
+    let output = command.env("PATH", &path).env("KEY", "k").output().unwrap();
+    assert_eq!(text(&output.stdout), "--file\ntext of the prompt k\n", "{}", describe(&output));
+    assert_eq!(std::fs::read_dir(place.root().join("homes/local/x/tmp")).unwrap().count(), 0);
+}
+
+#[test]
+fn an_agent_that_is_not_installed_is_not_found_with_the_way_to_get_it() {
+    let place = Place::new();
+    let output =
+        place.stead(["exec", "x", "--empty", "-a", "codex", "-m", "hi"]).env("PATH", "/nowhere").output().unwrap();
+    assert_eq!(code(&output), 127);
+    assert!(text(&output.stderr).contains("npm install -g @openai/codex"), "{}", describe(&output));
+}
+
+#[test]
+fn a_name_that_looks_like_a_typing_error_is_not_made() {
+    let place = Place::new();
+    assert_eq!(code(&place.stead(["exec", "fix-login", "--empty", "--", "true"]).output().unwrap()), 0);
+    let output = place.stead(["exec", "fix-logn", "--empty", "--", "true"]).output().unwrap();
+    assert_eq!(code(&output), 125);
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("hint: did you mean `fix-login`? `--create` makes `fix-logn`"), "{stderr}");
+    assert!(!place.tree("fix-logn").exists());
+    assert_eq!(code(&place.stead(["exec", "fix-logn", "--empty", "--create", "--", "true"]).output().unwrap()), 0);
+}
+
+#[test]
+fn a_workspace_of_another_source_is_not_mistaken() {
+    let place = Place::new();
+    let (one, other) = (place.project("one"), place.project("other"));
+    let from = |source: &Path| place.json(["exec", "x", "--from", source.to_str().unwrap(), "--", "true"]);
+    assert_eq!(from(&one).0, 0);
+    assert_eq!(from(&one).0, 0);
+    let (code, object) = from(&other);
+    assert_eq!((code, object["error"]["kind"].as_str()), (125, Some("exists")), "{object}");
+}
+
+#[test]
+fn a_dry_run_makes_nothing() {
+    let place = Place::new();
+    let output = place.stead(["exec", "x", "-n", "-m", "hi", "--timeout", "90"]).output().unwrap();
+    assert_eq!(code(&output), 0, "{}", describe(&output));
+    let stdout = text(&output.stdout);
+    for line in [
+        "workspace    x (would be made, empty)",
+        "command      claude -p --permission-mode acceptEdits",
+        "timeout      1 min 30 s",
+    ] {
+        assert!(stdout.contains(line), "{stdout}");
+    }
+    assert!(!place.root().exists());
+}
+
+#[test]
+fn commits_of_a_run_are_kept() {
+    let place = Place::new();
+    let script = "echo a > a; git add a; git commit -qm one; git commit -q --allow-empty -m two";
+    let (code, object) = place.json(["exec", "x", "--empty", "--", "sh", "-c", script]);
+    assert_eq!((code, object["commits"].as_array().unwrap().len()), (0, 2), "{object}");
+    let tip = object["commits"][0].as_str().unwrap();
+    let store = place.root().join("state/local/x/store.git");
+    assert_eq!(place.git(&store, ["log", "-1", "--format=%s", tip]), "two\n");
+}
+
+#[test]
+fn what_would_run_commands_is_taken_out_of_the_git_directory() {
+    let place = Place::new();
+    let script = "git config core.fsmonitor 'touch ran'; printf '#!/bin/sh\\n' > .git/hooks/pre-commit; chmod +x .git/hooks/pre-commit";
+    let output = place.run_sh(&["--keep-git-config"], script);
+    assert!(text(&output.stderr).contains("`.git` holds what would run commands"), "{}", describe(&output));
+    assert!(place.tree("x").join(".git/hooks/pre-commit").exists());
+    let output = place.run_sh(&[], "true");
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("taken out of `.git`") && stderr.contains("core.fsmonitor"), "{stderr}");
+    assert!(!place.tree("x").join(".git/hooks/pre-commit").exists());
+    assert!(!std::fs::read_to_string(place.tree("x").join(".git/config")).unwrap().contains("fsmonitor"));
+}
