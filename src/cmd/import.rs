@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use crate::cmd;
 use crate::config::Config;
-use crate::config::units;
 use crate::error::Result;
 use crate::store::beneath::Dir;
 use crate::store::lease::Wait;
@@ -32,9 +31,6 @@ pub(crate) struct Args {
     /// The new file or folder is swapped in whole; nothing of the old one stays.
     #[arg(long)]
     replace: bool,
-    /// Wait until nobody else works in it, at most this long
-    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, value_parser = units::duration)]
-    wait: Option<Option<std::time::Duration>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -67,12 +63,7 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
         .iter()
         .map(|text| Pair::parse(text, config.environment.current_dir()))
         .collect::<Result<Vec<_>>>()?;
-    let wait = match args.wait {
-        None => Wait::No,
-        Some(None) => Wait::Forever,
-        Some(Some(duration)) => Wait::For(duration),
-    };
-    let mut workspace = Workspace::open(&cmd::writer(config)?, &name)?.lease("import", wait)?;
+    let mut workspace = Workspace::open(&cmd::writer(config)?, &name)?.lease("import", Wait::No)?;
     let brought = files::import(&Dir::open(&workspace.tree())?, &pairs, args.replace)?;
     remember(&mut workspace.record_mut().brought, &brought);
     workspace.record_mut().last_used = jiff::Timestamp::now();

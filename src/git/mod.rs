@@ -12,7 +12,7 @@ pub(crate) mod delivered;
 pub(crate) mod identity;
 pub(crate) mod ignore;
 pub(crate) mod import;
-mod index;
+pub(crate) mod index;
 pub(crate) mod lfs;
 mod local;
 pub(crate) mod meta;

@@ -7,6 +7,7 @@ pub(crate) mod create;
 pub(crate) mod files;
 pub(crate) mod record;
 pub(crate) mod repair;
+pub(crate) mod sync;
 pub(crate) mod trash;
 pub(crate) mod unsaved;
 pub(crate) mod work;

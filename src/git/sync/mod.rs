@@ -3,6 +3,7 @@
 //! All merging is done in memory on trees of the store; nothing is written before it is known to be clean. Trees are written
 //! only through [`crate::store::beneath`].
 
+pub(crate) mod borrow;
 pub(crate) mod branch;
 pub(crate) mod join;
 pub(crate) mod runs_code;

@@ -283,6 +283,10 @@ fn files_below(dir: &Dir, path: &[u8]) -> Result<Vec<Vec<u8>>> {
 }
 
 impl Writing {
+    pub(crate) fn paths(&self) -> BTreeSet<Vec<u8>> {
+        self.steps.iter().map(|step| step.path.clone()).collect()
+    }
+
     /// Returns a tree of everything that will be gone or replaced, as it is now: the backup.
     pub(crate) fn backup(&self, store: &Store) -> Result<Oid> {
         let mut entries = BTreeMap::new();

@@ -1,0 +1,268 @@
+//! Bringing work across, planned first: what `--dry-run` prints is the value that `apply` consumes.
+//!
+//! ```text
+//! upstream  origin's branch → workspace        branch    workspace → stead/NAME in a project
+//! from      a project → workspace              apply     workspace → a working tree or plain folder
+//!                                              push      workspace → stead/NAME at origin
+//! ```
+//!
+//! In the store, `refs/kept/OID` keeps every commit that was delivered, `refs/applied/ID` the tree that was applied somewhere,
+//! `refs/backups/ID` what was replaced there.
+
+pub(crate) mod apply;
+pub(crate) mod branch;
+pub(crate) mod from;
+pub(crate) mod push;
+mod renew;
+pub(crate) mod upstream;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use jiff::Timestamp;
+
+use crate::config::Config;
+use crate::error::{Failure, Kind, Result};
+use crate::git::agentdir::Head;
+use crate::git::import::{self, Bounds, Imported};
+use crate::git::repository::{Access, Store};
+use crate::git::snapshot::Snapshot;
+use crate::git::source::Source;
+use crate::git::sync::work::{self, Work};
+use crate::git::sync::{runs_code, trees};
+use crate::git::{Oid, identity};
+use crate::progress::Progress;
+use crate::store::beneath::Dir;
+use crate::workspace::agentgit::split_identity;
+use crate::workspace::record::Delivery;
+use crate::workspace::{LeasedWorkspace, Workspace};
+
+/// What a workspace holds now: its tree and its commits, in the store.
+pub(crate) struct State {
+    pub(crate) store: Store,
+    pub(crate) imported: Imported,
+    pub(crate) snapshot: Snapshot,
+    pub(crate) head: Option<Oid>,
+    pub(crate) work: Work,
+}
+
+impl State {
+    /// Looks at a workspace without changing anything: for plans that are only shown.
+    pub(crate) fn look(workspace: &Workspace, config: &Config) -> Result<Self> {
+        let store = workspace.store(Access::Read)?;
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let snapshot = workspace.look(&store, config, threads)?;
+        Self::of(workspace, store, snapshot)
+    }
+
+    /// Records the state of a workspace, for plans that are applied.
+    pub(crate) fn take(workspace: &mut LeasedWorkspace, config: &Config, progress: &dyn Progress) -> Result<Self> {
+        let store = workspace.store(Access::Write)?;
+        let snapshot = workspace.capture(&store, config, progress)?;
+        store.flush()?;
+        Self::of(workspace, store, snapshot)
+    }
+
+    fn of(workspace: &Workspace, store: Store, snapshot: Snapshot) -> Result<Self> {
+        let imported = import::import(&store, &Dir::open(&workspace.tree())?, Bounds::default())?;
+        let head = imported.refs.head_commit();
+        if let Some((_, reason)) = imported.failed.iter().find(|(tip, _)| Some(*tip) == head) {
+            return Err(Failure::new(
+                Kind::Failed,
+                format!("cannot read the head of workspace `{}`: {reason}", workspace.name()),
+            )
+            .hint("repair its `.git` (`git fsck` tells more), or start over from a new workspace")
+            .into());
+        }
+        let work = work::work(&store, &snapshot, head)?;
+        Ok(Self { store, imported, snapshot, head, work })
+    }
+
+    /// Returns whether git would call the tree clean.
+    pub(crate) fn is_clean(&self) -> Result<bool> {
+        Ok(self.work.tree == trees::of_commit(self.store.repository(), self.head)? && self.work.lfs.is_empty())
+    }
+
+    /// Fails when the tree is not the one that was reviewed; `id` is as `diff` printed it, or its beginning.
+    pub(crate) fn check_snapshot(&self, id: &str) -> Result<()> {
+        let now = self.snapshot.id.to_string();
+        let id = id.to_ascii_lowercase();
+        if id.len() < 7 || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(Failure::new(Kind::Usage, format!("`{id}` is not the id of a snapshot"))
+                .hint("`stead diff NAME` prints it")
+                .into());
+        }
+        if now.starts_with(&id) {
+            return Ok(());
+        }
+        Err(Failure::new(Kind::Conflict, format!("the tree is not snapshot {id} any more, it is {now}"))
+            .hint("see what changed with `stead diff`")
+            .into())
+    }
+
+    /// Fails when large files have come in the place of their pointers.
+    fn check_lfs(&self) -> Result<()> {
+        let Some(first) = self.work.lfs.first() else { return Ok(()) };
+        let first = String::from_utf8_lossy(first).into_owned();
+        Err(Failure::new(
+            Kind::Refused,
+            format!("`{first}` is a Git LFS file with new content, which only git can store"),
+        )
+        .hint("commit it in the workspace, with git-lfs installed")
+        .into())
+    }
+
+    /// Returns a store that can be given objects of others, and forgets them at its end.
+    fn scratch(&self, workspace: &Workspace) -> Result<Option<Store>> {
+        match self.store.access() {
+            // Everything is in memory already, and only there.
+            Access::Read => Ok(None),
+            Access::Write => workspace.store(Access::Read).map(Some),
+        }
+    }
+}
+
+/// What a plan tells about itself.
+#[derive(Debug, Default)]
+pub(crate) struct Outline {
+    pub(crate) target: String,
+    pub(crate) branch: Option<String>,
+    pub(crate) commit: Option<Oid>,
+    pub(crate) old_commit: Option<Oid>,
+    /// Commits that come over.
+    pub(crate) commits: usize,
+    /// One of them is made of uncommitted work.
+    pub(crate) uncommitted: bool,
+    pub(crate) up_to_date: bool,
+    pub(crate) changes: Vec<Line>,
+    pub(crate) left_out: Vec<(Vec<u8>, String)>,
+    pub(crate) runs_code: Vec<(Vec<u8>, String)>,
+    /// Other refs of the workspace with commits that do not come over.
+    pub(crate) other_refs: Vec<(String, usize)>,
+}
+
+/// One path that comes over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) path: Vec<u8>,
+    pub(crate) operation: &'static str,
+}
+
+impl Line {
+    fn new(path: &[u8], is_there: bool, stays: bool) -> Self {
+        let operation = match (is_there, stays) {
+            (false, _) => "create",
+            (true, true) => "update",
+            (true, false) => "delete",
+        };
+        Self { path: path.to_owned(), operation }
+    }
+}
+
+/// Returns the difference of two trees as lines.
+fn lines(store: &Store, before: Oid, after: Oid) -> Result<Vec<Line>> {
+    let differences = trees::differences(store.repository(), before, after)?;
+    Ok(differences.iter().map(|one| Line::new(&one.path, one.before.is_some(), one.after.is_some())).collect())
+}
+
+/// What the user said about a plan.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Said {
+    pub(crate) message: Option<String>,
+    pub(crate) allow_exec: bool,
+}
+
+/// Returns who commits: the workspace's identity, else the user's own, else stead.
+fn who(workspace: &Workspace) -> (String, String) {
+    let said = workspace.record.identity.clone().or_else(identity::of_user);
+    let (name, mail) = said.as_deref().and_then(split_identity).unwrap_or(("stead", "stead@localhost"));
+    (name.to_owned(), mail.to_owned())
+}
+
+/// Returns what of `after` needs `--allow-exec`, and refuses it when that was not said.
+fn check_runs_code(store: &Store, before: Oid, after: Oid, said: &Said, dry: bool) -> Result<Vec<(Vec<u8>, String)>> {
+    let found = runs_code::between(store.repository(), before, after)?;
+    if found.is_empty() || said.allow_exec || dry {
+        return Ok(found);
+    }
+    let list: Vec<String> =
+        found.iter().map(|(path, reason)| format!("\n  {} ({reason})", String::from_utf8_lossy(path))).collect();
+    Err(Failure::new(Kind::Refused, format!("these files would run code or lead outside:{}", list.concat()))
+        .hint("look at them with `stead diff`, then allow them with `--allow-exec`")
+        .into())
+}
+
+/// Returns the tree that the target has at least: of the base, or nothing.
+fn base_tree(workspace: &Workspace, store: &Store) -> Result<Oid> {
+    let base = workspace.base().filter(|base| store.repository().find_commit(*base).is_ok());
+    trees::of_commit(store.repository(), base)
+}
+
+/// Returns the name of the workspace's branch when HEAD is on one.
+fn head_branch(state: &State) -> Option<&str> {
+    match &state.imported.refs.head {
+        Head::Branch(name) => Some(name),
+        _ => None,
+    }
+}
+
+/// Returns the canonical path of a target; refused below the root.
+fn outside_root(workspace: &Workspace, path: &Path) -> Result<PathBuf> {
+    let canonical = path.canonicalize().map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            Failure::new(Kind::NotFound, format!("there is no `{}`", path.display())).into()
+        }
+        _ => anyhow::Error::new(error).context(format!("cannot open `{}`", path.display())),
+    })?;
+    let root = workspace.at().root().path();
+    let root = root.canonicalize().with_context(|| format!("cannot open `{}`", root.display()))?;
+    if canonical.starts_with(&root) {
+        return Err(Failure::new(Kind::Refused, format!("`{}` is inside of stead's own root", path.display()))
+            .hint("to start from another workspace's work use `stead create --from PATH`")
+            .into());
+    }
+    Ok(canonical)
+}
+
+/// Returns the project that the workspace came from; a usage failure when that is no local one.
+pub(crate) fn project_of(workspace: &Workspace) -> Result<PathBuf> {
+    let source = match &workspace.record.source {
+        Some(text) => Some(Source::of_record(text, workspace.at().root().path())?),
+        None => None,
+    };
+    match source {
+        Some(Source::Local(path)) => Ok(path),
+        _ => Err(Failure::new(Kind::Usage, format!("workspace `{}` has no local project", workspace.name()))
+            .hint("say where to, or bring it to origin with `--push`")
+            .into()),
+    }
+}
+
+fn delivery<'a>(workspace: &'a Workspace, target: &str, refname: Option<&str>) -> Option<&'a Delivery> {
+    workspace.record.deliveries.iter().find(|one| one.target == target && one.refname.as_deref() == refname)
+}
+
+fn delivered_commit(workspace: &Workspace, target: &str, refname: Option<&str>) -> Option<Oid> {
+    delivery(workspace, target, refname).and_then(|one| one.commit.parse().ok())
+}
+
+/// Remembers what was written where, and that the workspace was used.
+fn remember(workspace: &mut LeasedWorkspace, target: &str, refname: Option<&str>, commit: Oid) -> Result<()> {
+    let now = Timestamp::now();
+    let record = workspace.record_mut();
+    record.deliveries.retain(|one| !(one.target == target && one.refname.as_deref() == refname));
+    record.deliveries.push(Delivery {
+        target: target.to_owned(),
+        refname: refname.map(str::to_owned),
+        commit: commit.to_string(),
+        at: now,
+    });
+    record.last_used = now;
+    workspace.save()
+}
+
+/// A name for refs and files of one sync.
+fn stamp() -> String {
+    let now = Timestamp::now();
+    format!("{}-{:06}", now.strftime("%Y%m%d-%H%M%S"), now.subsec_nanosecond() / 1000)
+}

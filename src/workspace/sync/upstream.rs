@@ -1,0 +1,231 @@
+//! No flag: origin's branch into the workspace, fast-forward unless a merge or rebase is asked for.
+
+use std::collections::BTreeSet;
+
+use git2::Signature;
+
+use super::{Line, Outline, State, head_branch, renew};
+use crate::config::Config;
+use crate::error::{Failure, Kind, Result};
+use crate::git::Oid;
+use crate::git::pool::Pool;
+use crate::git::sync::join::{self, Relation, Way};
+use crate::git::sync::writing::{self, Sides, Writing};
+use crate::git::sync::{conflict, trees};
+use crate::store::beneath::Dir;
+use crate::workspace::{LeasedWorkspace, Workspace};
+
+/// What a sync from upstream would do.
+pub(crate) struct UpstreamPlan {
+    pool: Pool,
+    /// Full name of the workspace's branch.
+    branch: String,
+    upstream: Oid,
+    /// The branch's new commit; `None` when it stays.
+    target: Option<Oid>,
+    writing: Option<Writing>,
+    outline: Outline,
+}
+
+/// Plans to bring the workspace's branch up to its upstream as `pool` has it.
+pub(crate) fn plan(
+    workspace: &Workspace,
+    state: &State,
+    pool: Pool,
+    way: Way,
+    config: &Config,
+) -> Result<UpstreamPlan> {
+    let name = workspace.name();
+    let Some(upstream_name) = workspace.record.upstream.clone() else {
+        return Err(Failure::new(Kind::Conflict, format!("workspace `{name}` follows no branch of its source")).into());
+    };
+    let refname = format!("refs/heads/{upstream_name}");
+    let Some((_, upstream)) = pool.refs()?.into_iter().find(|(other, _)| *other == refname) else {
+        return Err(Failure::new(
+            Kind::NotFound,
+            format!("branch `{upstream_name}`, which workspace `{name}` follows, is gone from its source"),
+        )
+        .into());
+    };
+    let branch = branch_of(workspace, state)?;
+    let repository = state.store.repository();
+    let relation = join::relation(repository, state.head, upstream)?;
+    let mut outline = Outline {
+        target: workspace.record.source.clone().unwrap_or_default(),
+        branch: Some(branch.strip_prefix("refs/heads/").unwrap_or(&branch).to_owned()),
+        commit: state.head,
+        old_commit: state.head,
+        ..Outline::default()
+    };
+    if relation == Relation::Held {
+        outline.up_to_date = true;
+        return Ok(UpstreamPlan { pool, branch, upstream, target: None, writing: None, outline });
+    }
+    check_ready(workspace, state)?;
+    let target = joined(workspace, state, upstream, relation, way, &format!("origin/{upstream_name}"), config)?;
+    let (writing, lines) = forward(workspace, state, target)?;
+    outline.commits = join::commits_beyond(repository, target, state.head)?;
+    outline.commit = Some(target);
+    outline.changes = lines;
+    Ok(UpstreamPlan { pool, branch, upstream, target: Some(target), writing: Some(writing), outline })
+}
+
+impl UpstreamPlan {
+    pub(crate) fn into_outline(self) -> Outline {
+        self.outline
+    }
+
+    pub(crate) fn apply(self, workspace: &mut LeasedWorkspace, state: &State) -> Result<Outline> {
+        if let Some(target) = self.target {
+            move_to(workspace, state, Some(&self.pool), &self.branch, target, self.writing)?;
+        } else if remotes_differ(state, &self.pool)? {
+            renew::renew(workspace, state, Some(&self.pool), &self.branch, None, &BTreeSet::new())?;
+        }
+        let repository = state.store.repository();
+        let head = self.target.or(state.head);
+        if let Some(head) = head
+            && let Some(base) = join::merge_base(repository, head, self.upstream)?
+        {
+            workspace.record_mut().base = Some(base.to_string());
+        }
+        workspace.record_mut().last_used = jiff::Timestamp::now();
+        workspace.save()?;
+        Ok(self.outline)
+    }
+}
+
+/// Returns the branch that HEAD is on, which a sync may move.
+pub(super) fn branch_of(workspace: &Workspace, state: &State) -> Result<String> {
+    match head_branch(state) {
+        Some(branch) => Ok(branch.to_owned()),
+        None => Err(Failure::new(Kind::Conflict, format!("HEAD of workspace `{}` is on no branch", workspace.name()))
+            .hint("check out a branch in it first")
+            .into()),
+    }
+}
+
+/// Fails, saying exactly why, when the branch cannot be moved without touching somebody's work.
+pub(super) fn check_ready(workspace: &Workspace, state: &State) -> Result<()> {
+    let name = workspace.name();
+    if let Some(operation) = &state.imported.refs.operation {
+        return Err(Failure::new(Kind::Conflict, format!("a {operation} is under way in workspace `{name}`"))
+            .hint("finish or abort it first")
+            .into());
+    }
+    if state.is_clean()? {
+        return Ok(());
+    }
+    let head_tree = trees::of_commit(state.store.repository(), state.head)?;
+    let mut lines = super::lines(&state.store, head_tree, state.work.tree)?;
+    lines.extend(state.work.lfs.iter().map(|path| Line::new(path, true, true)));
+    let paths: Vec<String> = lines
+        .iter()
+        .take(20)
+        .map(|line| format!("\n  {} {}", line.operation, String::from_utf8_lossy(&line.path)))
+        .collect();
+    let more = if lines.len() > 20 { format!("\n  … and {} more", lines.len() - 20) } else { String::new() };
+    Err(Failure::new(Kind::Conflict, format!("workspace `{name}` has uncommitted changes:{}{more}", paths.concat()))
+        .hint("commit them in the workspace first")
+        .into())
+}
+
+/// Returns head joined with `other`; a conflict when that needs a decision.
+pub(super) fn joined(
+    workspace: &Workspace,
+    state: &State,
+    other: Oid,
+    relation: Relation,
+    way: Way,
+    shown: &str,
+    config: &Config,
+) -> Result<Oid> {
+    joined_in(state.store.repository(), workspace, state, other, relation, way, shown, config)
+}
+
+/// The same in another store that holds both sides.
+#[expect(clippy::too_many_arguments, reason = "each is one thing that a merge depends on")]
+pub(super) fn joined_in(
+    repository: &git2::Repository,
+    workspace: &Workspace,
+    state: &State,
+    other: Oid,
+    relation: Relation,
+    way: Way,
+    shown: &str,
+    config: &Config,
+) -> Result<Oid> {
+    let (Relation::Diverged(base), Some(head)) = (relation, state.head) else { return Ok(other) };
+    let name = workspace.name();
+    let (author, mail) = super::who(workspace);
+    let signature = Signature::now(&author, &mail)?;
+    let joined = match way {
+        Way::FastForward => {
+            let here = join::commits_beyond(repository, head, base)?;
+            let there = join::commits_beyond(repository, other, base)?;
+            return Err(Failure::new(
+                Kind::Conflict,
+                format!("workspace `{name}` and `{shown}` have diverged: {here} here, {there} there"),
+            )
+            .hint("bring them together with `--merge` or `--rebase`")
+            .into());
+        }
+        Way::Merge => join::merge(repository, head, other, &signature, &format!("Merge {shown}\n"))?,
+        Way::Rebase => join::rebase(repository, head, other, &signature)?,
+    };
+    joined.map_err(|conflicts| {
+        let verb = if way == Way::Merge { "merge" } else { "rebase onto" };
+        conflict(&format!("cannot {verb} `{shown}`"), &conflicts).into()
+    })
+}
+
+/// Plans the writing that brings a clean tree from head to `target`.
+pub(super) fn forward(workspace: &Workspace, state: &State, target: Oid) -> Result<(Writing, Vec<Line>)> {
+    let repository = state.store.repository();
+    let head_tree = trees::of_commit(repository, state.head)?;
+    let theirs = trees::of_commit(repository, Some(target))?;
+    let dir = Dir::open(&workspace.tree())?;
+    let sides = Sides { target: head_tree, ancestor: head_tree, theirs, applied: None };
+    let writing = writing::plan(&state.store, &dir, sides)?
+        .map_err(|conflicts| conflict("files of the workspace are in the way", &conflicts))?;
+    Ok((writing, super::lines(&state.store, head_tree, theirs)?))
+}
+
+/// Writes the tree, then the `.git` that fits it. The tree before is kept as a snapshot.
+pub(super) fn move_to(
+    workspace: &LeasedWorkspace,
+    state: &State,
+    pool: Option<&Pool>,
+    branch: &str,
+    target: Oid,
+    writing: Option<Writing>,
+) -> Result<()> {
+    let store = &state.store;
+    store.set_ref(&format!("refs/kept/{target}"), target)?;
+    store.set_ref(&format!("refs/backups/{}", super::stamp()), state.snapshot.commit)?;
+    let mut written = BTreeSet::new();
+    if let Some(writing) = writing {
+        written = writing.paths();
+        writing.apply(store, &Dir::open(&workspace.tree())?)?;
+    }
+    renew::renew(workspace, state, pool, branch, Some(target), &written)
+}
+
+fn remotes_differ(state: &State, pool: &Pool) -> Result<bool> {
+    const REMOTE: &str = "refs/remotes/origin/";
+    let mut here: Vec<(String, Oid)> = state
+        .imported
+        .refs
+        .refs
+        .iter()
+        .filter_map(|(name, id)| Some((name.strip_prefix(REMOTE)?.to_owned(), *id)))
+        .filter(|(name, _)| name != "HEAD")
+        .collect();
+    let mut there: Vec<(String, Oid)> = pool
+        .refs()?
+        .into_iter()
+        .filter_map(|(name, id)| Some((name.strip_prefix("refs/heads/")?.to_owned(), id)))
+        .collect();
+    here.sort();
+    there.sort();
+    Ok(here != there)
+}
