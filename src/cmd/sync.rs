@@ -274,7 +274,7 @@ impl Sync<'_> {
     }
 
     fn push(&self) -> push::Way<'_> {
-        push::Way { config: self.config, net: &self.net, progress: self.ui.progress() }
+        push::Way { net: &self.net, progress: self.ui.progress() }
     }
 
     fn check(&self, state: &State) -> Result<()> {
@@ -308,7 +308,7 @@ impl Sync<'_> {
         } else if self.args.apply {
             ("apply", apply::plan(workspace, state, &self.target(workspace)?, &said, true)?.into_outline())
         } else {
-            let plan = branch::plan(workspace, state, &self.target(workspace)?, &said, self.config, true)?;
+            let plan = branch::plan(workspace, state, &self.target(workspace)?, &said, true)?;
             ("to", plan.into_outline())
         };
         Ok(self.answer(workspace, state, direction, outline))
@@ -329,7 +329,7 @@ impl Sync<'_> {
             let plan = apply::plan(workspace, state, &self.target(workspace)?, &said, false)?;
             ("apply", plan.apply(workspace, state)?)
         } else {
-            let plan = branch::plan(workspace, state, &self.target(workspace)?, &said, self.config, false)?;
+            let plan = branch::plan(workspace, state, &self.target(workspace)?, &said, false)?;
             ("to", plan.apply(workspace, state)?)
         };
         let mut answer = self.answer(workspace, state, direction, outline);
@@ -367,7 +367,7 @@ impl Sync<'_> {
             let pool = self.fetch(at, &workspace)?;
             let state = State::look(&workspace, self.config)?;
             self.check(&state)?;
-            let plan = upstream::plan(&workspace, &state, pool, self.way(), self.config)?;
+            let plan = upstream::plan(&workspace, &state, pool, self.way())?;
             return Ok(self.answer(&workspace, &state, "upstream", plan.into_outline()));
         }
         // Fetched before the lease is taken: no command waits for a second lock.
@@ -376,7 +376,7 @@ impl Sync<'_> {
         let state = State::take(&mut workspace, self.config, self.ui.progress())?;
         self.check(&state)?;
         let held = agentdir::held_config(&Dir::open(&workspace.tree())?)?;
-        let plan = upstream::plan(&workspace, &state, pool, self.way(), self.config)?;
+        let plan = upstream::plan(&workspace, &state, pool, self.way())?;
         let outline = plan.apply(&mut workspace, &state)?;
         let mut answer = self.answer(&workspace, &state, "upstream", outline);
         answer.git_config_held = taken_out(&workspace, held)?;

@@ -1,5 +1,4 @@
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
 
 use super::config::parse;
 use super::*;

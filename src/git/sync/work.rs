@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::git::Oid;
 use crate::git::checkout::is_lfs_pointer;
 use crate::git::convert::Attributes;
+use crate::git::lfs;
 use crate::git::repository::Store;
 use crate::git::snapshot::Snapshot;
 
@@ -29,7 +30,7 @@ pub(crate) fn work(store: &Store, snapshot: &Snapshot, head: Option<Oid>) -> Res
     let head_tree = trees::of_commit(repository, head)?;
     let attributes = Attributes::of_tree(repository, head_tree)?;
     let left_out = left_out(snapshot);
-    let mut lfs = Vec::new();
+    let mut new_lfs = Vec::new();
     let mut edits: BTreeMap<Vec<u8>, Option<Entry>> = BTreeMap::new();
     for difference in trees::differences(repository, head_tree, snapshot.files)? {
         let is_gitlink = |entry: Option<Entry>| entry.is_some_and(|entry| entry.mode == GITLINK);
@@ -44,7 +45,10 @@ pub(crate) fn work(store: &Store, snapshot: &Snapshot, head: Option<Oid>) -> Res
         if entry.mode != LINK && !attributes.is_trivial() {
             let blob = repository.find_blob(entry.id).with_context(|| format!("cannot read blob {}", entry.id))?;
             if attributes.is_lfs(&difference.path) && !is_lfs_pointer(blob.content()) {
-                lfs.push(difference.path);
+                let pointer = difference.before.and_then(|before| repository.find_blob(before.id).ok());
+                if !pointer.is_some_and(|pointer| lfs::is_of(pointer.content(), blob.content())) {
+                    new_lfs.push(difference.path);
+                }
                 continue;
             }
             if let Some(clean) = attributes.clean(&difference.path, blob.content())? {
@@ -58,7 +62,7 @@ pub(crate) fn work(store: &Store, snapshot: &Snapshot, head: Option<Oid>) -> Res
     // The tree is written by libgit2, which looks for each blob.
     store.flush()?;
     let tree = trees::edited(repository, head_tree, &edits)?;
-    Ok(Work { tree, left_out: left_out.into_iter().collect(), lfs })
+    Ok(Work { tree, left_out: left_out.into_iter().collect(), lfs: new_lfs })
 }
 
 fn left_out(snapshot: &Snapshot) -> BTreeMap<Vec<u8>, String> {

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use super::{Line, Outline, Said, State};
-use crate::config::Config;
 use crate::error::{Failure, Kind, Result};
 use crate::git::Oid;
 use crate::git::sync::{branch, join, trees, work};
@@ -30,20 +29,13 @@ pub(crate) struct BranchPlan {
 }
 
 /// Plans a branch in the project at `path`; `dry` lists what would need `--allow-exec` instead of refusing it.
-pub(crate) fn plan(
-    workspace: &Workspace,
-    state: &State,
-    path: &Path,
-    said: &Said,
-    config: &Config,
-    dry: bool,
-) -> Result<BranchPlan> {
+pub(crate) fn plan(workspace: &Workspace, state: &State, path: &Path, said: &Said, dry: bool) -> Result<BranchPlan> {
     let project = branch::open(&super::outside_root(workspace, path)?)?;
     let place = project.workdir().unwrap_or(project.path()).to_owned();
     let target = super::outside_root(workspace, &place)?.display().to_string();
     let refname = format!("refs/heads/stead/{}", workspace.name());
     let last = super::delivered_commit(workspace, &target, Some(&refname));
-    let tip = tip(workspace, state, said, config, last, dry)?;
+    let tip = tip(workspace, state, said, last, dry)?;
     let expected = branch::target(&project, &refname)?;
     let mut outline = Outline {
         target: target.clone(),
@@ -112,7 +104,6 @@ pub(super) fn tip(
     workspace: &Workspace,
     state: &State,
     said: &Said,
-    config: &Config,
     last: Option<Oid>,
     dry: bool,
 ) -> Result<Option<Tip>> {

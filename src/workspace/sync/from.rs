@@ -49,7 +49,7 @@ pub(crate) fn plan(workspace: &Workspace, state: &State, path: &Path, way: Way, 
             let branch = upstream::branch_of(workspace, state)?;
             upstream::check_ready(workspace, state)?;
             let shown = path.display().to_string();
-            let target = upstream::joined_in(repository, workspace, state, head, relation, way, &shown, config)?;
+            let target = upstream::joined_in(repository, workspace, state, head, relation, way, &shown)?;
             outline.commits = join::commits_beyond(repository, target, state.head)?;
             outline.branch = Some(branch.strip_prefix("refs/heads/").unwrap_or(&branch).to_owned());
             let tree = trees::of_commit(repository, Some(head))?;

@@ -2,7 +2,6 @@
 
 use super::branch::{self, Tip};
 use super::{Outline, Said, State};
-use crate::config::Config;
 use crate::error::{Failure, Kind, Result};
 use crate::git::Oid;
 use crate::git::source::Source;
@@ -23,7 +22,6 @@ pub(crate) struct PushPlan {
 /// What a push needs beside the workspace.
 #[derive(Clone, Copy)]
 pub(crate) struct Way<'a> {
-    pub(crate) config: &'a Config,
     pub(crate) net: &'a Net,
     pub(crate) progress: &'a dyn Progress,
 }
@@ -65,7 +63,7 @@ pub(crate) fn plan(
         .into());
     }
     let last = super::delivered_commit(workspace, origin, Some(&refname));
-    let tip = branch::tip(workspace, state, said, way.config, last, dry)?;
+    let tip = branch::tip(workspace, state, said, last, dry)?;
     let there = transport::list(&source, way.net, way.progress)?
         .refs
         .into_iter()

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use git2::Signature;
 
 use super::{Line, Outline, State, head_branch, renew};
-use crate::config::Config;
 use crate::error::{Failure, Kind, Result};
 use crate::git::Oid;
 use crate::git::pool::Pool;
@@ -28,13 +27,7 @@ pub(crate) struct UpstreamPlan {
 }
 
 /// Plans to bring the workspace's branch up to its upstream as `pool` has it.
-pub(crate) fn plan(
-    workspace: &Workspace,
-    state: &State,
-    pool: Pool,
-    way: Way,
-    config: &Config,
-) -> Result<UpstreamPlan> {
+pub(crate) fn plan(workspace: &Workspace, state: &State, pool: Pool, way: Way) -> Result<UpstreamPlan> {
     let name = workspace.name();
     let Some(upstream_name) = workspace.record.upstream.clone() else {
         return Err(Failure::new(Kind::Conflict, format!("workspace `{name}` follows no branch of its source")).into());
@@ -62,7 +55,7 @@ pub(crate) fn plan(
         return Ok(UpstreamPlan { pool, branch, upstream, target: None, writing: None, outline });
     }
     check_ready(workspace, state)?;
-    let target = joined(workspace, state, upstream, relation, way, &format!("origin/{upstream_name}"), config)?;
+    let target = joined(workspace, state, upstream, relation, way, &format!("origin/{upstream_name}"))?;
     let (writing, lines) = forward(workspace, state, target)?;
     outline.commits = join::commits_beyond(repository, target, state.head)?;
     outline.commit = Some(target);
@@ -137,9 +130,8 @@ pub(super) fn joined(
     relation: Relation,
     way: Way,
     shown: &str,
-    config: &Config,
 ) -> Result<Oid> {
-    joined_in(state.store.repository(), workspace, state, other, relation, way, shown, config)
+    joined_in(state.store.repository(), workspace, state, other, relation, way, shown)
 }
 
 /// The same in another store that holds both sides.
@@ -152,7 +144,6 @@ pub(super) fn joined_in(
     relation: Relation,
     way: Way,
     shown: &str,
-    config: &Config,
 ) -> Result<Oid> {
     let (Relation::Diverged(base), Some(head)) = (relation, state.head) else { return Ok(other) };
     let name = workspace.name();
