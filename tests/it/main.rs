@@ -9,5 +9,7 @@ mod doctor;
 mod errors;
 mod exec;
 mod generated_files;
+mod http;
+mod ssh;
 mod support;
 mod tidy;

@@ -25,7 +25,7 @@ const STDERR_TAIL: usize = 64 * 1024;
 pub(super) fn list(source: &Source, net: &Net, progress: &dyn Progress) -> Result<RemoteRefs> {
     let mut git = git(None, source, net);
     git.args(["ls-remote", "--symref", "--", &source.url()]);
-    Ok(parse_refs(&run(git, source, progress)?).sorted())
+    Ok(parse_refs(&run(git, source, progress)?))
 }
 
 pub(super) fn fetch(
@@ -172,5 +172,6 @@ fn parse_refs(text: &str) -> RemoteRefs {
             _ => {}
         }
     }
+    found.refs.sort();
     found
 }

@@ -50,22 +50,6 @@ pub(crate) struct RemoteRefs {
     pub(crate) head_branch: Option<String>,
 }
 
-impl RemoteRefs {
-    fn sorted(mut self) -> Self {
-        self.refs.sort();
-        // A server without the capability tells where HEAD is, not what it is on: take the branch that git would.
-        if self.head_branch.is_none()
-            && let Some(head) = self.head
-        {
-            let on_head = |name: &str| self.refs.iter().any(|(known, oid)| known == name && *oid == head);
-            let usual = ["refs/heads/main", "refs/heads/master"].into_iter().find(|name| on_head(name));
-            let any = || self.refs.iter().find(|(name, oid)| *oid == head && name.starts_with("refs/heads/"));
-            self.head_branch = usual.map(str::to_owned).or_else(|| any().map(|(name, _)| name.clone()));
-        }
-        self
-    }
-}
-
 /// Asks a source for its refs.
 pub(crate) fn list(source: &Source, net: &Net, progress: &dyn Progress) -> Result<RemoteRefs> {
     if net.git {
@@ -237,7 +221,8 @@ fn heads(heads: &[git2::RemoteHead<'_>]) -> RemoteRefs {
             name => found.refs.push((name.to_owned(), head.oid())),
         }
     }
-    found.sorted()
+    found.refs.sort();
+    found
 }
 
 fn explain(error: &git2::Error, transfer: &Transfer, source: &Source) -> Failure {

@@ -84,7 +84,11 @@ fn ssh_command(transfer: &Transfer) -> SshCommand {
             // As git does: the shell splits the line and appends the arguments.
             let mut shell = spawn::command("/bin/sh");
             shell.args(["-c", &format!("{line} \"$@\""), line]);
-            let first = line.trim_start_matches(['"', '\'']).split([' ', '"', '\'']).next();
+            let line = line.trim_start();
+            let first = match line.chars().next() {
+                Some(quote @ ('"' | '\'')) => line[1..].split(quote).next(),
+                _ => line.split_whitespace().next(),
+            };
             (shell, first.unwrap_or_default().to_owned())
         }
         (None, Some(program)) => (spawn::command(program), program.to_string_lossy().into_owned()),

@@ -299,6 +299,15 @@ fn a_blocked_transfer_ends_at_the_users_wish() {
 }
 
 #[test]
+fn a_connection_that_breaks_off_is_said_so() {
+    let place = Place::new();
+    let server = place.server(Manners { post: Post::Cut, ..Manners::default() });
+    let error = place.fetch(&place.pool("pool"), &server.url("x.git"), None, &place.net(&[])).unwrap_err();
+    assert!(error.to_string().starts_with("the connection to `127.0.0.1`"), "{error:#}");
+    assert_eq!(place.refs("pool"), "");
+}
+
+#[test]
 fn silence_ends_after_the_time_that_git_is_configured_for() {
     let place = Place::new();
     let server = place.server(Manners { post: Post::Stall, ..Manners::default() });

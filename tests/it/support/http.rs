@@ -46,22 +46,27 @@ pub(crate) struct Tls {
 impl Tls {
     /// Makes an authority and with it a certificate for `localhost` and `127.0.0.1`.
     pub(crate) fn new() -> Self {
-        let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        let mut authority = rcgen::CertificateParams::new(Vec::new()).expect("a server of the test works");
         authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         authority.distinguished_name.push(rcgen::DnType::CommonName, "authority of the test");
-        let issuer = rcgen::CertifiedIssuer::self_signed(authority, rcgen::KeyPair::generate().unwrap()).unwrap();
-        let key = rcgen::KeyPair::generate().unwrap();
-        let mut leaf = rcgen::CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        let issuer = rcgen::CertifiedIssuer::self_signed(
+            authority,
+            rcgen::KeyPair::generate().expect("a server of the test works"),
+        )
+        .expect("a server of the test works");
+        let key = rcgen::KeyPair::generate().expect("a server of the test works");
+        let mut leaf = rcgen::CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()])
+            .expect("a server of the test works");
         leaf.is_ca = rcgen::IsCa::ExplicitNoCa;
-        let leaf = leaf.signed_by(&key, &issuer).unwrap();
-        let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let leaf = leaf.signed_by(&key, &issuer).expect("a server of the test works");
+        let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).expect("a server of the test works");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .unwrap()
+            .expect("a server of the test works")
             .with_no_client_auth()
             .with_single_cert(vec![leaf.der().clone()], key)
-            .unwrap();
+            .expect("a server of the test works");
         Self { config: Arc::new(config), authority: issuer.pem() }
     }
 }
@@ -95,8 +100,8 @@ struct Shared {
 impl Server {
     /// Serves the repositories below `root`.
     pub(crate) fn start(root: &Path, manners: Manners) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a server of the test works");
+        let address = listener.local_addr().expect("a server of the test works");
         let (sender, stalled) = sync_channel(64);
         let shared = Arc::new(Shared {
             root: root.to_path_buf(),
@@ -132,12 +137,12 @@ impl Server {
     }
 
     pub(crate) fn seen(&self) -> Vec<Seen> {
-        self.shared.seen.lock().unwrap().clone()
+        self.shared.seen.lock().expect("no panic elsewhere").clone()
     }
 
     /// Waits until an answer has stalled.
     pub(crate) fn wait_for_stall(&self) {
-        let stalled = self.stalled.lock().unwrap();
+        let stalled = self.stalled.lock().expect("no panic elsewhere");
         stalled.recv_timeout(std::time::Duration::from_mins(1)).expect("a request that stalls");
     }
 }
@@ -177,7 +182,7 @@ impl Shared {
     fn serve(&self, mut input: impl BufRead, mut output: impl Write, socket: Option<&TcpStream>) -> io::Result<()> {
         while let Some((mut seen, body)) = read_request(&mut input)? {
             seen.body = body.len();
-            self.seen.lock().unwrap().push(seen.clone());
+            self.seen.lock().expect("no panic elsewhere").push(seen.clone());
             if let (true, Some(socket)) = (seen.method == "CONNECT", socket) {
                 return tunnel(socket, &seen.target, &mut output);
             }
@@ -228,8 +233,8 @@ impl Shared {
         let accepts = seen.headers.get("accept-encoding").is_some_and(|value| value.contains("gzip"));
         if self.manners.gzip && accepts {
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-            encoder.write_all(&reply.body).unwrap();
-            reply.body = encoder.finish().unwrap();
+            encoder.write_all(&reply.body).expect("a server of the test works");
+            reply.body = encoder.finish().expect("a server of the test works");
             reply.headers.push(("Content-Encoding".to_owned(), "gzip".to_owned()));
         }
         reply
@@ -259,19 +264,24 @@ impl Shared {
                 git.env(variable, value);
             }
         }
-        let mut child = git.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut stdin = child.stdin.take().unwrap();
+        let mut child = git
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("a server of the test works");
+        let mut stdin = child.stdin.take().expect("a server of the test works");
         let body = body.to_vec();
         // It may end without reading all of it.
         let writer = std::thread::spawn(move || drop(stdin.write_all(&body)));
-        let output = child.wait_with_output().unwrap().stdout;
-        writer.join().unwrap();
+        let output = child.wait_with_output().expect("a server of the test works").stdout;
+        writer.join().expect("a server of the test works");
         let at = output.windows(4).position(|window| window == b"\r\n\r\n").expect("the head of a CGI answer");
         let mut reply = Reply { status: 200, headers: Vec::new(), body: output[at + 4..].to_vec() };
         for line in String::from_utf8_lossy(&output[..at]).lines() {
-            let (name, value) = line.split_once(": ").unwrap();
+            let (name, value) = line.split_once(": ").expect("a server of the test works");
             match name {
-                "Status" => reply.status = value[..3].parse().unwrap(),
+                "Status" => reply.status = value[..3].parse().expect("a server of the test works"),
                 _ => reply.headers.push((name.to_owned(), value.to_owned())),
             }
         }
@@ -334,16 +344,16 @@ struct Half(Arc<Mutex<rustls::StreamOwned<rustls::ServerConnection, TcpStream>>>
 
 impl Read for Half {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().read(buffer)
+        self.0.lock().expect("no panic elsewhere").read(buffer)
     }
 }
 
 impl Write for Half {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(buffer)
+        self.0.lock().expect("no panic elsewhere").write(buffer)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.lock().unwrap().flush()
+        self.0.lock().expect("no panic elsewhere").flush()
     }
 }
