@@ -13,11 +13,20 @@ use crate::progress::{Phase, Progress};
 pub(super) struct Bars {
     /// `None` where nobody is looking.
     multi: Option<MultiProgress>,
-    bars: Mutex<HashMap<Phase, ProgressBar>>,
+    bars: Mutex<HashMap<Phase, Bar>>,
     interrupted: Arc<AtomicBool>,
     /// The exit code that the signal asks for; 0 before there was one.
     code: Arc<AtomicUsize>,
 }
+
+struct Bar {
+    bar: ProgressBar,
+    /// 0 as long as it is not known.
+    total: u64,
+}
+
+const KNOWN: &str = "{msg:>9} [{bar:32}] {pos}/{len} {eta}";
+const UNKNOWN: &str = "{msg:>9} {spinner} {pos}";
 
 impl Bars {
     pub(super) fn new(visible: bool) -> Self {
@@ -61,19 +70,22 @@ impl Progress for Bars {
     fn report(&self, phase: Phase, done: u64, total: u64) {
         let Some(multi) = &self.multi else { return };
         let mut bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
-        let bar = bars.entry(phase).or_insert_with(|| multi.add(ProgressBar::no_length().with_message(words(phase))));
-        if total > 0 && bar.length() != Some(total) {
+        let Bar { bar, total: known } = bars.entry(phase).or_insert_with(|| {
+            // Styled before it is added, which draws it.
+            let bar = ProgressBar::no_length().with_style(style(UNKNOWN)).with_message(words(phase));
+            Bar { bar: multi.add(bar), total: 0 }
+        });
+        if *known != total {
+            bar.set_style(style(if total == 0 { UNKNOWN } else { KNOWN }));
             bar.set_length(total);
-            bar.set_style(style("{msg:>9} [{bar:32}] {pos}/{len} {eta}"));
-        } else if total == 0 && bar.length().is_none() && done == 0 {
-            bar.set_style(style("{msg:>9} {spinner} {pos}"));
+            *known = total;
         }
         bar.set_position(done);
     }
 
     fn finish(&self, phase: Phase) {
         let bar = self.bars.lock().unwrap_or_else(PoisonError::into_inner).remove(&phase);
-        if let Some(bar) = bar {
+        if let Some(Bar { bar, .. }) = bar {
             bar.finish_and_clear();
         }
     }
@@ -85,7 +97,7 @@ impl Progress for Bars {
 
 impl Drop for Bars {
     fn drop(&mut self) {
-        for (_, bar) in self.bars.get_mut().unwrap_or_else(PoisonError::into_inner).drain() {
+        for (_, Bar { bar, .. }) in self.bars.get_mut().unwrap_or_else(PoisonError::into_inner).drain() {
             bar.finish_and_clear();
         }
     }

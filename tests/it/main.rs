@@ -10,6 +10,7 @@ mod errors;
 mod exec;
 mod generated_files;
 mod http;
+mod progress;
 mod ssh;
 mod support;
 mod tidy;
