@@ -1,25 +1,295 @@
 //! `stead gc`.
 
+use std::time::{Duration, Instant};
+
 use serde::Serialize;
 
-use crate::config::Config;
-use crate::error::Result;
+use crate::cmd;
+use crate::cmd::rm::Reason;
+use crate::config::{Config, Origin, units};
+use crate::error::{Exit, Failure, Kind, Result};
+use crate::progress;
+use crate::store::lease::{Lease, Wait};
+use crate::store::root::{Root, UserRoot};
 use crate::ui::text::Page;
 use crate::ui::{Report, Ui};
+use crate::workspace::gc::{Done, GcPlan, Rules, Why};
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// Say what would be done and do nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Take workspaces that were not used for this long (`24h`, `7d`)
+    ///
+    /// A workspace with a ttl of its own goes by that.
+    #[arg(long, value_name = "DURATION", value_parser = units::duration)]
+    max_age: Option<Duration>,
+    /// Take idle workspaces of any age
+    ///
+    /// Pinned ones and those with unsaved work stay.
+    #[arg(long, conflicts_with = "max_age")]
+    all: bool,
+    /// Take those unused for the longest time until the root is no larger than this (`512M`, `4G`)
+    #[arg(long, value_name = "SIZE", value_parser = units::size)]
+    max_size: Option<u64>,
+    /// Empty the trash now
+    ///
+    /// This is the end of all that is in it, unsaved work included.
+    #[arg(long)]
+    purge: bool,
+    /// Collect again and again, with a pause of this length
+    #[arg(long, value_name = "DURATION", value_parser = units::duration, conflicts_with_all = ["dry_run", "purge"])]
+    watch: Option<Duration>,
+    /// Answer every question with yes
+    #[arg(short, long)]
+    yes: bool,
+}
+
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Answer {
+    dry_run: bool,
+    workspaces: Vec<Item>,
+    /// What leaves the trash.
+    trash: Vec<Emptied>,
+    /// Dead directories of what was under construction.
+    staging: usize,
+    /// Keys of pools that nothing refers to.
+    pools: Vec<String>,
+    /// Why nothing was taken out of the trash by its age.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clock: Option<String>,
+    /// More workspaces are due than were taken at once.
+    more: bool,
+    /// What could not be done.
+    faults: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Action {
+    Remove,
+    Keep,
+}
 
 #[derive(Debug, Serialize)]
-pub(crate) struct Answer {}
+struct Item {
+    name: String,
+    user: String,
+    action: Action,
+    reason: String,
+    /// Its time has not come; there is nothing to say of it.
+    #[serde(skip)]
+    quiet: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trash: Option<String>,
+    /// It did not stay in the trash.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    for_good: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unsaved: Vec<Reason>,
+}
+
+#[derive(Debug, Serialize)]
+struct Emptied {
+    id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    reason: String,
+    /// Unsaved work that ends with it.
+    unsaved: Vec<String>,
+}
 
 impl Report for Answer {
     fn text(&self, page: &mut Page) {
-        let _ = page;
+        let (moved, removed) = if self.dry_run { ("Would move", "Would remove") } else { ("Moved", "Removed") };
+        for item in self.workspaces.iter().filter(|item| !item.quiet) {
+            let Item { name, reason, .. } = item;
+            match item.action {
+                Action::Remove if item.for_good => page.line(format!("{removed} `{name}` for good: {reason}.")),
+                Action::Remove => page.line(format!("{moved} `{name}` to the trash: {reason}.")),
+                Action::Keep => page.line(format!("Kept `{name}`: {reason}.")),
+            }
+            for unsaved in &item.unsaved {
+                page.line(format!("  {}", unsaved.shown()));
+            }
+        }
+        for Emptied { id, name, reason, unsaved, .. } in &self.trash {
+            page.line(format!("{removed} `{}` from the trash: {reason}.", name.as_ref().unwrap_or(id)));
+            for unsaved in unsaved {
+                page.line(format!("  unsaved: {unsaved}"));
+            }
+        }
+        if self.staging > 0 {
+            page.line(format!("{removed} what was left of {} that never ended.", times(self.staging, "command")));
+        }
+        if !self.pools.is_empty() {
+            page.line(format!("{removed} {} that nothing refers to.", times(self.pools.len(), "pool")));
+        }
+        if let Some(reason) = &self.clock {
+            page.line(format!("Nothing was taken out of the trash by its age: {reason}."));
+            page.hint("if the clock is right, run it again");
+        }
+        for fault in &self.faults {
+            page.line(format!("Not done: {fault}."));
+        }
+        if self.more {
+            page.hint("more workspaces are due; run it again");
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        if self.faults.is_empty() { Exit::DONE } else { Kind::Failed.exit() }
     }
 }
 
 pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
-    let _ = (args, config, ui);
-    todo!("gc")
+    let Some(root) = Root::open(&config.root)? else {
+        return Ok(Answer { dry_run: args.dry_run, ..Answer::default() });
+    };
+    if args.purge && !args.dry_run && !args.yes {
+        let question = "Remove everything in the trash for good, unsaved work included?";
+        if !ui.confirm(question, "--yes")? {
+            return Err(Failure::new(Kind::Refused, "the trash is kept").into());
+        }
+    }
+    let rules = Rules {
+        max_age: args.max_age.unwrap_or(config.gc.max_age),
+        trash_age: config.gc.trash_age,
+        max_size: args.max_size.or(config.gc.max_size),
+        all: args.all,
+        purge: args.purge,
+    };
+    let Some(pause) = args.watch else { return once(args.dry_run, &root, &rules, config, ui) };
+    let _one = Lease::acquire(&root.watch_lock(), "the watch of this root", "gc --watch", Wait::No)?;
+    loop {
+        let answer = once(false, &root, &rules, config, ui)?;
+        if ui.json() || answer.says_something() {
+            ui.answer(&answer)?;
+        }
+        let until = Instant::now() + pause;
+        while Instant::now() < until {
+            progress::check(ui.progress())?;
+            std::thread::sleep(Duration::from_millis(100).min(until.saturating_duration_since(Instant::now())));
+        }
+    }
+}
+
+fn once(dry_run: bool, root: &Root, rules: &Rules, config: &Config, ui: &Ui) -> Result<Answer> {
+    let users = users(root, config)?;
+    if !dry_run {
+        Root::open_or_create(root.path())?;
+        for at in &users {
+            at.ensure()?;
+        }
+    }
+    let plan = GcPlan::new(root, &users, rules, config, ui.progress())?;
+    let mut answer = Answer::of(&plan);
+    if dry_run {
+        answer.dry_run = true;
+        return Ok(answer);
+    }
+    answer.done(plan.apply(ui.progress())?);
+    Ok(answer)
+}
+
+/// Returns the user that was named, else all users of the root: they are namespaces of one owner.
+fn users(root: &Root, config: &Config) -> Result<Vec<UserRoot>> {
+    match config.settings.get("user").map(|setting| &setting.origin) {
+        None | Some(Origin::Default) => root.users(),
+        Some(_) => Ok(cmd::reader(config)?.into_iter().collect()),
+    }
+}
+
+impl Answer {
+    fn of(plan: &GcPlan) -> Self {
+        let mut workspaces: Vec<Item> = plan
+            .removals
+            .iter()
+            .map(|removal| Item {
+                name: removal.name.to_string(),
+                user: removal.user.clone(),
+                action: Action::Remove,
+                reason: removal.reason.clone(),
+                quiet: false,
+                trash: None,
+                for_good: removal.for_good,
+                unsaved: Vec::new(),
+            })
+            .collect();
+        workspaces.extend(plan.kept.iter().map(|kept| {
+            let (reason, unsaved) = match &kept.why {
+                Why::NotExpired => ("its time has not come".to_owned(), Vec::new()),
+                Why::Pinned => ("it is pinned".to_owned(), Vec::new()),
+                Why::InUse(Some(by)) => (format!("it is in use by `{by}`"), Vec::new()),
+                Why::InUse(None) => ("it is in use".to_owned(), Vec::new()),
+                Why::Damaged(reason) => (format!("it is damaged: {reason}"), Vec::new()),
+                Why::Failed(reason) => (reason.clone(), Vec::new()),
+                Why::Unsaved(unsaved) => ("it has unsaved work".to_owned(), unsaved.iter().map(Reason::of).collect()),
+            };
+            Item {
+                name: kept.name.to_string(),
+                user: kept.user.clone(),
+                action: Action::Keep,
+                reason,
+                quiet: matches!(kept.why, Why::NotExpired | Why::Pinned),
+                trash: None,
+                for_good: false,
+                unsaved,
+            }
+        }));
+        let trash = plan.emptied.iter().map(|emptied| {
+            let why = emptied.entry.why.as_ref();
+            Emptied {
+                id: emptied.entry.id.clone(),
+                name: why.map(|why| why.name.clone()),
+                user: why.map(|why| why.user.clone()),
+                reason: emptied.reason.clone(),
+                unsaved: why.map(|why| why.unsaved.clone()).unwrap_or_default(),
+            }
+        });
+        Self {
+            dry_run: false,
+            workspaces,
+            trash: trash.collect(),
+            staging: plan.staging,
+            pools: plan.pools(),
+            clock: plan.clock.reason(),
+            more: plan.more,
+            faults: Vec::new(),
+        }
+    }
+
+    /// Takes over what was done of the plan.
+    fn done(&mut self, done: Done) {
+        let mut trash = done.trash.into_iter();
+        self.workspaces.retain_mut(|item| {
+            if item.action == Action::Keep {
+                return true;
+            }
+            item.trash = trash.next().flatten();
+            // Its fault is named.
+            item.trash.is_some()
+        });
+        let mut emptied = done.emptied.into_iter();
+        self.trash.retain(|_| emptied.next().unwrap_or(false));
+        self.staging = done.staging;
+        self.pools = done.pools;
+        self.faults = done.faults;
+    }
+
+    fn says_something(&self) -> bool {
+        self.workspaces.iter().any(|item| !item.quiet)
+            || !self.trash.is_empty()
+            || self.staging > 0
+            || !self.pools.is_empty()
+            || self.clock.is_some()
+            || !self.faults.is_empty()
+    }
+}
+
+fn times(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

@@ -130,6 +130,11 @@ pub(crate) fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
+/// Like [`entries`]; none also for what is not a directory.
+pub(crate) fn entries_of_directory(path: &Path) -> Result<Vec<PathBuf>> {
+    if std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir()) { entries(path) } else { Ok(Vec::new()) }
+}
+
 /// Returns a new id that sorts by time: `20261121-140259-123456-9f3a`, in UTC down to microseconds.
 pub(crate) fn unique_id() -> String {
     let now = jiff::Timestamp::now();

@@ -100,6 +100,11 @@ impl Root {
         self.path.join("locks/.watch")
     }
 
+    /// Returns where `gc` notes the time of its runs.
+    pub(crate) fn clock_mark(&self) -> PathBuf {
+        self.path.join("locks/.clock")
+    }
+
     /// Returns the part of the root that belongs to `user`; makes nothing. Two identities never share a directory.
     pub(crate) fn user(&self, user: &UserId) -> Result<UserRoot> {
         for directory in [user.directory(), user.second_directory()] {

@@ -5,6 +5,7 @@
 pub(crate) mod agentgit;
 pub(crate) mod create;
 pub(crate) mod files;
+pub(crate) mod gc;
 pub(crate) mod record;
 pub(crate) mod repair;
 pub(crate) mod sync;

@@ -151,6 +151,11 @@ impl Entry {
         self.path.join("state").join(record::FILE).exists()
     }
 
+    /// Returns whether all work in it was saved elsewhere when it was removed.
+    pub(crate) fn is_safe(&self) -> bool {
+        self.why.as_ref().is_some_and(|why| why.unsaved.is_empty())
+    }
+
     /// Returns whether nothing is in it but its reason: what a restore leaves.
     pub(crate) fn is_spent(&self) -> bool {
         ["state", "tree", "homes"].iter().all(|part| self.path.join(part).symlink_metadata().is_err())
