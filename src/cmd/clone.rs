@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::cmd;
-use crate::cmd::create::{Made, Options, named_source};
+use crate::cmd::create::{Made, Options, named_source, set_up};
 use crate::config::Config;
 use crate::error::{Failure, Kind, Result};
 use crate::git::source::Source;
@@ -112,8 +112,10 @@ fn clone(args: &Args, name: WorkspaceName, source: Source, config: &Config, ui: 
     };
     let Some(existing) = existing else {
         let created = create::create(&at, &spec, &net, config, ui.progress())?;
-        let name = created.workspace.name().to_string();
-        return Ok(Answer { workspaces: vec![Item { name, done: Done::Created(Made::of(&created)) }] });
+        let (name, made) = (created.workspace.name().clone(), Made::of(&created));
+        drop(created);
+        set_up(&name, config, ui)?;
+        return Ok(Answer { workspaces: vec![Item { name: name.to_string(), done: Done::Created(made) }] });
     };
     let text = spec.source.to_string();
     if existing.record.source.as_deref() != Some(text.as_str()) {

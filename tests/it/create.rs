@@ -385,16 +385,24 @@ fn paths_that_git_refuses_are_not_written_and_submodules_are_left_empty() {
 #[test]
 fn what_cannot_be_read_is_said_before_anything_is_made() {
     let place = Place::new();
-    for (name, argument) in [("sha256", "--object-format=sha256"), ("reftable", "--ref-format=reftable")] {
-        let project = place.path().join("projects").join(name);
-        std::fs::create_dir(&project).expect("directory");
-        if name == "reftable" && !place.git(&project, ["version"]).contains("2.4") {
-            continue;
-        }
-        place.git(&project, ["init", "-q", argument]);
-        place.git(&project, ["commit", "-q", "--allow-empty", "-m", "first"]);
+    let sha256 = place.path().join("projects/sha256");
+    std::fs::create_dir(&sha256).expect("directory");
+    place.git(&sha256, ["init", "-q", "--object-format=sha256"]);
+    place.git(&sha256, ["commit", "-q", "--allow-empty", "-m", "first"]);
+    // An older git cannot make one of these.
+    let reftable = place.project("reftable");
+    write(&reftable, ".git/config", "[core]\n\trepositoryformatversion = 1\n[extensions]\n\trefstorage = reftable\n");
+    let partial = place.path().join("projects/partial");
+    let complete = place.project("complete");
+    place.git(&complete, ["config", "uploadpack.allowFilter", "true"]);
+    let url = format!("file://{}", complete.display().to_string().replace(' ', "%20"));
+    place.git(
+        place.path(),
+        ["clone", "-q", "--no-checkout", "--filter=blob:none", &url, partial.to_str().expect("text")],
+    );
+    for name in ["sha256", "reftable", "partial"] {
         let (code, answer) = place.json(["create", "one", "--from", name]);
-        assert_eq!((code, answer["error"]["kind"].as_str()), (8, Some("unsupported")), "{answer}");
+        assert_eq!((code, answer["error"]["kind"].as_str()), (8, Some("unsupported")), "{name} {answer}");
     }
     place.project("api");
     for arguments in [
@@ -437,4 +445,48 @@ fn an_ephemeral_name_carries_the_time() {
     let stamp = name.strip_prefix("scratch_").expect("the name in front");
     assert!(stamp.len() == 15 && stamp.bytes().all(|byte| byte.is_ascii_digit() || byte == b'_'), "{name}");
     assert!(place.tree(name).is_dir());
+}
+
+#[test]
+fn the_set_up_command_runs_in_a_new_workspace() {
+    let place = Place::new();
+    place.project("api");
+    write(
+        &place.home(),
+        ".config/stead/config.toml",
+        "[create]\nsetup = [\"sh\", \"-c\", \"echo made > set-up; exit ${CODE:-0}\"]\n",
+    );
+    place.ok(["create", "one", "--from", "api"]);
+    assert_eq!(std::fs::read_to_string(place.tree("one").join("set-up")).expect("file"), "made\n");
+    let (code, answer) = place.json(["create", "two", "--from", "api", "--env", "CODE=3"]);
+    assert_eq!(code, 1);
+    assert_eq!(answer["error"]["message"], "the set-up of workspace `two` ended with 3");
+    assert!(place.tree("two").join("set-up").exists());
+}
+
+#[test]
+fn what_a_run_put_into_git_is_taken_out_and_nothing_else_is_lost() {
+    let place = Place::new();
+    place.project("api");
+    place.ok(["create", "one", "--from", "api"]);
+    let tree = place.tree("one");
+    let script = "set -e; git config user.name Agent; git config user.email a@example.com; \
+        echo stashed > README.md; git stash -q; echo x > committed; git add .; git commit -qm agent; \
+        echo staged > staged; git add staged; git tag mark; echo dangling | git hash-object -w --stdin; \
+        git config core.fsmonitor ./evil; git config core.autocrlf input; printf '#!/bin/sh\\n' > .git/hooks/pre-commit; \
+        chmod +x .git/hooks/pre-commit";
+    place.ok(["exec", "one", "--", "sh", "-c", script]);
+    let config = std::fs::read_to_string(tree.join(".git/config")).expect("config");
+    assert!(!config.contains("fsmonitor") && config.contains("autocrlf = input"), "{config}");
+    assert!(!tree.join(".git/hooks/pre-commit").exists());
+    place.git(&tree, ["fsck", "--strict", "--no-dangling"]);
+    assert_eq!(place.git(&tree, ["status", "--porcelain"]), "A  staged\n");
+    assert_eq!(place.git(&tree, ["show", ":staged"]), "staged\n");
+    assert_eq!(place.git(&tree, ["log", "--format=%s", "-1", "mark"]), "agent\n");
+    assert_eq!(place.git(&tree, ["stash", "list", "--format=%gd"]), "stash@{0}\n");
+    assert_eq!(place.git(&tree, ["config", "user.name"]), "Agent\n");
+    assert_eq!(place.git(&tree, ["rev-parse", "--abbrev-ref", "@{upstream}"]), "origin/main\n");
+    assert!(place.git(&tree, ["reflog", "--format=%gs"]).contains("commit: agent"));
+    let id = place.git_in(&tree, ["hash-object", "--stdin"], "dangling\n");
+    assert_eq!(place.git(&tree, ["cat-file", "-p", id.trim_end()]), "dangling\n");
 }

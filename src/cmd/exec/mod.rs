@@ -248,6 +248,11 @@ fn make(args: &Args, name: &WorkspaceName, config: &Config, ui: &Ui) -> Result<L
     let created = create::create(&at, &spec, &cmd::net(config, ui), config, ui.progress())?;
     ui.status(&created.line());
     let mut workspace = created.workspace;
+    if !config.create.setup.is_empty() {
+        drop(workspace);
+        cmd::create::set_up(name, config, ui)?;
+        return Workspace::open(&at, name)?.lease("exec", wait(args));
+    }
     workspace.sign("exec");
     Ok(workspace)
 }

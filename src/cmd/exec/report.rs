@@ -18,6 +18,14 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
+    /// Returns the exit code without saying anything.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Ran(ran) => ran.exit(),
+            Self::Plan(_) => Exit::DONE,
+        }
+    }
+
     pub(crate) fn give(&self, ui: &Ui) -> Result<Exit> {
         match self {
             Self::Ran(ran) if ui.json() => ui.answer(ran.as_ref()),

@@ -231,6 +231,10 @@ pub(crate) fn make(
     if checkout.verbatim {
         seen::prefill(&seen, &checkout.index)?;
     }
+    let seen = built.state.join("seen");
+    if checkout.verbatim && !checkout.index.is_empty() {
+        seen::prefill(&seen, &checkout.index)?;
+    }
     let captured = snapshot::capture(
         &store,
         &CaptureSpec {
