@@ -285,7 +285,7 @@ fn dispatch(subcommand: &Command, config: &Config, ui: &Ui) -> Result<Exit> {
         Command::Create(args) => ui.answer(&cmd::create::run(args, config, ui)?),
         Command::Clone(args) => ui.answer(&cmd::clone::run(args, config, ui)?),
         Command::Exec(args) => cmd::exec::run(args, config, ui)?.give(ui),
-        Command::Status(args) => ui.answer(&cmd::status::run(args, config, ui)?),
+        Command::Status(args) => cmd::status::run(args, config, ui),
         Command::Sync(args) => ui.answer(&cmd::sync::run(args, config, ui)?),
         Command::Gc(args) => ui.answer(&cmd::gc::run(args, config, ui)?),
         Command::Diff(args) => cmd::diff::run(args, config, ui),
