@@ -49,6 +49,19 @@ impl UserConfig {
         found.sort_by_key(|(score, _)| *score);
         found.into_iter().map(|(_, value)| value).collect()
     }
+
+    /// Applies `url.BASE.insteadOf` (for a push `pushInsteadOf` first), the longest prefix of all.
+    pub(crate) fn rewrite(&self, url: &str, direction: git2::Direction) -> String {
+        let by = |name: &str| {
+            let rules = self.entries.iter().filter_map(|(key, prefix)| {
+                let base = key.strip_prefix("url.")?.strip_suffix(name)?.strip_suffix('.')?;
+                Some((prefix, base, url.strip_prefix(prefix.as_str())?))
+            });
+            rules.max_by_key(|(prefix, ..)| prefix.len()).map(|(_, base, rest)| format!("{base}{rest}"))
+        };
+        let pushed = if direction == git2::Direction::Push { by("pushinsteadof") } else { None };
+        pushed.or_else(|| by("insteadof")).unwrap_or_else(|| url.to_owned())
+    }
 }
 
 fn files(environment: &Environment) -> Vec<PathBuf> {
@@ -163,6 +176,22 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_prefix_is_rewritten() {
+        let config = config(&[
+            ("url.git@github.com:.insteadOf", "https://github.com/"),
+            ("url.https://mirror/acme/.insteadOf", "https://github.com/acme/"),
+            ("url.ssh://push/.pushInsteadOf", "https://github.com/"),
+            ("url.https://github.com/.insteadOf", "gh:"),
+        ]);
+        let fetch = |url| config.rewrite(url, git2::Direction::Fetch);
+        assert_eq!(fetch("https://github.com/other/x"), "git@github.com:other/x");
+        assert_eq!(fetch("https://github.com/acme/x"), "https://mirror/acme/x");
+        assert_eq!(fetch("gh:a/b"), "https://github.com/a/b");
+        assert_eq!(fetch("https://elsewhere/x"), "https://elsewhere/x");
+        assert_eq!(config.rewrite("https://github.com/acme/x", git2::Direction::Push), "ssh://push/acme/x");
+    }
+
+    #[test]
     fn the_files_of_the_environment_are_read_and_the_last_value_counts() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("config");
@@ -185,6 +214,6 @@ mod tests {
             ("GIT_CONFIG_VALUE_0", "from variable"),
         ];
         assert_eq!(of(&more).get("core.sshcommand"), Some("from variable"));
-        assert_eq!(of(&[("GIT_CONFIG_GLOBAL", "/dev/null")]).get("core.sshcommand"), Some("from file"));
+        assert_eq!(of(&[("GIT_CONFIG_GLOBAL", "/dev/null")]).get("core.sshcommand"), None);
     }
 }

@@ -301,3 +301,55 @@ fn an_interrupted_transfer_leaves_nothing() {
     }
     drop(place);
 }
+
+#[test]
+fn the_users_instead_of_counts_for_every_request() {
+    let place = Place::new();
+    let server = serve(&place, Manners::default());
+    place.git(
+        &place.home(),
+        ["config", "--global", &format!("url.{}.insteadOf", server.url("")), "https://forge.invalid/"],
+    );
+    assert_cloned(&place, &clone(&place, "https://forge.invalid/api", &[]));
+    let again = place.stead(["clone", "https://forge.invalid/api", "y"]).output().unwrap();
+    assert!(again.status.success(), "{}", describe(&again));
+    assert_eq!(place.git(&place.tree("x"), ["config", "remote.origin.url"]).trim(), "https://forge.invalid/api");
+}
+
+#[test]
+fn the_configuration_of_a_repository_counts_for_nothing() {
+    let place = Place::new();
+    let server = serve(&place, login());
+    let evil = place.project("evil");
+    let marker = place.path().join("marker");
+    let run = format!("!touch '{}'", marker.display());
+    for (key, value) in [
+        ("credential.helper", run.as_str()),
+        ("core.askPass", &run[1..]),
+        ("core.sshCommand", &run[1..]),
+        ("http.proxy", "http://127.0.0.1:1"),
+        ("url.http://127.0.0.1:1/.insteadOf", &server.url("")),
+    ] {
+        place.git(&evil, ["config", key, value]);
+    }
+    let output = place.stead(["clone", &server.url("api"), "x"]).current_dir(&evil).output().unwrap();
+    let error = assert_nothing(&place, &output, 1);
+    assert!(error.contains("asks for credentials"), "{error}");
+    let output =
+        place.stead(["clone", "host.invalid:api", "x"]).env("PATH", "/nowhere").current_dir(&evil).output().unwrap();
+    let error = assert_nothing(&place, &output, 1);
+    assert_eq!(error, "error: cannot start `ssh`: no such program");
+    assert!(!marker.exists());
+}
+
+#[test]
+fn the_users_git_fetches_when_configured() {
+    let place = Place::new();
+    let server = serve(&place, login());
+    write(&place.home(), ".netrc", "machine 127.0.0.1 login me password \"pass word\"\n");
+    write(&place.home(), ".config/stead/config.toml", "[net]\ngit = true\n");
+    assert_cloned(&place, &clone(&place, &server.url("api"), &[]));
+    assert!(!server.seen()[0].headers["user-agent"].contains("stead"));
+    let output = place.stead(["clone", &server.url("none"), "y"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", describe(&output));
+}

@@ -314,6 +314,9 @@ fn failure_of(error: &ureq::Error, host: &str) -> Failure {
             std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe => {
                 failed(format!("the connection to `{host}` broke: {error}"))
             }
+            _ if text.contains("lookup address") => {
+                failed(format!("no host `{host}`: {error}")).hint("check the name and the network")
+            }
             _ => failed(format!("cannot reach `{host}`: {error}")),
         },
         _ => failed(format!("cannot talk to `{host}`: {text}")),

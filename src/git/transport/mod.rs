@@ -55,8 +55,8 @@ pub(crate) fn list(source: &Source, net: &Net, progress: &dyn Progress) -> Resul
     if net.git {
         return cli::list(source, net, progress);
     }
-    run(source, net, progress, |transfer| {
-        let mut remote = git2::Remote::create_detached(source.url())?;
+    run(source, Direction::Fetch, net, progress, |url, transfer| {
+        let mut remote = git2::Remote::create_detached(url)?;
         let connection = remote.connect_auth(Direction::Fetch, Some(callbacks(transfer, progress)), None)?;
         Ok(heads(connection.list()?))
     })
@@ -76,8 +76,8 @@ pub(crate) fn fetch(
     if net.git {
         return cli::fetch(repository, source, refspecs, depth, net, progress);
     }
-    run(source, net, progress, |transfer| {
-        let mut remote = repository.remote_anonymous(&source.url())?;
+    run(source, Direction::Fetch, net, progress, |url, transfer| {
+        let mut remote = repository.remote_anonymous(url)?;
         let mut connection = remote.connect_auth(Direction::Fetch, Some(callbacks(transfer, progress)), None)?;
         let refs = heads(connection.list()?);
         let mut options = FetchOptions::new();
@@ -108,8 +108,8 @@ pub(crate) fn push(
         return cli::push(repository, source, refspec, net, progress);
     }
     let refusal: RefCell<Option<(String, String)>> = RefCell::new(None);
-    run(source, net, progress, |transfer| {
-        let mut remote = repository.remote_anonymous(&source.url())?;
+    run(source, Direction::Push, net, progress, |url, transfer| {
+        let mut remote = repository.remote_anonymous(url)?;
         let mut callbacks = callbacks(transfer, progress);
         callbacks.push_update_reference(|name, status| {
             if let Some(status) = status {
@@ -154,18 +154,34 @@ pub(crate) fn environment_of_git(command: &mut Command, net: &Net) {
 /// Runs one transfer of libgit2 and gives its error the kind and words of what went wrong.
 fn run<T>(
     source: &Source,
+    direction: Direction,
     net: &Net,
     progress: &dyn Progress,
-    work: impl FnOnce(&Transfer) -> Result<T, git2::Error>,
+    work: impl FnOnce(&str, &Transfer) -> Result<T, git2::Error>,
 ) -> Result<T> {
     register()?;
     crate::progress::check(progress)?;
     let transfer = Transfer::new(source, net);
-    let done = transfer.run(progress, || work(&transfer));
+    let url = effective(source, direction, &transfer)?;
+    let done = transfer.run(progress, || work(&url, &transfer));
     for phase in [Phase::Receive, Phase::Resolve] {
         progress.finish(phase);
     }
     done.map_err(|error| explain(&error, &transfer, source).into())
+}
+
+/// Returns the URL that the user's configuration puts in place of the source's.
+fn effective(source: &Source, direction: Direction, transfer: &Transfer) -> Result<String> {
+    let url = source.url();
+    let rewritten = transfer.config.rewrite(&url, direction);
+    // What libgit2 would look up by itself (`git://`, a path) has not passed the list of accepted forms.
+    if rewritten != url && !rewritten.starts_with("file:///") && Address::parse(&rewritten).is_err() {
+        let message = format!("`insteadOf` of git's configuration makes an address of `{source}` that is not accepted");
+        return Err(Failure::new(Kind::Unsupported, message)
+            .hint("it may name https://, http://, ssh://, user@host:path or file:///")
+            .into());
+    }
+    Ok(rewritten)
 }
 
 /// Registers the transports, once in this process.
