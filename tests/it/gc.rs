@@ -1,0 +1,233 @@
+//! `stead gc`.
+
+use std::path::Path;
+
+use crate::support::{Place, describe, write};
+
+/// Sets a time in a TOML file.
+fn set_time(path: &Path, key: &str, time: &str) {
+    let text = std::fs::read_to_string(path).expect("file");
+    let lines: Vec<String> = text
+        .lines()
+        .map(|line| if line.starts_with(&format!("{key} = ")) { format!("{key} = \"{time}\"") } else { line.into() })
+        .collect();
+    std::fs::write(path, lines.join("\n")).expect("file");
+}
+
+fn entries(place: &Place, part: &str) -> Vec<std::path::PathBuf> {
+    let mut entries: Vec<_> = std::fs::read_dir(place.root().join(part))
+        .expect("directory")
+        .map(|entry| entry.expect("entry").path())
+        .collect();
+    entries.sort();
+    entries
+}
+
+#[test]
+fn what_is_unused_and_saved_goes_and_the_rest_is_kept_with_the_reason() {
+    let place = Place::new();
+    place.project("api");
+    place.ok(["create", "clean", "fresh", "pinned", "work", "--from", "api"]);
+    write(&place.tree("work"), "new.txt", "work\n");
+    let state = place.root().join("state/local");
+    for name in ["clean", "pinned", "work"] {
+        set_time(&state.join(name).join("workspace.toml"), "last_used", "2020-01-01T00:00:00Z");
+    }
+    let record = std::fs::read_to_string(state.join("pinned/workspace.toml")).expect("record");
+    std::fs::write(state.join("pinned/workspace.toml"), record.replace("pinned = false", "pinned = true"))
+        .expect("record");
+    let shown = place.ok(["gc", "-n"]);
+    assert!(shown.starts_with("Would move `clean` to the trash: not used for "), "{shown}");
+    assert!(shown.ends_with(" days.\nKept `work`: it has unsaved work.\n  1 untracked file: `new.txt`\n"), "{shown}");
+    assert!(place.tree("clean").exists());
+    assert_eq!(place.ok(["gc"]), shown.replace("Would move", "Moved"));
+    let left: Vec<_> = entries(&place, "workspaces/local");
+    assert_eq!(left, ["fresh", "pinned", "work"].map(|name| place.tree(name)));
+    place.ok(["restore", "clean"]);
+}
+
+#[test]
+fn all_takes_idle_workspaces_of_any_age_and_nothing_in_use() {
+    let place = Place::new();
+    place.ok(["create", "idle", "used", "--empty"]);
+    let lock = std::fs::File::options().write(true).open(place.root().join("locks/local/used")).expect("lock");
+    lock.lock().expect("lock");
+    assert_eq!(place.ok(["gc"]), "");
+    let text = place.ok(["gc", "--all"]);
+    assert!(text.starts_with("Moved `idle` to the trash: idle.\nKept `used`: it is in use"), "{text}");
+    drop(lock);
+}
+
+#[test]
+fn a_delivered_commit_lets_it_go() {
+    let place = Place::new();
+    let project = place.project("api");
+    place.ok(["create", "x", "--from", "api"]);
+    let tree = place.tree("x");
+    write(&tree, "new.txt", "work\n");
+    place.git(&tree, ["add", "."]);
+    place.git(&tree, ["commit", "-q", "-m", "work"]);
+    let text = place.ok(["gc", "--all"]);
+    assert_eq!(text, "Kept `x`: it has unsaved work.\n  1 undelivered commit\n");
+    place.git(&project, ["pull", "-q", tree.to_str().expect("text"), "stead/x"]);
+    assert_eq!(place.ok(["gc", "--all"]), "Moved `x` to the trash: idle.\n");
+}
+
+#[test]
+fn a_damaged_workspace_is_never_collected() {
+    let place = Place::new();
+    place.ok(["create", "x", "y", "--empty"]);
+    std::fs::write(place.root().join("state/local/x/workspace.toml"), "?").expect("file");
+    std::fs::remove_file(place.root().join("state/local/y/workspace.toml")).expect("file");
+    let text = place.ok(["gc", "--all"]);
+    assert!(text.starts_with("Kept `x`: it is damaged: "), "{text}");
+    assert!(text.contains("Kept `y`: it is damaged: its record is missing.\n"), "{text}");
+    assert!(place.tree("x").exists() && place.tree("y").exists());
+}
+
+#[test]
+fn what_a_crash_leaves_is_finished() {
+    let place = Place::new();
+    place.ok(["create", "x", "--empty"]);
+    place.ok(["rm", "x"]);
+    // A removal that was cut off after its first step, a creation before its last, and something under construction.
+    let [entry] = &entries(&place, "trash")[..] else { panic!("one entry") };
+    std::fs::rename(entry.join("tree"), place.tree("x")).expect("moved");
+    std::fs::create_dir(place.tree("half")).expect("directory");
+    std::fs::create_dir_all(place.root().join("staging/dead/deep")).expect("directory");
+    let text = place.ok(["gc"]);
+    assert_eq!(
+        text,
+        "Moved `half` to the trash: half-made or half-removed.\n\
+         Moved `x` to the trash: half-made or half-removed.\n\
+         Removed what was left of 1 command that never ended.\n"
+    );
+    assert_eq!(entries(&place, "workspaces/local").len(), 0);
+    assert_eq!(entries(&place, "staging").len(), 0);
+    place.ok(["restore", "x"]);
+    assert!(place.tree("x").exists());
+    assert_eq!(place.ok(["gc"]), "");
+}
+
+#[test]
+fn the_trash_is_emptied_by_age_and_unsaved_work_later() {
+    let place = Place::new();
+    place.ok(["create", "safe", "work", "--empty"]);
+    write(&place.tree("work"), "new.txt", "work\n");
+    place.ok(["rm", "-f", "safe", "work"]);
+    let ago = |days: i64| {
+        let time = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(days * 86_400);
+        for entry in entries(&place, "trash") {
+            set_time(&entry.join("why.toml"), "removed", &time.to_string());
+        }
+    };
+    ago(6);
+    assert_eq!(place.ok(["gc"]), "");
+    ago(8);
+    assert_eq!(place.ok(["gc"]), "Removed `safe` from the trash: removed 8 days ago.\n");
+    ago(29);
+    assert_eq!(place.ok(["gc"]), "");
+    ago(31);
+    assert_eq!(place.ok(["gc"]), "Removed `work` from the trash: removed 31 days ago.\n  unsaved: 1 untracked file\n");
+    assert_eq!(entries(&place, "trash").len(), 0);
+}
+
+#[test]
+fn a_time_in_the_future_keeps_the_trash_until_a_second_run() {
+    let place = Place::new();
+    place.ok(["create", "x", "y", "--empty"]);
+    place.ok(["rm", "x"]);
+    set_time(&entries(&place, "trash")[0].join("why.toml"), "removed", "2020-01-01T00:00:00Z");
+    set_time(&place.root().join("state/local/y/workspace.toml"), "last_used", "2999-01-01T00:00:00Z");
+    let text = place.ok(["gc"]);
+    assert!(
+        text.starts_with("Nothing was taken out of the trash by its age: a stored time is in the future"),
+        "{text}"
+    );
+    assert_eq!(entries(&place, "trash").len(), 1);
+    let text = place.ok(["gc"]);
+    assert!(text.starts_with("Removed `x` from the trash"), "{text}");
+}
+
+#[test]
+fn purging_asks_and_takes_the_pool_along_when_nothing_refers_to_it() {
+    let place = Place::new();
+    place.project("api");
+    place.ok(["create", "x", "--from", "api"]);
+    place.ok(["rm", "x"]);
+    let output = place.stead(["gc", "--purge"]).output().expect("stead starts");
+    assert_eq!(output.status.code(), Some(7), "{}", describe(&output));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--yes"), "{}", describe(&output));
+    assert_eq!(entries(&place, "trash").len(), 1);
+    // As if the fetch were long ago.
+    let lock = entries(&place, "pools").into_iter().find(|path| path.extension().is_some_and(|end| end == "lock"));
+    set_time(&lock.expect("a lock"), "since", "2020-01-01T00:00:00Z");
+    let before = place.ok(["gc", "-n"]);
+    assert_eq!(before, "", "the trash refers to the pool");
+    let text = place.ok(["gc", "--purge", "--yes"]);
+    assert_eq!(text, "Removed `x` from the trash: purged.\nRemoved 1 pool that nothing refers to.\n");
+    assert!(entries(&place, "pools").iter().all(|path| path.extension().is_some_and(|end| end == "lock")));
+    place.ok(["create", "x", "--from", "api"]);
+}
+
+#[test]
+fn a_size_takes_the_longest_unused_and_saved_work_for_good() {
+    let place = Place::new();
+    place.ok(["create", "older", "newer", "work", "--empty"]);
+    for (name, year) in [("older", 2024), ("newer", 2025), ("work", 2023)] {
+        write(&place.tree(name), ".git/info/padding", vec![1; 3 << 20]);
+        set_time(
+            &place.root().join("state/local").join(name).join("workspace.toml"),
+            "last_used",
+            &format!("{year}-01-01T00:00:00Z"),
+        );
+    }
+    write(&place.tree("work"), "new.txt", "work\n");
+    let text = place.ok(["gc", "--max-age", "100000d", "--max-size", "8M"]);
+    assert_eq!(
+        text,
+        "Removed `older` for good: space is short.\n\
+         Kept `work`: it has unsaved work.\n  1 untracked file: `new.txt`\n"
+    );
+    assert!(place.tree("newer").exists() && !place.tree("older").exists());
+    assert_eq!(entries(&place, "trash").len(), 0);
+}
+
+#[test]
+fn one_watch_per_root() {
+    let place = Place::new();
+    place.ok(["create", "x", "--empty"]);
+    let lock = std::fs::File::create(place.root().join("locks/.watch")).expect("lock");
+    lock.lock().expect("lock");
+    let output = place.stead(["gc", "--watch", "1h"]).output().expect("stead starts");
+    assert_eq!(output.status.code(), Some(5), "{}", describe(&output));
+    drop(lock);
+}
+
+#[test]
+fn a_watch_collects_and_ends_when_it_is_told_to() {
+    use std::io::Read;
+    let place = Place::new();
+    place.ok(["create", "x", "--empty"]);
+    let mut watch = place
+        .stead(["gc", "--all", "--watch", "1h"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("stead starts");
+    let mut line = [0; 6];
+    watch.stdout.as_mut().expect("stdout").read_exact(&mut line).expect("a line");
+    assert_eq!(&line, b"Moved ");
+    let pid = rustix::process::Pid::from_child(&watch);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("signal");
+    assert!(!watch.wait().expect("end").success());
+    assert!(!place.tree("x").exists());
+}
+
+#[test]
+fn nothing_is_collected_where_there_is_no_root() {
+    let place = Place::new();
+    let (code, answer) = place.json(["gc"]);
+    assert_eq!(code, 0);
+    assert_eq!(answer["workspaces"].as_array().map(Vec::len), Some(0));
+    assert!(!place.root().exists());
+}

@@ -1,0 +1,138 @@
+//! The root and what is under it, as a user meets it.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use crate::support::{Place, describe};
+
+fn chmod(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("mode");
+}
+
+/// Runs a command that must fail and returns its exit code and stderr.
+fn fail(place: &Place, args: &[&str]) -> (i32, String) {
+    let output = place.stead(args).output().expect("stead starts");
+    assert!(!output.status.success(), "{}", describe(&output));
+    assert!(output.stdout.is_empty(), "{}", describe(&output));
+    (output.status.code().expect("an exit code"), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn a_root_is_private_and_has_a_format() {
+    let place = Place::new();
+    place.ok(["create", "x", "--empty"]);
+    for path in ["", "state", "state/local", "workspaces/local", "homes/local", "locks/local", "trash", "pools"] {
+        let mode = std::fs::metadata(place.root().join(path)).expect("directory").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{path}");
+    }
+    assert_eq!(std::fs::read_to_string(place.root().join("stead.toml")).expect("format"), "format = 1\n");
+    assert!(place.root().join("locks/local/x").exists());
+}
+
+#[test]
+fn a_root_that_others_can_write_is_refused() {
+    let place = Place::new();
+    place.ok(["create", "x", "--empty"]);
+    chmod(&place.root(), 0o770);
+    for args in [&["path", "x"][..], &["create", "y", "--empty"], &["gc"], &["rm", "x"]] {
+        let (code, stderr) = fail(&place, args);
+        assert_eq!(code, 7, "{stderr}");
+        assert!(stderr.contains("can be written by others") && stderr.contains("hint: run `chmod go-w"), "{stderr}");
+    }
+    chmod(&place.root(), 0o700);
+    place.ok(["path", "x"]);
+}
+
+#[test]
+fn somebody_elses_root_is_refused() {
+    let place = Place::new();
+    // An ordinary user cannot give a directory away, but has one of somebody else's at hand; root has the first alone.
+    let other = place.path().join("other");
+    std::fs::create_dir(&other).expect("directory");
+    let root = if std::os::unix::fs::chown(&other, Some(65_534), None).is_ok() { other } else { "/".into() };
+    let (code, stderr) = fail(&place, &["--root", root.to_str().expect("text"), "create", "x", "--empty"]);
+    assert_eq!(code, 7, "{stderr}");
+    assert!(stderr.contains("belongs to somebody else"), "{stderr}");
+}
+
+#[test]
+fn a_link_a_file_and_a_full_directory_are_no_root() {
+    let place = Place::new();
+    let real = place.path().join("real");
+    std::fs::create_dir(&real).expect("directory");
+    std::os::unix::fs::symlink(&real, place.path().join("link")).expect("link");
+    std::fs::write(place.path().join("file"), "").expect("file");
+    std::fs::create_dir(place.path().join("full")).expect("directory");
+    std::fs::write(place.path().join("full/thesis.tex"), "").expect("file");
+    for (name, words) in [("link", "is a link"), ("file", "is not a directory"), ("full", "is not empty")] {
+        let root = place.path().join(name);
+        let (code, stderr) = fail(&place, &["--root", root.to_str().expect("text"), "create", "x", "--empty"]);
+        assert_eq!(code, 7, "{stderr}");
+        assert!(stderr.contains(words), "{stderr}");
+    }
+    assert_eq!(std::fs::read_dir(real).expect("directory").count(), 0);
+    assert_eq!(std::fs::read_dir(place.path().join("full")).expect("directory").count(), 1);
+}
+
+#[test]
+fn a_newer_format_is_refused_with_a_sentence() {
+    let place = Place::new();
+    place.ok(["create", "x", "--empty"]);
+    std::fs::write(place.root().join("stead.toml"), "format = 2\n").expect("file");
+    let (code, stderr) = fail(&place, &["path", "x"]);
+    assert_eq!(code, 9);
+    assert!(stderr.contains("has format 2, and this stead knows formats up to 1"), "{stderr}");
+}
+
+#[test]
+fn readers_work_on_a_root_that_cannot_be_written() {
+    let place = Place::new();
+    place.ok(["create", "x", "--empty"]);
+    for path in ["locks/local/x", "locks/local", "locks", "state/local", "workspaces/local", ""] {
+        let path = place.root().join(path);
+        chmod(&path, std::fs::metadata(&path).expect("metadata").permissions().mode() & 0o555);
+    }
+    assert_eq!(place.ok(["path", "x"]).trim_end(), place.tree("x").to_str().expect("text"));
+    place.ok(["status"]);
+    for path in ["", "locks", "locks/local", "state/local", "workspaces/local"] {
+        chmod(&place.root().join(path), 0o700);
+    }
+}
+
+#[test]
+fn two_users_with_names_that_look_alike_never_meet() {
+    let place = Place::new();
+    place.ok(["--user", "nick@example.com", "create", "x", "--empty"]);
+    place.ok(["--user", "nick_example.com", "create", "x", "--empty"]);
+    let first = place.ok(["--user", "nick@example.com", "path", "x"]);
+    let second = place.ok(["--user", "nick_example.com", "path", "x"]);
+    assert!(first.ends_with("/workspaces/nick_example_com/x\n"), "{first}");
+    assert_ne!(first, second);
+    let (code, stderr) = fail(&place, &["path", "x"]);
+    assert_eq!(code, 3, "{stderr}");
+}
+
+#[test]
+fn a_tree_that_became_a_link_is_refused_and_can_be_removed() {
+    let place = Place::new();
+    place.ok(["create", "x", "--empty"]);
+    let outside = place.path().join("outside");
+    std::fs::create_dir(&outside).expect("directory");
+    std::fs::write(outside.join("precious"), "").expect("file");
+    std::fs::remove_dir_all(place.tree("x")).expect("gone");
+    std::os::unix::fs::symlink(&outside, place.tree("x")).expect("link");
+    let (code, stderr) = fail(&place, &["path", "x"]);
+    assert_eq!(code, 7);
+    assert!(stderr.contains("is not a directory"), "{stderr}");
+    place.ok(["rm", "-f", "x"]);
+    place.ok(["gc", "--purge", "-y"]);
+    assert!(outside.join("precious").exists());
+}
+
+#[test]
+fn a_name_that_differs_in_case_alone_is_taken() {
+    let place = Place::new();
+    place.ok(["create", "Fix", "--empty"]);
+    let (code, stderr) = fail(&place, &["create", "fix", "--empty"]);
+    assert_eq!(code, 4, "{stderr}");
+}
