@@ -28,21 +28,24 @@ impl Conflict {
 
 /// Returns the failure that lists `conflicts`; nothing has been written when it is made.
 pub(crate) fn conflict(what: &str, conflicts: &[Conflict]) -> Failure {
-    let mut message = format!("{what}: {}", count(conflicts.len(), "path needs a decision", "paths need a decision"));
-    for conflict in conflicts.iter().take(100) {
-        message.push_str(&format!("\n  {} ({})", shown(&conflict.path), conflict.reason));
-    }
-    if conflicts.len() > 100 {
-        message.push_str(&format!("\n  … and {} more", conflicts.len() - 100));
-    }
-    Failure::new(Kind::Conflict, message).hint("nothing was written")
+    let decisions = if conflicts.len() == 1 { "1 path needs a decision" } else { "paths need a decision" };
+    let count = if conflicts.len() == 1 { String::new() } else { format!("{} ", conflicts.len()) };
+    let paths = list(conflicts.iter().map(|conflict| format!("{} ({})", shown(&conflict.path), conflict.reason)));
+    Failure::new(Kind::Conflict, format!("{what}: {count}{decisions}: {paths}")).hint("nothing was written")
 }
 
-fn count(count: usize, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
+/// Joins what a message names, and says how many more there are.
+pub(crate) fn list(items: impl ExactSizeIterator<Item = String>) -> String {
+    const NAMED: usize = 50;
+    let more = items.len().saturating_sub(NAMED);
+    let mut named: Vec<String> = items.take(NAMED).collect();
+    if more > 0 {
+        named.push(format!("and {more} more"));
+    }
+    named.join(", ")
 }
 
-/// A path for a message; the messages are made harmless where they are printed.
-fn shown(path: &[u8]) -> String {
-    String::from_utf8_lossy(path).replace('\n', "\\n")
+/// A path for a message; what is dangerous in it is made harmless where the message is printed.
+pub(crate) fn shown(path: &[u8]) -> String {
+    format!("`{}`", String::from_utf8_lossy(path))
 }

@@ -369,10 +369,12 @@ fn undo(store: &Store, dir: &Dir, done: &[&Step], error: anyhow::Error) -> anyho
     if lost.is_empty() {
         return error;
     }
-    let paths: Vec<String> = lost.iter().map(|conflict| super::shown(&conflict.path)).collect();
     error.context(Failure::new(
         Kind::Failed,
-        format!("cannot put back what was written before the failure: {}", paths.join(", ")),
+        format!(
+            "cannot put back what was written before the failure: {}",
+            super::list(lost.iter().map(|conflict| super::shown(&conflict.path)))
+        ),
     ))
 }
 

@@ -48,7 +48,9 @@ pub(crate) fn plan(workspace: &Workspace, state: &State, path: &Path, said: &Sai
     outline.commit = commit;
     outline.up_to_date = commit.is_none() || commit == expected;
     if let Some(tip) = &tip {
-        outline.changes.clone_from(&tip.changes);
+        if !outline.up_to_date {
+            outline.changes.clone_from(&tip.changes);
+        }
         outline.runs_code.clone_from(&tip.runs_code);
         outline.uncommitted = tip.uncommitted;
         outline.commits = beyond(state, &project, tip.commit)?;

@@ -29,7 +29,7 @@ use crate::git::repository::{Access, Store};
 use crate::git::snapshot::Snapshot;
 use crate::git::source::Source;
 use crate::git::sync::work::{self, Work};
-use crate::git::sync::{runs_code, trees};
+use crate::git::sync::{list, runs_code, shown, trees};
 use crate::git::{Oid, identity};
 use crate::progress::Progress;
 use crate::store::beneath::Dir;
@@ -185,9 +185,8 @@ fn check_runs_code(store: &Store, before: Oid, after: Oid, said: &Said, dry: boo
     if found.is_empty() || said.allow_exec || dry {
         return Ok(found);
     }
-    let list: Vec<String> =
-        found.iter().map(|(path, reason)| format!("\n  {} ({reason})", String::from_utf8_lossy(path))).collect();
-    Err(Failure::new(Kind::Refused, format!("these files would run code or lead outside:{}", list.concat()))
+    let list = list(found.iter().map(|(path, reason)| format!("{} ({reason})", shown(path))));
+    Err(Failure::new(Kind::Refused, format!("some files would run code or lead outside: {list}"))
         .hint("look at them with `stead diff`, then allow them with `--allow-exec`")
         .into())
 }

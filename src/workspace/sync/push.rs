@@ -80,7 +80,9 @@ pub(crate) fn plan(
     outline.up_to_date = tip.is_none() || outline.commit == there;
     let mut force = false;
     if let Some(tip) = &tip {
-        outline.changes.clone_from(&tip.changes);
+        if !outline.up_to_date {
+            outline.changes.clone_from(&tip.changes);
+        }
         outline.runs_code.clone_from(&tip.runs_code);
         outline.uncommitted = tip.uncommitted;
         outline.commits = beyond(state, tip.commit, there.or(workspace.base()))?;

@@ -10,7 +10,7 @@ use crate::git::Oid;
 use crate::git::pool::Pool;
 use crate::git::sync::join::{self, Relation, Way};
 use crate::git::sync::writing::{self, Sides, Writing};
-use crate::git::sync::{conflict, trees};
+use crate::git::sync::{conflict, list, shown, trees};
 use crate::store::beneath::Dir;
 use crate::workspace::{LeasedWorkspace, Workspace};
 
@@ -111,13 +111,8 @@ pub(super) fn check_ready(workspace: &Workspace, state: &State) -> Result<()> {
     let head_tree = trees::of_commit(state.store.repository(), state.head)?;
     let mut lines = super::lines(&state.store, head_tree, state.work.tree)?;
     lines.extend(state.work.lfs.iter().map(|path| Line::new(path, true, true)));
-    let paths: Vec<String> = lines
-        .iter()
-        .take(20)
-        .map(|line| format!("\n  {} {}", line.operation, String::from_utf8_lossy(&line.path)))
-        .collect();
-    let more = if lines.len() > 20 { format!("\n  … and {} more", lines.len() - 20) } else { String::new() };
-    Err(Failure::new(Kind::Conflict, format!("workspace `{name}` has uncommitted changes:{}{more}", paths.concat()))
+    let paths = list(lines.iter().map(|line| shown(&line.path)));
+    Err(Failure::new(Kind::Conflict, format!("workspace `{name}` has uncommitted changes: {paths}"))
         .hint("commit them in the workspace first")
         .into())
 }
