@@ -7,6 +7,8 @@
 mod content;
 mod encoding;
 mod rules;
+#[cfg(test)]
+mod tests;
 mod wildmatch;
 
 use std::path::PathBuf;
