@@ -1,5 +1,6 @@
 //! `stead clone`.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -8,13 +9,16 @@ use crate::cmd;
 use crate::cmd::create::{Made, Options, named_source, set_up};
 use crate::config::Config;
 use crate::error::{Failure, Kind, Result};
+use crate::git::pool::Pool;
 use crate::git::source::Source;
+use crate::git::sync::join::Way;
 use crate::store::lease::Wait;
 use crate::store::name::WorkspaceName;
 use crate::ui::text::{JsonPath, Page, quote};
 use crate::ui::{Report, Ui};
-use crate::workspace::Workspace;
 use crate::workspace::create::{self, BranchChoice, extra};
+use crate::workspace::sync::{State, upstream};
+use crate::workspace::{LeasedWorkspace, Workspace};
 
 /// Make a workspace of a repository, or bring it up to date
 ///
@@ -53,7 +57,22 @@ struct Item {
 #[serde(tag = "result", rename_all = "kebab-case")]
 enum Done {
     Created(Made),
+    Updated(Updated),
     Added(Added),
+}
+
+/// A workspace that was there already.
+#[derive(Debug, Serialize)]
+struct Updated {
+    #[serde(flatten)]
+    path: JsonPath,
+    source: String,
+    branch: Option<String>,
+    commit: Option<String>,
+    old_commit: Option<String>,
+    /// Commits that came in.
+    commits: usize,
+    up_to_date: bool,
 }
 
 /// An extra repository in a workspace.
@@ -72,6 +91,16 @@ impl Report for Answer {
         for item in &self.workspaces {
             match &item.done {
                 Done::Created(made) => made.text(page),
+                Done::Updated(updated) if updated.up_to_date => {
+                    page.line(format!("Workspace `{}` is up to date with `{}`.", item.name, updated.source));
+                }
+                Done::Updated(updated) => {
+                    let commits = if updated.commits == 1 { "commit" } else { "commits" };
+                    page.line(format!(
+                        "Brought workspace `{}` up to `{}`: {} {commits}.",
+                        item.name, updated.source, updated.commits
+                    ));
+                }
                 Done::Added(added) => {
                     let commit = added.commit.as_deref().map_or("no commit", |commit| &commit[..10]);
                     page.line(format!(
@@ -125,9 +154,32 @@ fn clone(args: &Args, name: WorkspaceName, source: Source, config: &Config, ui: 
             .hint("give the new one another name: `stead clone SOURCE NAME`")
             .into());
     }
-    Err(Failure::new(Kind::Exists, format!("workspace `{name}` exists"))
-        .hint(format!("bring it up to date with `stead sync {name}`"))
-        .into())
+    if let Some(branch) = &args.options.branch
+        && existing.record.branch.as_ref() != Some(branch)
+    {
+        let on = existing.record.branch.as_deref().unwrap_or("no branch");
+        return Err(Failure::new(Kind::Exists, format!("workspace `{name}` exists and was made on `{on}`"))
+            .hint("give the new one another name: `stead clone SOURCE NAME`")
+            .into());
+    }
+    let pool = create::fetch(&at, &spec.source, existing.record.depth, &[], &net, ui.progress())?;
+    let updated = update(existing.lease("clone", Wait::No)?, pool, config, ui)?;
+    Ok(Answer { workspaces: vec![Item { name: name.to_string(), done: Done::Updated(updated) }] })
+}
+
+fn update(mut workspace: LeasedWorkspace, pool: Option<Pool>, config: &Config, ui: &Ui) -> Result<Updated> {
+    let pool = pool.ok_or_else(|| Failure::new(Kind::Usage, "there is nothing to clone"))?;
+    let state = State::take(&mut workspace, config, ui.progress())?;
+    let outline = upstream::plan(&workspace, &state, pool, Way::FastForward)?.apply(&mut workspace, &state)?;
+    Ok(Updated {
+        path: JsonPath::of(workspace.tree().as_os_str().as_bytes()),
+        source: outline.target,
+        branch: outline.branch,
+        commit: outline.commit.map(|commit| commit.to_string()),
+        old_commit: outline.old_commit.map(|commit| commit.to_string()),
+        commits: outline.commits,
+        up_to_date: outline.up_to_date,
+    })
 }
 
 fn add(args: &Args, name: &WorkspaceName, source: Source, config: &Config, ui: &Ui) -> Result<Answer> {
@@ -148,7 +200,7 @@ fn add(args: &Args, name: &WorkspaceName, source: Source, config: &Config, ui: &
     let mut workspace = workspace.lease("clone", Wait::No)?;
     let added = extra::add(&mut workspace, &spec, &pool, &destination, progress)?;
     let done = Done::Added(Added {
-        path: JsonPath::of(std::os::unix::ffi::OsStrExt::as_bytes(added.destination.as_os_str())),
+        path: JsonPath::of(added.destination.as_os_str().as_bytes()),
         source: spec.source.to_string(),
         commit: added.start.commit.map(|commit| commit.to_string()),
         branch: added.start.branch,

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests start processes and read the environment")]
 
 mod cli;
+mod clone;
 mod config;
 mod create;
 mod doctor;
