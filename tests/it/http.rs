@@ -353,3 +353,19 @@ fn the_users_git_fetches_when_configured() {
     let output = place.stead(["clone", &server.url("none"), "y"]).output().unwrap();
     assert_eq!(output.status.code(), Some(3), "{}", describe(&output));
 }
+
+#[test]
+fn work_is_pushed_with_the_users_login() {
+    let place = Place::new();
+    let server = serve(&place, login());
+    write(&place.home(), ".netrc", "machine 127.0.0.1 login me password \"pass word\"\n");
+    assert_cloned(&place, &clone(&place, &server.url("api"), &[]));
+    let tree = place.tree("x");
+    write(&tree, "new", "new\n");
+    place.git(&tree, ["add", "."]);
+    place.git(&tree, ["commit", "-q", "-m", "work"]);
+    place.ok(["sync", "x", "--push"]);
+    let api = place.path().join("projects/api");
+    assert_eq!(place.git(&api, ["rev-parse", "stead/x"]), place.git(&tree, ["rev-parse", "HEAD"]));
+    assert!(server.seen().iter().any(|seen| seen.target.ends_with("/git-receive-pack")));
+}

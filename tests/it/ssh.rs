@@ -67,6 +67,22 @@ fn a_url_with_port_and_depth_goes_over_git_ssh() {
 }
 
 #[test]
+fn work_is_pushed_with_the_users_own_ssh() {
+    let place = Place::new();
+    let api = place.project("api");
+    let ssh = stand_in(&place, "exec sh -c \"$last\"");
+    let output = clone(&place, &format!("host.example:{}", api.display()), &[("GIT_SSH", ssh.to_str().unwrap())]);
+    assert!(output.status.success(), "{}", describe(&output));
+    let tree = place.tree("x");
+    write(&tree, "new", "new\n");
+    let output = place.stead(["sync", "x", "--push", "--as", "mine"]).env("GIT_SSH", &ssh).output().unwrap();
+    assert!(output.status.success(), "{}", describe(&output));
+    assert_eq!(place.git(&api, ["show", "mine:new"]), "new\n");
+    let args = std::fs::read_to_string(place.path().join("args")).unwrap();
+    assert!(args.contains(&format!("git-receive-pack '{}'\n", api.display())), "{args}");
+}
+
+#[test]
 fn what_ssh_says_is_the_failure() {
     let place = Place::new();
     let ssh = stand_in(&place, "echo 'me@host.example: Permission denied (publickey).' >&2; exit 255");

@@ -389,4 +389,5 @@ fn headers_and_certificates_of_the_users_configuration_count() {
     assert!(!seen[0].headers.contains_key("x-two"));
     let error = list(&place.source(&server.url("x.git")), &place.net(&[]), &Silent).unwrap_err();
     assert!(error.to_string().contains("the certificate of `localhost` is not trusted"), "{error:#}");
+    list(&place.source(&server.url("x.git")), &place.net(&[("GIT_SSL_NO_VERIFY", "1")]), &Silent).unwrap();
 }
