@@ -14,6 +14,7 @@ mod generated_files;
 mod http;
 mod import;
 mod progress;
+mod readme;
 mod restore;
 mod rm;
 mod ssh;
