@@ -636,12 +636,24 @@ _stead() {
             return 0
             ;;
         stead__subcmd__gc)
-            opts="-q -v -h -V --root --user --json --quiet --verbose --color --help --version"
+            opts="-n -y -q -v -h -V --dry-run --max-age --all --max-size --purge --watch --yes --root --user --json --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --max-age)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --watch)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --root)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -942,16 +954,12 @@ _stead() {
             return 0
             ;;
         stead__subcmd__import)
-            opts="-q -v -h -V --replace --wait --root --user --json --quiet --verbose --color --help --version"
+            opts="-q -v -h -V --replace --root --user --json --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
-                --wait)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --root)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1118,7 +1126,7 @@ _stead() {
             return 0
             ;;
         stead__subcmd__status)
-            opts="-q -v -h -V --root --user --json --quiet --verbose --color --help --version"
+            opts="-z -q -v -h -V --stats --summary --porcelain --null --root --user --json --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1144,12 +1152,36 @@ _stead() {
             return 0
             ;;
         stead__subcmd__sync)
-            opts="-q -v -h -V --root --user --json --quiet --verbose --color --help --version"
+            opts="-m -n -q -v -h -V --to --apply --from --push --as --merge --rebase --snapshot --message --allow-exec --dry-run --root --user --json --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --as)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --snapshot)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --message)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -m)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --root)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -138,40 +138,66 @@ complete -c stead -n "__fish_stead_using_subcommand status" -l user -d 'Act for 
 complete -c stead -n "__fish_stead_using_subcommand status" -l color -d 'When to use colours' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c stead -n "__fish_stead_using_subcommand status" -l stats -d 'Add sizes, numbers of files, and what a run uses now'
+complete -c stead -n "__fish_stead_using_subcommand status" -l summary -d 'Show totals over all workspaces instead of each'
+complete -c stead -n "__fish_stead_using_subcommand status" -l porcelain -d 'Print one line of fields separated by tabs for each, which stays the same between versions'
+complete -c stead -n "__fish_stead_using_subcommand status" -s z -l null -d 'Like `--porcelain`, but end each line with a NUL byte and quote nothing'
 complete -c stead -n "__fish_stead_using_subcommand status" -l json -d 'Answer with one JSON object'
 complete -c stead -n "__fish_stead_using_subcommand status" -s q -l quiet -d 'Say only what went wrong'
 complete -c stead -n "__fish_stead_using_subcommand status" -s v -l verbose -d 'Say more'
-complete -c stead -n "__fish_stead_using_subcommand status" -s h -l help -d 'Print help'
+complete -c stead -n "__fish_stead_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stead -n "__fish_stead_using_subcommand status" -s V -l version -d 'Print version'
 complete -c stead -n "__fish_stead_using_subcommand ls" -l root -d 'Keep everything in this directory' -r -F
 complete -c stead -n "__fish_stead_using_subcommand ls" -l user -d 'Act for this user (a mail address or a plain name)' -r
 complete -c stead -n "__fish_stead_using_subcommand ls" -l color -d 'When to use colours' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c stead -n "__fish_stead_using_subcommand ls" -l stats -d 'Add sizes, numbers of files, and what a run uses now'
+complete -c stead -n "__fish_stead_using_subcommand ls" -l summary -d 'Show totals over all workspaces instead of each'
+complete -c stead -n "__fish_stead_using_subcommand ls" -l porcelain -d 'Print one line of fields separated by tabs for each, which stays the same between versions'
+complete -c stead -n "__fish_stead_using_subcommand ls" -s z -l null -d 'Like `--porcelain`, but end each line with a NUL byte and quote nothing'
 complete -c stead -n "__fish_stead_using_subcommand ls" -l json -d 'Answer with one JSON object'
 complete -c stead -n "__fish_stead_using_subcommand ls" -s q -l quiet -d 'Say only what went wrong'
 complete -c stead -n "__fish_stead_using_subcommand ls" -s v -l verbose -d 'Say more'
-complete -c stead -n "__fish_stead_using_subcommand ls" -s h -l help -d 'Print help'
+complete -c stead -n "__fish_stead_using_subcommand ls" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stead -n "__fish_stead_using_subcommand ls" -s V -l version -d 'Print version'
+complete -c stead -n "__fish_stead_using_subcommand sync" -l to -d 'Bring the work to the project, or to the one at PATH, as branch `stead/NAME`' -r -F
+complete -c stead -n "__fish_stead_using_subcommand sync" -l from -d 'Bring the new commits and the uncommitted work of the project at PATH into the workspace' -r -F
+complete -c stead -n "__fish_stead_using_subcommand sync" -l as -d 'With --push: push to this branch' -r
+complete -c stead -n "__fish_stead_using_subcommand sync" -l snapshot -d 'Go on only if the tree is still the snapshot that `diff` printed' -r
+complete -c stead -n "__fish_stead_using_subcommand sync" -s m -l message -d 'The message of the commit for uncommitted work' -r
 complete -c stead -n "__fish_stead_using_subcommand sync" -l root -d 'Keep everything in this directory' -r -F
 complete -c stead -n "__fish_stead_using_subcommand sync" -l user -d 'Act for this user (a mail address or a plain name)' -r
 complete -c stead -n "__fish_stead_using_subcommand sync" -l color -d 'When to use colours' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c stead -n "__fish_stead_using_subcommand sync" -l apply -d 'With --to: bring the work into the working tree or plain folder itself'
+complete -c stead -n "__fish_stead_using_subcommand sync" -l push -d 'Push the work to origin as branch `stead/NAME`'
+complete -c stead -n "__fish_stead_using_subcommand sync" -l merge -d 'Merge a branch that has diverged from upstream'
+complete -c stead -n "__fish_stead_using_subcommand sync" -l rebase -d 'Rebase a branch that has diverged from upstream'
+complete -c stead -n "__fish_stead_using_subcommand sync" -l allow-exec -d 'Let files across that run code when opened, and links that lead outside'
+complete -c stead -n "__fish_stead_using_subcommand sync" -s n -l dry-run -d 'Show what would be done'
 complete -c stead -n "__fish_stead_using_subcommand sync" -l json -d 'Answer with one JSON object'
 complete -c stead -n "__fish_stead_using_subcommand sync" -s q -l quiet -d 'Say only what went wrong'
 complete -c stead -n "__fish_stead_using_subcommand sync" -s v -l verbose -d 'Say more'
-complete -c stead -n "__fish_stead_using_subcommand sync" -s h -l help -d 'Print help'
+complete -c stead -n "__fish_stead_using_subcommand sync" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stead -n "__fish_stead_using_subcommand sync" -s V -l version -d 'Print version'
+complete -c stead -n "__fish_stead_using_subcommand gc" -l max-age -d 'Take workspaces that were not used for this long (`24h`, `7d`)' -r
+complete -c stead -n "__fish_stead_using_subcommand gc" -l max-size -d 'Take those unused for the longest time until the root is no larger than this (`512M`, `4G`)' -r
+complete -c stead -n "__fish_stead_using_subcommand gc" -l watch -d 'Collect again and again, with a pause of this length' -r
 complete -c stead -n "__fish_stead_using_subcommand gc" -l root -d 'Keep everything in this directory' -r -F
 complete -c stead -n "__fish_stead_using_subcommand gc" -l user -d 'Act for this user (a mail address or a plain name)' -r
 complete -c stead -n "__fish_stead_using_subcommand gc" -l color -d 'When to use colours' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c stead -n "__fish_stead_using_subcommand gc" -s n -l dry-run -d 'Say what would be done and do nothing'
+complete -c stead -n "__fish_stead_using_subcommand gc" -l all -d 'Take idle workspaces of any age'
+complete -c stead -n "__fish_stead_using_subcommand gc" -l purge -d 'Empty the trash now'
+complete -c stead -n "__fish_stead_using_subcommand gc" -s y -l yes -d 'Answer every question with yes'
 complete -c stead -n "__fish_stead_using_subcommand gc" -l json -d 'Answer with one JSON object'
 complete -c stead -n "__fish_stead_using_subcommand gc" -s q -l quiet -d 'Say only what went wrong'
 complete -c stead -n "__fish_stead_using_subcommand gc" -s v -l verbose -d 'Say more'
-complete -c stead -n "__fish_stead_using_subcommand gc" -s h -l help -d 'Print help'
+complete -c stead -n "__fish_stead_using_subcommand gc" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stead -n "__fish_stead_using_subcommand gc" -s V -l version -d 'Print version'
 complete -c stead -n "__fish_stead_using_subcommand diff" -l run -d 'Show what one run changed (`last` for the last one)' -r
 complete -c stead -n "__fish_stead_using_subcommand diff" -l root -d 'Keep everything in this directory' -r -F
@@ -226,7 +252,6 @@ complete -c stead -n "__fish_stead_using_subcommand restore" -s q -l quiet -d 'S
 complete -c stead -n "__fish_stead_using_subcommand restore" -s v -l verbose -d 'Say more'
 complete -c stead -n "__fish_stead_using_subcommand restore" -s h -l help -d 'Print help'
 complete -c stead -n "__fish_stead_using_subcommand restore" -s V -l version -d 'Print version'
-complete -c stead -n "__fish_stead_using_subcommand import" -l wait -d 'Wait until nobody else works in it, at most this long' -r
 complete -c stead -n "__fish_stead_using_subcommand import" -l root -d 'Keep everything in this directory' -r -F
 complete -c stead -n "__fish_stead_using_subcommand import" -l user -d 'Act for this user (a mail address or a plain name)' -r
 complete -c stead -n "__fish_stead_using_subcommand import" -l color -d 'When to use colours' -r -f -a "auto\t''

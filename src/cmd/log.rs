@@ -181,7 +181,7 @@ pub(crate) fn run(args: &Args, config: &Config, _ui: &Ui) -> Result<Answer> {
         let all = record::all(&workspace.runs())?;
         runs.extend(all.into_iter().map(|run| Line::of(workspace, run, running)));
     }
-    runs.sort_by(|one, other| other.id.cmp(&one.id));
+    runs.sort_by_key(|line| std::cmp::Reverse(line.started));
     runs.truncate(limit);
     Ok(Answer::Runs { runs })
 }

@@ -88,8 +88,6 @@ pub(super) const LIMITS: &[Key] = &[
     key("file_size", Shape::Size, Lower, ""),
     key("open_files", Shape::Number, Lower, ""),
     key("disk_floor", Shape::Size, Trusted, ""),
-    key("workspaces", Shape::Number, Lower, ""),
-    key("max_starts_per_minute", Shape::Number, Lower, ""),
 ];
 
 /// Returns the names of all keys that are not of an agent or a user.

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Failure, Kind, Result};
 pub(crate) use crate::run::spec::{Around, Ask, RunSpec, Terminals};
 
-/// The id of a run: `YYYYMMDD-HHMMSS-xxxx` (UTC, four random hex digits); sorts by time.
+/// The id of a run: `YYYYMMDD-HHMMSS-xxxx` (UTC, the fraction of the second in 1/65536); sorts by time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct RunId(String);
@@ -26,13 +26,9 @@ pub(crate) struct RunId(String);
 impl RunId {
     /// Returns an id for a run that starts at `now`.
     pub(crate) fn new(now: Timestamp) -> Self {
-        let mut random = [0; 2];
-        // Without randomness the clock's fraction has to tell two runs of one second apart.
-        if rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty()).is_err() {
-            random = [now.subsec_nanosecond().to_le_bytes()[1], now.subsec_nanosecond().to_le_bytes()[2]];
-        }
-        let random = u16::from_le_bytes(random);
-        Self(format!("{}-{random:04x}", now.strftime("%Y%m%d-%H%M%S")))
+        // The fraction of the second, so that ids sort by time; one workspace has one run at a time.
+        let fraction = u64::from(now.subsec_nanosecond().unsigned_abs()) * (1 << 16) / 1_000_000_000;
+        Self(format!("{}-{fraction:04x}", now.strftime("%Y%m%d-%H%M%S")))
     }
 
     /// Reads an id, as it stands in `runs/` and as a user types it.

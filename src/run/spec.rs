@@ -10,7 +10,7 @@ use crate::error::{Failure, Kind, Result};
 use crate::run::RunId;
 use crate::run::agent::{AgentPreset, PromptBy};
 use crate::run::environment::{self, Parts};
-use crate::run::policy::{Isolation, NetAccess, Wall};
+use crate::run::policy::{self, Isolation, NetAccess, Wall};
 use crate::run::record::RunRecord;
 use crate::run::supervise::{Request, Stdin, Streams};
 use crate::workspace::record::Record;
@@ -98,6 +98,7 @@ impl RunSpec {
             None => NetAccess::parse(&config.exec.net)?,
         }
         .enforce()?;
+        policy::enforce_limits(&config.limits)?;
         let named = ask.agent.as_deref().or(ask.command.is_empty().then_some(config.agent.as_str()));
         let preset = match named {
             Some(name) => Some(AgentPreset::find(name, &config.agents)?),

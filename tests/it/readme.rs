@@ -64,6 +64,14 @@ fn plain(output: &str) -> Vec<String> {
         }
         words.join(" ")
     };
+    let words = |line: &str| {
+        let line = words(line);
+        let parts: Vec<&str> = line.split(' ').collect();
+        match parts.iter().position(|part| *part == "ago") {
+            Some(at) if at >= 2 => [&parts[..at - 2], &["just", "now"], &parts[at + 1..]].concat().join(" "),
+            _ => line,
+        }
+    };
     output.lines().map(words).filter(|line| !line.is_empty()).collect()
 }
 
@@ -73,7 +81,8 @@ fn word(word: &str) -> String {
     let id = kernel.len() >= 7 && hex(kernel) && kernel.bytes().any(|byte| byte.is_ascii_digit());
     let run = kernel.len() == 20 && kernel.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
     let range = kernel.split_once("..").is_some_and(|(one, other)| hex(one) && hex(other));
-    if id || run || range { word.replace(kernel, "#") } else { word.to_owned() }
+    let time = kernel.len() >= 20 && kernel.ends_with('Z') && kernel.contains('T');
+    if id || run || range || time { word.replace(kernel, "#") } else { word.to_owned() }
 }
 
 #[test]

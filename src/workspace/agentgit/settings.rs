@@ -131,6 +131,8 @@ pub(super) fn text(settings: &[Setting]) -> String {
         Setting::new("core", None, "filemode", "true"),
         Setting::new("core", None, "bare", "false"),
         Setting::new("core", None, "logallrefupdates", "true"),
+        // Otherwise a commit in a run may leave a process behind, which is then ended half-way.
+        Setting::new("gc", None, "autodetach", "false"),
     ];
     all.retain(|fixed| fixed.key != "filemode" || !settings.iter().any(|own| own.is_same_key(fixed)));
     all.extend(settings.iter().cloned());
