@@ -4,6 +4,7 @@
 
 mod cli;
 mod clone;
+mod concurrency;
 mod config;
 mod create;
 mod doctor;

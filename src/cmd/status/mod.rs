@@ -194,10 +194,10 @@ fn look(listed: Vec<Found>, args: &Args, config: &Config, now: Timestamp, ui: &U
                         return;
                     }
                     let item = match found {
-                        Ok(workspace) => item(workspace, args, config, now, threads),
-                        Err((name, error)) => damaged(name, error),
+                        Ok(workspace) => settled(workspace, args, config, now, threads),
+                        Err((name, error)) => Some(damaged(name, error)),
                     };
-                    items.lock().unwrap_or_else(PoisonError::into_inner).push(item);
+                    items.lock().unwrap_or_else(PoisonError::into_inner).extend(item);
                 }
             });
         }
@@ -206,6 +206,26 @@ fn look(listed: Vec<Found>, args: &Args, config: &Config, now: Timestamp, ui: &U
     let mut items = items.into_inner().unwrap_or_else(PoisonError::into_inner);
     items.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(items)
+}
+
+/// Looks at one without a lease: what goes wrong because it is removed or comes back meanwhile is looked at again. `None`
+/// when it is gone and nobody has asked for it by name.
+fn settled(workspace: &Workspace, args: &Args, config: &Config, now: Timestamp, threads: usize) -> Option<Item> {
+    const TRIES: usize = 4;
+    let mut workspace = workspace.clone();
+    let mut looked = item(&workspace, args, config, now, threads);
+    for _ in 1..TRIES {
+        if looked.error.is_none() {
+            break;
+        }
+        match Workspace::open(workspace.at(), workspace.name()) {
+            Ok(again) => workspace = again,
+            Err(error) if Kind::of(&error) == Kind::NotFound && args.names.is_empty() => return None,
+            Err(error) => return Some(damaged(workspace.name().as_str(), &error)),
+        }
+        looked = item(&workspace, args, config, now, threads);
+    }
+    Some(looked)
 }
 
 fn item(workspace: &Workspace, args: &Args, config: &Config, now: Timestamp, threads: usize) -> Item {

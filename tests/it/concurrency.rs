@@ -1,0 +1,151 @@
+//! Many processes on one root: no lost update, no torn file, no orphan, no false success.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::support::Place;
+
+const PROCESSES: u64 = 32;
+const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+
+/// What succeeded.
+#[derive(Default)]
+struct Count {
+    created: AtomicUsize,
+    removed: AtomicUsize,
+    restored: AtomicUsize,
+    collected: AtomicUsize,
+    listed: AtomicUsize,
+}
+
+/// Runs one command; it must succeed or fail with one of `kinds`. Returns its answer when it succeeded.
+fn run(place: &Place, args: &[&str], kinds: &[&str]) -> Option<serde_json::Value> {
+    let (code, answer) = place.json(args);
+    if code == 0 {
+        return Some(answer);
+    }
+    let kind = answer["error"]["kind"].as_str().unwrap_or("none").to_owned();
+    assert!(kinds.contains(&kind.as_str()), "{args:?} ended with {code}: {answer}");
+    None
+}
+
+fn seconds() -> u64 {
+    std::env::var("STEAD_STRESS_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(8)
+}
+
+fn directories(path: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<_> =
+        std::fs::read_dir(path).expect("directory").map(|entry| entry.expect("entry").path()).collect();
+    found.retain(|path| path.is_dir());
+    found.sort();
+    found
+}
+
+fn names(path: &Path) -> Vec<String> {
+    directories(path).iter().map(|path| path.file_name().expect("name").to_string_lossy().into_owned()).collect()
+}
+
+#[test]
+fn many_processes_create_run_list_remove_restore_and_collect() {
+    let place = Place::new();
+    place.project("api");
+    let count = Count::default();
+    let until = Instant::now() + Duration::from_secs(seconds());
+    // A run that ended well has written its line; wherever its workspace went, the line is there.
+    let written: Vec<String> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..PROCESSES)
+            .map(|worker| {
+                let (place, count) = (&place, &count);
+                scope.spawn(move || work(place, worker, until, count))
+            })
+            .collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("no worker fails")).collect()
+    });
+    let root = place.root();
+    let at_home = names(&root.join("workspaces/local"));
+    assert_eq!(names(&root.join("state/local")), at_home, "no half of a workspace");
+    assert!(names(&root.join("homes/local")).iter().all(|name| at_home.contains(name)), "no half of a workspace");
+    assert_eq!(names(&root.join("staging")), [""; 0], "nothing is left under construction");
+    let trash = directories(&root.join("trash"));
+    assert!(trash.iter().all(|entry| entry.join("state/workspace.toml").exists() && entry.join("tree").exists()));
+    let load = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+    let (created, gone) = (load(&count.created), load(&count.removed) + load(&count.collected));
+    assert_eq!(trash.len() + load(&count.restored), gone, "what was removed is in the trash");
+    assert_eq!(at_home.len() + trash.len(), created, "what was made is somewhere");
+
+    let logs = at_home.iter().map(|name| place.tree(name)).chain(trash.iter().map(|entry| entry.join("tree")));
+    let lines: Vec<String> = logs
+        .filter_map(|tree| std::fs::read_to_string(tree.join("log")).ok())
+        .flat_map(|log| log.lines().map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    let unique: BTreeSet<&String> = lines.iter().collect();
+    assert_eq!(unique.len(), lines.len(), "no line twice");
+    for line in &written {
+        assert!(unique.contains(line), "{line} is lost");
+    }
+    let (code, answer) = place.json(["status"]);
+    assert_eq!(code, 0, "{answer}");
+    let listed = answer["workspaces"].as_array().expect("workspaces");
+    assert_eq!(listed.len(), at_home.len());
+    assert!(listed.iter().all(|workspace| workspace["state"] == "ready"), "{answer}");
+    for name in &at_home {
+        place.git(&place.tree(name), ["fsck", "--no-dangling"]);
+    }
+    // A test of nothing would pass as well.
+    assert!(created > 5 && gone > 1 && load(&count.listed) > 5 && !written.is_empty(), "{created} {gone}");
+}
+
+/// Runs random commands until the time is over; returns the lines that its runs have written.
+fn work(place: &Place, worker: u64, until: Instant, count: &Count) -> Vec<String> {
+    let mut written = Vec::new();
+    let mut random = worker.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let add = |counter: &AtomicUsize, by: usize| counter.fetch_add(by, Ordering::Relaxed);
+    for step in 0.. {
+        if Instant::now() >= until {
+            break;
+        }
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        let name = NAMES[usize::try_from(random >> 8).expect("64 bits") % NAMES.len()];
+        match random % 16 {
+            0..4 => {
+                if run(place, &["create", name, "--from", "api"], &["exists", "busy"]).is_some() {
+                    add(&count.created, 1);
+                }
+            }
+            4..8 => {
+                let line = format!("{worker}-{step}");
+                let script = format!("echo {line} >> log");
+                let args = ["exec", name, "--no-create", "--isolation", "none", "--", "sh", "-c", &script];
+                if run(place, &args, &["not-found", "busy"]).is_some() {
+                    written.push(line);
+                }
+            }
+            8..10 => {
+                if run(place, &["status"], &[]).is_some() {
+                    add(&count.listed, 1);
+                }
+            }
+            10..12 => {
+                if run(place, &["rm", "--force", name], &["not-found", "busy"]).is_some() {
+                    add(&count.removed, 1);
+                }
+            }
+            12..15 => {
+                if run(place, &["restore", name], &["not-found", "exists", "busy"]).is_some() {
+                    add(&count.restored, 1);
+                }
+            }
+            _ => {
+                let answer = run(place, &["gc", "--all"], &[]).expect("gc waits for nobody and fails for nobody");
+                assert_eq!(answer["faults"].as_array().map(Vec::len), Some(0), "{answer}");
+                let moved = answer["workspaces"].as_array().expect("workspaces").iter();
+                add(&count.collected, moved.filter(|item| item["action"] == "remove").count());
+            }
+        }
+    }
+    written
+}
