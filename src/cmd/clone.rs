@@ -119,22 +119,22 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
     let name = args.name.as_deref().or(args.into.as_deref()).map(WorkspaceName::parse).transpose()?;
     let source = named_source(&args.source, config)?;
     match (&args.into, name) {
-        (Some(_), Some(name)) => add(args, &name, source, config, ui),
+        (Some(_), Some(name)) => add(args, &name, &source, config, ui),
         (_, name) => {
             let name = name.unwrap_or_else(|| source.workspace_name());
-            clone(args, name, source, config, ui)
+            clone(args, &name, source, config, ui)
         }
     }
 }
 
-fn clone(args: &Args, name: WorkspaceName, source: Source, config: &Config, ui: &Ui) -> Result<Answer> {
+fn clone(args: &Args, name: &WorkspaceName, source: Source, config: &Config, ui: &Ui) -> Result<Answer> {
     let mut spec = args.options.spec(name.clone(), source, config)?;
     if spec.branch == BranchChoice::Own {
         spec.branch = BranchChoice::Default;
     }
     let at = cmd::writer(config)?;
     let net = cmd::net(config, ui);
-    let existing = match Workspace::open(&at, &name) {
+    let existing = match Workspace::open(&at, name) {
         Ok(workspace) if !spec.ephemeral => Some(workspace),
         Err(error) if Kind::of(&error) != Kind::NotFound => return Err(error),
         _ => None,
@@ -182,14 +182,14 @@ fn update(mut workspace: LeasedWorkspace, pool: Option<Pool>, config: &Config, u
     })
 }
 
-fn add(args: &Args, name: &WorkspaceName, source: Source, config: &Config, ui: &Ui) -> Result<Answer> {
+fn add(args: &Args, name: &WorkspaceName, source: &Source, config: &Config, ui: &Ui) -> Result<Answer> {
     let at = cmd::writer(config)?;
     let workspace = Workspace::open(&at, name)?;
     let destination = match &args.dest {
         Some(destination) => destination.clone(),
         None => Path::new("repos").join(source.workspace_name().as_str()),
     };
-    let mut spec = args.options.spec(source.workspace_name(), source, config)?;
+    let mut spec = args.options.spec(source.workspace_name(), source.clone(), config)?;
     if spec.branch == BranchChoice::Own {
         spec.branch = BranchChoice::Default;
     }

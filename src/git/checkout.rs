@@ -340,7 +340,7 @@ impl Writing<'_> {
             return Ok(Stat::of(&stat));
         }
         let converted =
-            if self.attributes.smudges_nothing() { None } else { self.attributes.smudge(&item.path, content)? };
+            if self.attributes.smudges_nothing() { None } else { self.attributes.smudge(&item.path, content) };
         if is_lfs_pointer(content) {
             self.lfs_pointers.fetch_add(1, Ordering::Relaxed);
         }

@@ -67,7 +67,7 @@ impl Index {
         bytes.extend_from_slice(&2_u32.to_be_bytes());
         bytes.extend_from_slice(&u32::try_from(self.entries.len()).unwrap_or(u32::MAX).to_be_bytes());
         for entry in &self.entries {
-            let start = bytes.len();
+            let begin = bytes.len();
             let stat = &entry.stat;
             for field in [
                 stat.changed.0,
@@ -87,7 +87,7 @@ impl Index {
             let length = u16::try_from(entry.path.len().min(MAX_NAME_LENGTH)).unwrap_or(u16::MAX);
             bytes.extend_from_slice(&length.to_be_bytes());
             bytes.extend_from_slice(&entry.path);
-            let padding = 8 - (bytes.len() - start) % 8;
+            let padding = 8 - (bytes.len() - begin) % 8;
             bytes.resize(bytes.len() + padding, 0);
         }
         let mut trees = Vec::new();

@@ -162,7 +162,7 @@ pub(crate) fn committed(store: &Store, commit: Option<Oid>, snapshot: &Snapshot)
             let pointer = repository.find_blob(old.id()).ok();
             pointer.filter(|pointer| lfs::is_of(pointer.content(), blob.content())).map(|pointer| pointer.id())
         } else {
-            let cleaned = attributes.clean(path, blob.content())?;
+            let cleaned = attributes.clean(path, blob.content());
             cleaned.map(|content| store.write(ObjectType::Blob, content)).transpose()?
         };
         if let Some(id) = id {

@@ -101,9 +101,9 @@ impl Attributes {
     }
 
     /// Returns the bytes as they belong into the working tree; `None` when they stay as they are.
-    pub(crate) fn smudge(&self, path: &[u8], content: &[u8]) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn smudge(&self, path: &[u8], content: &[u8]) -> Option<Vec<u8>> {
         if self.smudges_nothing() {
-            return Ok(None);
+            return None;
         }
         let found = self.of_path(path);
         let mut result = None;
@@ -123,13 +123,13 @@ impl Attributes {
         {
             result = Some(encoded);
         }
-        Ok(result)
+        result
     }
 
     /// Returns the bytes as they belong into git; `None` when they stay as they are.
-    pub(crate) fn clean(&self, path: &[u8], content: &[u8]) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn clean(&self, path: &[u8], content: &[u8]) -> Option<Vec<u8>> {
         if self.is_trivial() {
-            return Ok(None);
+            return None;
         }
         let found = self.of_path(path);
         let mut result = found.encoding.as_ref().and_then(|name| encoding::decode(content, name));
@@ -148,7 +148,7 @@ impl Attributes {
         {
             result = Some(collapsed);
         }
-        Ok(result.filter(|result| result != content))
+        result.filter(|result| result != content)
     }
 
     /// Returns whether `filter=lfs` is set for the path.
@@ -170,9 +170,8 @@ impl Attributes {
             (Some(Text::Auto), Some(false)) => Ends::AutoInput,
             (Some(Text::Auto), None) => Ends::Auto,
             (_, Some(true)) => Ends::TextCrlf,
-            (_, Some(false)) | (Some(Text::Input), None) => Ends::TextInput,
             (Some(Text::Yes), None) if self.user.text_is_crlf() => Ends::TextCrlf,
-            (Some(Text::Yes), None) => Ends::TextInput,
+            (_, Some(false)) | (Some(Text::Yes | Text::Input), None) => Ends::TextInput,
             (None, None) => match self.user.autocrlf {
                 AutoCrlf::False => Ends::Binary,
                 AutoCrlf::True => Ends::AutoCrlf,

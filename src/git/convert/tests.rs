@@ -73,7 +73,7 @@ fn what_is_cleaned_is_what_git_adds() {
     for ending in endings {
         for number in 0..contents.len() {
             let id = if number == 2 { &dos } else { &unix };
-            listing.push_str(&format!("100644 {id}\tf{number}.{ending}\n"));
+            listing.extend(["100644 ", id, "\tf", &number.to_string(), ".", ending, "\n"]);
         }
     }
     git(dir, &["update-index", "--add", "--index-info"], listing.as_bytes());
@@ -103,7 +103,7 @@ fn what_is_cleaned_is_what_git_adds() {
         git(dir, &["add", "-u"], b"");
         let added = git(dir, &["ls-files", "-s"], b"");
         for (path, content) in cases {
-            let cleaned = attributes.clean(path.as_bytes(), content).expect("cleaned");
+            let cleaned = attributes.clean(path.as_bytes(), content);
             let cleaned = cleaned.as_deref().unwrap_or(content);
             let id = Oid::hash_object(git2::ObjectType::Blob, cleaned).expect("an id");
             let line = format!("100644 {id} 0\t{path}");

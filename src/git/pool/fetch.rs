@@ -214,7 +214,7 @@ fn write_refs(pool: &Path, advertised: &Advertised, requests: &[String]) -> Resu
     if refs != old {
         let mut text = String::from("# pack-refs with: sorted \n");
         for (name, oid) in &refs {
-            text.push_str(&format!("{oid} {name}\n"));
+            text.extend([oid.to_string().as_str(), " ", name, "\n"]);
         }
         fs::write_atomic(&pool.join("packed-refs"), text.as_bytes(), Durability::Synced)?;
     }

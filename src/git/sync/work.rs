@@ -51,7 +51,7 @@ pub(crate) fn work(store: &Store, snapshot: &Snapshot, head: Option<Oid>) -> Res
                 }
                 continue;
             }
-            if let Some(clean) = attributes.clean(&difference.path, blob.content())? {
+            if let Some(clean) = attributes.clean(&difference.path, blob.content()) {
                 entry.id = store.write(git2::ObjectType::Blob, clean)?;
             }
         }

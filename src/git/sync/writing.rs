@@ -207,7 +207,7 @@ fn clean(store: &Store, attributes: &Attributes, path: &[u8], found: &Found) -> 
             if !attributes.is_trivial() {
                 store.flush()?;
                 let blob = store.repository().find_blob(id).context("cannot read back a file")?;
-                if let Some(clean) = attributes.clean(path, blob.content())? {
+                if let Some(clean) = attributes.clean(path, blob.content()) {
                     id = store.write(ObjectType::Blob, clean)?;
                 }
             }
@@ -342,7 +342,7 @@ impl Step {
         if after.mode == LINK {
             return put_link(dir, &self.path, blob.content());
         }
-        let converted = attributes.smudge(&self.path, blob.content())?;
+        let converted = attributes.smudge(&self.path, blob.content());
         let mode = if after.mode == 0o100_755 { 0o777 } else { 0o666 };
         dir.replace(as_path(&self.path), converted.as_deref().unwrap_or(blob.content()), mode)
     }

@@ -103,7 +103,7 @@ pub(crate) fn build(spec: &AgentGit<'_>, into: &Path) -> Result<()> {
     if !refs.is_empty() {
         let mut text = String::from("# pack-refs with: sorted \n");
         for (name, oid) in refs {
-            text.push_str(&format!("{oid} {name}\n"));
+            text.extend([oid.to_string().as_str(), " ", name, "\n"]);
         }
         put(&dir, "packed-refs", text.as_bytes())?;
     }
@@ -161,7 +161,7 @@ pub(crate) fn clean(workspace: &LeasedWorkspace, keep: &Path) -> Result<()> {
         refs: refs.refs,
         origin_head: record.upstream.clone(),
         pool: pool.as_deref(),
-        settings: harmless(&tree)?,
+        settings: harmless(&tree),
         shallow,
         ..AgentGit::default()
     };

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use crate::error::Result;
 use crate::git::agentdir::{self, config};
 use crate::store::beneath::Dir;
 use crate::store::dotgit::is_dot_git;
@@ -36,9 +35,9 @@ impl Setting {
 
 /// Reads the configuration of the `.git` in `tree` and returns what of it can come over: nothing in it runs a command or names
 /// a file that git would read or write.
-pub(crate) fn harmless(tree: &Dir) -> Result<Vec<Setting>> {
-    let Some(git) = agentdir::git_dir(tree, &mut Vec::new()) else { return Ok(Vec::new()) };
-    Ok(harmless_in(&git))
+pub(crate) fn harmless(tree: &Dir) -> Vec<Setting> {
+    let Some(git) = agentdir::git_dir(tree, &mut Vec::new()) else { return Vec::new() };
+    harmless_in(&git)
 }
 
 /// The same for a git directory that is at hand. A file that cannot be read counts as empty: it would not be one to keep.
@@ -146,14 +145,14 @@ pub(super) fn text(settings: &[Setting]) -> String {
         match &group.1 {
             Some(subsection) => {
                 let subsection = subsection.replace('\\', "\\\\").replace('"', "\\\"");
-                text.push_str(&format!("[{} \"{subsection}\"]\n", group.0));
+                text.extend(["[", &group.0, " \"", &subsection, "\"]\n"]);
             }
-            None => text.push_str(&format!("[{}]\n", group.0)),
+            None => text.extend(["[", &group.0, "]\n"]),
         }
         for (setting, written) in all.iter().zip(&mut written).skip(first) {
             if !*written && setting.section == group.0 && setting.subsection == group.1 {
                 *written = true;
-                text.push_str(&format!("\t{} = {}\n", setting.key, quoted(&setting.value)));
+                text.extend(["\t", &setting.key, " = ", &quoted(&setting.value), "\n"]);
             }
         }
     }
@@ -185,7 +184,7 @@ mod tests {
         let mut file = std::fs::File::create(dir.path().join(".git/config")).expect("file");
         std::io::Write::write_all(&mut file, content.as_bytes()).expect("content");
         let tree = Dir::open(dir.path()).expect("directory");
-        let settings = harmless(&tree).expect("settings");
+        let settings = harmless(&tree);
         settings.iter().map(|setting| format!("{}.{}={}", setting.section, setting.key, setting.value)).collect()
     }
 

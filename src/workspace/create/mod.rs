@@ -132,9 +132,13 @@ impl Created {
         };
         match self.left_out {
             0 => {}
-            1 => line.push_str("; 1 uncommitted file was left out (`--with-changes` brings it)"),
+            1 => line += "; 1 uncommitted file was left out (`--with-changes` brings it)",
             count => {
-                line.push_str(&format!("; {count} uncommitted files were left out (`--with-changes` brings them)"))
+                line.extend([
+                    "; ",
+                    &count.to_string(),
+                    " uncommitted files were left out (`--with-changes` brings them)",
+                ]);
             }
         }
         line.push('.');

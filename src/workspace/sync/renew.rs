@@ -62,7 +62,7 @@ pub(super) fn renew(
         refs: refs.into_iter().collect(),
         origin_head: record.upstream.clone(),
         pool: pool.map(Pool::path),
-        settings: agentgit::harmless(&tree)?,
+        settings: agentgit::harmless(&tree),
         index: index.as_deref(),
         shallow,
         objects: Some((&state.store, &tips)),
