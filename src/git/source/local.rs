@@ -165,6 +165,9 @@ fn common_directory(directory: &Path) -> Result<PathBuf> {
 /// Fails for what libgit2 cannot read, before anything is made.
 fn refuse_unreadable(common: &Path, path: &Path) -> Result<()> {
     let file = common.join("config");
+    if !file.is_file() {
+        return Ok(());
+    }
     let config = git2::Config::open(&file).with_context(|| format!("cannot read `{}`", file.display()))?;
     let text = |key: &str| config.get_string(key).ok();
     if let Some(format) = text("extensions.objectformat").filter(|format| !format.eq_ignore_ascii_case("sha1")) {

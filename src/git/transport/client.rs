@@ -62,16 +62,17 @@ pub(super) struct Exchange {
 
 impl Exchange {
     /// Sends a request from a new thread; when this is dropped, the thread ends at its next step.
-    pub(super) fn start(agent: &ureq::Agent, ask: Ask, host: String) -> Self {
+    pub(super) fn start(agent: &ureq::Agent, ask: Ask, host: String) -> Result<Self, Failure> {
         let (sender, events) = sync_channel(PIECES);
         let agent = agent.clone();
-        std::thread::spawn(move || {
+        let thread = std::thread::Builder::new().spawn(move || {
             if let Err(failure) = exchange(&agent, ask, &host, &sender) {
                 // Nobody listens any more: nobody to tell.
                 drop(sender.send(Event::Failed(failure)));
             }
         });
-        Self { events, piece: Cursor::new(Vec::new()), ended: false }
+        thread.map_err(|error| Failure::new(Kind::Failed, format!("cannot start a thread: {error}")))?;
+        Ok(Self { events, piece: Cursor::new(Vec::new()), ended: false })
     }
 
     pub(super) fn head(&self, transfer: &Transfer, host: &str) -> Result<Head, Failure> {
@@ -306,6 +307,10 @@ fn failure_of(error: &ureq::Error, host: &str) -> Failure {
             failed(format!("cannot connect to `{host}`: no answer in {} s", CONNECT.as_secs()))
         }
         ureq::Error::Timeout(_) => failed(format!("`{host}` was silent for too long")),
+        ureq::Error::ConnectProxyFailed(reason) if reason.contains("407") => {
+            failed(format!("the proxy asks for credentials to connect to `{host}`"))
+                .hint("give them in the proxy's URL, `http://USER:PASSWORD@HOST:PORT`")
+        }
         ureq::Error::ConnectProxyFailed(reason) => {
             failed(format!("the proxy refuses to connect to `{host}`: {reason}"))
         }

@@ -142,7 +142,7 @@ impl Connection {
             let text = BASE64_STANDARD.encode(format!("{}:{}", credential.user, credential.password));
             headers.push(("Authorization".to_owned(), format!("Basic {text}")));
         }
-        Ok(Exchange::start(&agent, Ask { upload, url: ascii(target), headers }, target.host.clone()))
+        Exchange::start(&agent, Ask { upload, url: ascii(target), headers }, target.host.clone())
     }
 
     /// Takes the next credential for a server that asks for one, or fails.
@@ -401,6 +401,10 @@ fn refused(head: &Head, address: &Address, offered: Option<&Credential>) -> Fail
         (407, _) => Failure::new(Kind::Failed, "the proxy asks for credentials")
             .hint("give them in the proxy's URL, `http://USER:PASSWORD@HOST:PORT`"),
         (301..=308, _) => Failure::new(Kind::Failed, format!("`{host}` redirects too often")),
+        (429 | 500..=599, _) => {
+            Failure::new(Kind::Failed, format!("`{host}` answered with status {} for `{address}`", head.status))
+                .hint("try again later")
+        }
         (status, _) => Failure::new(Kind::Failed, format!("`{host}` answered with status {status} for `{address}`")),
     }
 }

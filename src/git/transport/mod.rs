@@ -218,6 +218,9 @@ fn callbacks<'a>(transfer: &'a Transfer, progress: &'a dyn Progress) -> RemoteCa
             progress.finish(Phase::Receive);
             progress.report(Phase::Resolve, count(stats.indexed_deltas()), count(stats.total_deltas()));
         }
+        if progress.cancelled() {
+            transfer.cancel();
+        }
         !transfer.cancelled()
     });
     callbacks.sideband_progress(|_| !transfer.cancelled());

@@ -131,6 +131,8 @@ struct Stream {
     stderr_reader: Option<JoinHandle<()>>,
     /// Read while waiting for the first byte.
     first: Vec<u8>,
+    /// Whether the other side has said anything.
+    begun: bool,
     failed: bool,
     host: String,
     url: String,
@@ -156,7 +158,7 @@ impl Stream {
         }
         let stderr = Arc::new(Mutex::new(VecDeque::new()));
         let kept = Arc::clone(&stderr);
-        let reader = std::thread::spawn(move || {
+        let reader = std::thread::Builder::new().spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(length @ 1..) = errors.read(&mut buffer) {
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -171,8 +173,10 @@ impl Stream {
             input: Some(input),
             output,
             stderr,
-            stderr_reader: Some(reader),
+            // Without it the process is merely not quoted.
+            stderr_reader: reader.ok(),
             first: Vec::new(),
+            begun: false,
             failed: false,
             host: address.host.clone(),
             url: address.to_string(),
@@ -186,6 +190,7 @@ impl Stream {
             Ok(0) => Err(self.ended()),
             Ok(_) => {
                 self.first.push(buffer[0]);
+                self.begun = true;
                 Ok(())
             }
             Err(failure) => Err(failure),
@@ -225,7 +230,7 @@ impl Stream {
 
     fn wait(&self, events: PollFlags, since: Instant) -> Result<(), Failure> {
         // A person who types a passphrase takes the time that it takes.
-        let asked = self.transfer.net.interactive && self.first.is_empty();
+        let asked = self.transfer.net.interactive && !self.begun;
         if let Some(failure) = self.transfer.over(if asked { Instant::now() } else { since }, &self.host) {
             return Err(failure);
         }

@@ -258,6 +258,11 @@ fn core_ssh_command_of_the_user_counts_and_other_programs_get_no_options() {
     let path = place.path().join("served/x.git").display().to_string();
     list(&place.source(&format!("ssh://host:22{path}")), &place.net(&[]), &Silent).unwrap();
     assert_eq!(place.read("args"), format!("-F\nnone\n-p\n22\nhost\ngit-upload-pack '{path}'\n"));
+    // A person can answer ssh's questions.
+    let ssh = place.path().join("ssh");
+    let net = Net { interactive: true, ..place.net(&[("GIT_SSH_COMMAND", ssh.to_str().unwrap())]) };
+    list(&place.source(&format!("host:{path}")), &net, &Silent).unwrap();
+    assert_eq!(place.read("args"), format!("host\ngit-upload-pack '{path}'\n"));
 }
 
 /// Wants to stop as soon as told.

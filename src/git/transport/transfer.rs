@@ -84,13 +84,15 @@ impl Transfer {
     pub(super) fn run<T>(self: &Arc<Self>, progress: &dyn Progress, work: impl FnOnce() -> T) -> T {
         let watch = Watch::default();
         std::thread::scope(|scope| {
-            scope.spawn(|| {
+            // Where no thread is to be had, the wish is seen only when something arrives.
+            let watcher = std::thread::Builder::new().spawn_scoped(scope, || {
                 while !watch.ended_within(TICK) {
                     if progress.cancelled() {
                         self.cancel();
                     }
                 }
             });
+            drop(watcher);
             // Both end with this block, also when `work` panics; else the scope would wait for ever.
             let _end = End(&watch);
             let _current = Current::set(self);
