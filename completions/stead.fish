@@ -39,8 +39,8 @@ complete -c stead -n "__fish_stead_needs_command" -f -a "clone" -d 'Make a works
 complete -c stead -n "__fish_stead_needs_command" -f -a "exec" -d 'Run an agent or a command in a workspace, then print what changed'
 complete -c stead -n "__fish_stead_needs_command" -f -a "status" -d 'Show the state of one, some or all workspaces'
 complete -c stead -n "__fish_stead_needs_command" -f -a "ls" -d 'Show the state of one, some or all workspaces'
-complete -c stead -n "__fish_stead_needs_command" -f -a "sync" -d 'Bring work from upstream to a workspace, or from it to the project'
-complete -c stead -n "__fish_stead_needs_command" -f -a "gc" -d 'Collect what is expired, orphaned or half-made'
+complete -c stead -n "__fish_stead_needs_command" -f -a "sync"
+complete -c stead -n "__fish_stead_needs_command" -f -a "gc"
 complete -c stead -n "__fish_stead_needs_command" -f -a "diff" -d 'Show the changes of a workspace'
 complete -c stead -n "__fish_stead_needs_command" -f -a "log" -d 'Show runs and events'
 complete -c stead -n "__fish_stead_needs_command" -f -a "rm" -d 'Move workspaces to the trash'
@@ -346,8 +346,8 @@ complete -c stead -n "__fish_stead_using_subcommand help; and not __fish_seen_su
 complete -c stead -n "__fish_stead_using_subcommand help; and not __fish_seen_subcommand_from create clone exec status sync gc diff log rm restore import path config doctor completions man help" -f -a "clone" -d 'Make a workspace of a repository, or bring it up to date'
 complete -c stead -n "__fish_stead_using_subcommand help; and not __fish_seen_subcommand_from create clone exec status sync gc diff log rm restore import path config doctor completions man help" -f -a "exec" -d 'Run an agent or a command in a workspace, then print what changed'
 complete -c stead -n "__fish_stead_using_subcommand help; and not __fish_seen_subcommand_from create clone exec status sync gc diff log rm restore import path config doctor completions man help" -f -a "status" -d 'Show the state of one, some or all workspaces'
-complete -c stead -n "__fish_stead_using_subcommand help; and not __fish_seen_subcommand_from create clone exec status sync gc diff log rm restore import path config doctor completions man help" -f -a "sync" -d 'Bring work from upstream to a workspace, or from it to the project'
-complete -c stead -n "__fish_stead_using_subcommand help; and not __fish_seen_subcommand_from create clone exec status sync gc diff log rm restore import path config doctor completions man help" -f -a "gc" -d 'Collect what is expired, orphaned or half-made'
+complete -c stead -n "__fish_stead_using_subcommand help; and not __fish_seen_subcommand_from create clone exec status sync gc diff log rm restore import path config doctor completions man help" -f -a "sync"
+complete -c stead -n "__fish_stead_using_subcommand help; and not __fish_seen_subcommand_from create clone exec status sync gc diff log rm restore import path config doctor completions man help" -f -a "gc"
 complete -c stead -n "__fish_stead_using_subcommand help; and not __fish_seen_subcommand_from create clone exec status sync gc diff log rm restore import path config doctor completions man help" -f -a "diff" -d 'Show the changes of a workspace'
 complete -c stead -n "__fish_stead_using_subcommand help; and not __fish_seen_subcommand_from create clone exec status sync gc diff log rm restore import path config doctor completions man help" -f -a "log" -d 'Show runs and events'
 complete -c stead -n "__fish_stead_using_subcommand help; and not __fish_seen_subcommand_from create clone exec status sync gc diff log rm restore import path config doctor completions man help" -f -a "rm" -d 'Move workspaces to the trash'

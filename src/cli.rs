@@ -63,14 +63,10 @@ enum Command {
     Clone(cmd::clone::Args),
     /// Run an agent or a command in a workspace, then print what changed
     Exec(cmd::exec::Args),
-    /// Show the state of one, some or all workspaces
     #[command(visible_alias = "ls")]
     Status(cmd::status::Args),
-    /// Bring work from upstream to a workspace, or from it to the project
     Sync(cmd::sync::Args),
-    /// Collect what is expired, orphaned or half-made
     Gc(cmd::gc::Args),
-    /// Show the changes of a workspace
     Diff(cmd::diff::Args),
     Log(cmd::log::Args),
     /// Move workspaces to the trash

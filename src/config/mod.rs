@@ -84,7 +84,6 @@ pub(crate) struct Exec {
     pub(crate) isolation: String,
     pub(crate) net: String,
     pub(crate) pass_env: Vec<String>,
-    pub(crate) read: Vec<PathBuf>,
     pub(crate) keep_git_config: bool,
 }
 
@@ -175,7 +174,6 @@ impl Config {
                 isolation: settings.text("exec.isolation").unwrap_or_default(),
                 net: settings.text("exec.net").unwrap_or_default(),
                 pass_env: settings.texts("exec.pass_env"),
-                read: settings.texts("exec.read").iter().map(|path| expand(path, &environment)).collect(),
                 keep_git_config: settings.switch("exec.keep_git_config"),
             },
             gc: Gc {
@@ -204,12 +202,6 @@ impl Config {
             project,
             trust: places.trust,
         })
-    }
-
-    #[cfg(test)]
-    pub(crate) fn of_test(root: &Path) -> Self {
-        let overrides = Overrides { root: Some(root.to_owned()), user: None };
-        Self::resolve(Environment::of(&[], "/"), &overrides, Places::default()).expect("defaults are valid")
     }
 }
 

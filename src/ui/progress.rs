@@ -20,7 +20,7 @@ pub(super) struct Bars {
 }
 
 struct Bar {
-    bar: ProgressBar,
+    shown: ProgressBar,
     /// 0 as long as it is not known.
     total: u64,
 }
@@ -70,23 +70,23 @@ impl Progress for Bars {
     fn report(&self, phase: Phase, done: u64, total: u64) {
         let Some(multi) = &self.multi else { return };
         let mut bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
-        let Bar { bar, total: known } = bars.entry(phase).or_insert_with(|| {
+        let Bar { shown, total: known } = bars.entry(phase).or_insert_with(|| {
             // Styled before it is added, which draws it.
-            let bar = ProgressBar::no_length().with_style(style(UNKNOWN)).with_message(words(phase));
-            Bar { bar: multi.add(bar), total: 0 }
+            let shown = ProgressBar::no_length().with_style(style(UNKNOWN)).with_message(words(phase));
+            Bar { shown: multi.add(shown), total: 0 }
         });
         if *known != total {
-            bar.set_style(style(if total == 0 { UNKNOWN } else { KNOWN }));
-            bar.set_length(total);
+            shown.set_style(style(if total == 0 { UNKNOWN } else { KNOWN }));
+            shown.set_length(total);
             *known = total;
         }
-        bar.set_position(done);
+        shown.set_position(done);
     }
 
     fn finish(&self, phase: Phase) {
         let bar = self.bars.lock().unwrap_or_else(PoisonError::into_inner).remove(&phase);
-        if let Some(Bar { bar, .. }) = bar {
-            bar.finish_and_clear();
+        if let Some(Bar { shown, .. }) = bar {
+            shown.finish_and_clear();
         }
     }
 
@@ -97,8 +97,8 @@ impl Progress for Bars {
 
 impl Drop for Bars {
     fn drop(&mut self) {
-        for (_, Bar { bar, .. }) in self.bars.get_mut().unwrap_or_else(PoisonError::into_inner).drain() {
-            bar.finish_and_clear();
+        for (_, Bar { shown, .. }) in self.bars.get_mut().unwrap_or_else(PoisonError::into_inner).drain() {
+            shown.finish_and_clear();
         }
     }
 }

@@ -55,9 +55,8 @@ impl Problem {
     pub(crate) fn words(&self) -> String {
         match self {
             Self::Half => "it is half-made or half-removed".to_owned(),
-            Self::Record { reason, .. } => reason.clone(),
             Self::Tree => "its tree is gone".to_owned(),
-            Self::Store { reason } => reason.clone(),
+            Self::Record { reason, .. } | Self::Store { reason } => reason.clone(),
             Self::Alternate { of: Borrower::Store, missing, .. } => {
                 format!("its store borrows from `{}`, which is not there", missing.display())
             }

@@ -106,6 +106,20 @@ fn busy() {
 }
 
 #[test]
+fn conflict() {
+    let place = Place::new();
+    let project = place.project("api");
+    place.ok(["create", "one", "--from", project.to_str().expect("UTF-8")]);
+    write(&place.tree("one"), "docs/guide.md", "one\nTWO\nthree\n");
+    write(&project, "docs/guide.md", "one\nzwei\nthree\n");
+    let text =
+        assert_fails(&place, &["sync", "one", "--to", project.to_str().expect("UTF-8"), "--apply"], 6, "conflict");
+    assert!(text.contains("docs/guide.md"), "{text}");
+    let kept = std::fs::read_to_string(project.join("docs/guide.md")).expect("file");
+    assert_eq!(kept, "one\nzwei\nthree\n");
+}
+
+#[test]
 fn refused() {
     let place = Place::new();
     write(place.path(), "other/file", "x");

@@ -14,6 +14,7 @@ mod gc;
 mod generated_files;
 mod http;
 mod import;
+mod log;
 mod progress;
 mod readme;
 mod restore;

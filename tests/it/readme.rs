@@ -58,8 +58,8 @@ fn plain(output: &str) -> Vec<String> {
         // A duration is a number and its unit.
         for at in 1..words.len() {
             if matches!(words[at].as_str(), "ms" | "s") && words[at - 1].parse::<f64>().is_ok() {
-                words[at - 1] = "#".to_owned();
-                words[at] = "s".to_owned();
+                "#".clone_into(&mut words[at - 1]);
+                "s".clone_into(&mut words[at]);
             }
         }
         words.join(" ")

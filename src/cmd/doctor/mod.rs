@@ -99,7 +99,7 @@ impl Report for Answer {
 
 pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
     use std::os::unix::ffi::OsStrExt as _;
-    let mut checks = root::checks(config, args.repair, ui);
+    let mut checks = root::checks(config, args.repair, ui)?;
     checks.extend(host::checks(config));
     Ok(Answer {
         healthy: checks.iter().all(|check| check.status != Status::Problem),

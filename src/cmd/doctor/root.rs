@@ -19,7 +19,7 @@ use crate::workspace::{Listed, Workspace, trash};
 /// Bytes below which free space is worth a warning.
 const LITTLE_SPACE: u64 = 1 << 30;
 
-pub(super) fn checks(config: &Config, repair: bool, ui: &Ui) -> Vec<Check> {
+pub(super) fn checks(config: &Config, repair: bool, ui: &Ui) -> Result<Vec<Check>> {
     let mut checks = Vec::new();
     checks.push(space(config));
     match Root::open(&config.root) {
@@ -29,6 +29,7 @@ pub(super) fn checks(config: &Config, repair: bool, ui: &Ui) -> Vec<Check> {
                 Check::new("root", Status::Ok, format!("{} is private and of format 1", root.path().display())),
             );
             if let Err(error) = inside(&root, repair, ui, &mut checks) {
+                crate::progress::check(ui.progress())?;
                 checks.push(failed("root", &error));
             }
         }
@@ -38,7 +39,7 @@ pub(super) fn checks(config: &Config, repair: bool, ui: &Ui) -> Vec<Check> {
         }
         Err(error) => checks.insert(0, failed("root", &error)),
     }
-    checks
+    Ok(checks)
 }
 
 fn inside(root: &Root, repair: bool, ui: &Ui, checks: &mut Vec<Check>) -> Result<()> {
