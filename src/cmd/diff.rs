@@ -248,7 +248,9 @@ fn of_run(workspace: &Workspace, run: &str) -> Result<Found> {
     };
     let ids = record::ids(&workspace.runs())?;
     let run = if run == "last" {
-        ids.last().cloned().ok_or_else(|| not_found(format!("there was no run in `{}` yet", workspace.name())))?
+        // Ids tell runs of one second apart, not in which order they came.
+        let last = record::all(&workspace.runs())?.into_iter().max_by_key(|run| run.started);
+        last.ok_or_else(|| not_found(format!("there was no run in `{}` yet", workspace.name())))?.id
     } else {
         let run = RunId::parse(run)?;
         let known = ids.contains(&run);

@@ -40,14 +40,6 @@ impl Meta {
         if executable { program } else { file }
     }
 
-    /// Returns what keeps the snapshot from being all of the tree: special, too large, unreadable, newly ignored.
-    pub(crate) fn is_complete(&self) -> bool {
-        self.special.is_empty()
-            && self.too_large.is_empty()
-            && self.unreadable.is_empty()
-            && self.newly_ignored.is_empty()
-    }
-
     /// Returns the part below `directory`, with paths relative to it.
     pub(crate) fn below(&self, directory: &[u8]) -> Self {
         let below = |path: &[u8]| path.strip_prefix(directory)?.strip_prefix(b"/").map(<[u8]>::to_vec);

@@ -116,8 +116,8 @@ impl Default for Seen {
             bytes: Vec::new(),
             captured: 0,
             device: 0,
-            commit: Oid::zero(),
-            root: Oid::zero(),
+            commit: Oid::ZERO_SHA1,
+            root: Oid::ZERO_SHA1,
             directories: HashMap::new(),
         }
     }
@@ -180,7 +180,7 @@ impl<'a> SeenDirectory<'a> {
             let kind = EntryKind::of(reader.u8()?)?;
             let length = reader.u16()?;
             let name = reader.take(usize::from(length))?;
-            let mut entry = Entry { name, kind, stamp: Stamp::default(), mode: 0, id: Oid::zero() };
+            let mut entry = Entry { name, kind, stamp: Stamp::default(), mode: 0, id: Oid::ZERO_SHA1 };
             if kind.has_content() {
                 entry.stamp = Stamp {
                     inode: reader.u32()?,
@@ -241,7 +241,7 @@ impl Writer {
     pub(crate) fn each(&self, mut look: impl FnMut(&[u8], &Entry<&[u8]>)) {
         let mut reader = Reader { bytes: &self.directories, at: 0 };
         while let Some((path, _, _, body)) = reader.directory() {
-            for entry in (SeenDirectory { rules: 0, tree: Oid::zero(), body }).entries() {
+            for entry in (SeenDirectory { rules: 0, tree: Oid::ZERO_SHA1, body }).entries() {
                 look(path, &entry);
             }
         }
@@ -290,9 +290,9 @@ pub(crate) fn prefill(path: &Path, index: &[u8]) -> Result<()> {
     }
     let mut writer = Writer::default();
     for (path, entries) in &directories {
-        writer.directory(path, TRACKED, Oid::zero(), entries);
+        writer.directory(path, TRACKED, Oid::ZERO_SHA1, entries);
     }
-    writer.write(path, jiff::Timestamp::now(), ANY_DEVICE, Oid::zero(), Oid::zero())
+    writer.write(path, jiff::Timestamp::now(), ANY_DEVICE, Oid::ZERO_SHA1, Oid::ZERO_SHA1)
 }
 
 /// The rules of a directory in which everything remembered is tracked.
@@ -381,8 +381,8 @@ mod tests {
         let path = dir.path().join("seen");
         let mut writer = Writer::default();
         let entries = [file("a", 1), file("b\n", 2)];
-        writer.directory(b"dir", 5, Oid::zero(), &entries);
-        writer.write(&path, jiff::Timestamp::now(), 9, Oid::zero(), Oid::zero()).expect("a file");
+        writer.directory(b"dir", 5, Oid::ZERO_SHA1, &entries);
+        writer.write(&path, jiff::Timestamp::now(), 9, Oid::ZERO_SHA1, Oid::ZERO_SHA1).expect("a file");
         let seen = Seen::read(&path);
         let directory = seen.directory(9, b"dir").expect("the directory");
         assert_eq!(directory.rules, 5);

@@ -110,7 +110,9 @@ pub(crate) fn between_trees(store: &Store, before: Option<Oid>, after: Option<Oi
         return Ok(Vec::new());
     }
     let repository = store.repository();
-    let mut diff = diff(repository, before, after, DiffOptions::new().include_typechange(true))?;
+    let mut options = DiffOptions::new();
+    options.include_typechange(true).max_size(MAX_TEXT);
+    let mut diff = diff(repository, before, after, &mut options)?;
     let candidates = diff.deltas().filter(|delta| matches!(delta.status(), Delta::Added | Delta::Deleted)).count();
     let mut find = DiffFindOptions::new();
     find.renames(true).rename_limit(MAX_SIMILAR).exact_match_only(candidates > MAX_SIMILAR);

@@ -248,7 +248,7 @@ pub(super) fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
 }
 
 pub(super) fn blank(name: Vec<u8>, kind: EntryKind) -> Entry {
-    Entry { name, kind, stamp: walk::Stamp::default(), mode: 0, id: Oid::zero() }
+    Entry { name, kind, stamp: walk::Stamp::default(), mode: 0, id: Oid::ZERO_SHA1 }
 }
 
 pub(super) fn owned(entry: &seen::Entry<&[u8]>) -> Entry {

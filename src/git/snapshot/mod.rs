@@ -193,7 +193,7 @@ fn assemble(store: &Store, tops: &[(Top, Option<Oid>)], mut meta: Meta) -> Resul
     let files = find(TopKind::Files, b"").context("it cannot be read")?;
     let gitdir = find(TopKind::GitDir, b"");
     let id = root(store, files, gitdir, &meta)?;
-    Ok(Snapshot { commit: Oid::zero(), id, files, gitdir, meta })
+    Ok(Snapshot { commit: Oid::ZERO_SHA1, id, files, gitdir, meta })
 }
 
 fn root(store: &Store, files: Oid, gitdir: Option<Oid>, meta: &Meta) -> Result<Oid> {

@@ -1,0 +1,118 @@
+//! What was found becomes entries of directories, and these become trees.
+
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, PoisonError};
+
+use git2::ObjectType;
+use rustix::fs::FileType;
+
+use super::names::{blank, join, kind_of, reason, sort_key};
+use super::{Entry, Node, Object, Scan, TopKind};
+use crate::git::Oid;
+use crate::git::meta::PLAIN;
+use crate::git::seen::EntryKind;
+use crate::progress::Phase;
+use crate::store::walk::{self, Attributes, Content};
+
+impl Scan<'_> {
+    pub(super) fn file(&self, node: &Node, name: Vec<u8>, attributes: &Attributes, out: &SyncSender<Object>) {
+        let (content, attributes) = if attributes.kind == FileType::Symlink {
+            match walk::link(&node.directory, &name) {
+                Ok(text) => (text, *attributes),
+                Err(error) => return self.unreadable(join(&node.path, &name), reason(&error)),
+            }
+        } else {
+            match walk::read(&node.directory, &name, self.limits.max_file) {
+                Ok(Content::Whole(content, attributes)) => (content, attributes),
+                Ok(Content::TooLarge(size)) => return self.too_large(join(&node.path, &name), size),
+                Ok(Content::Gone) => return,
+                Ok(Content::Unsteady) => {
+                    return self.unreadable(join(&node.path, &name), "it changes while it is read".to_owned());
+                }
+                Err(error) => return self.unreadable(join(&node.path, &name), reason(&error)),
+            }
+        };
+        let Ok(id) = Oid::hash_object(ObjectType::Blob, &content) else {
+            return self.unreadable(join(&node.path, &name), "it cannot be hashed".to_owned());
+        };
+        if !self.is_known(id) {
+            let size = content.len() as u64;
+            if node.top.top.kind == TopKind::Files
+                && self.new_bytes.fetch_add(size, Ordering::Relaxed) + size > self.limits.max_new
+            {
+                return self.too_large(join(&node.path, &name), size);
+            }
+            self.send(out, Object { id, kind: ObjectType::Blob, content });
+        }
+        self.count(node, &name, &attributes);
+        node.add(Entry { name, kind: kind_of(&attributes), stamp: attributes.stamp, mode: attributes.mode, id });
+    }
+
+    /// Ends one job of a directory; the last one makes its tree, and may end its parent's.
+    pub(super) fn done(&self, node: Arc<Node>, out: &SyncSender<Object>) {
+        let mut node = Some(node);
+        while let Some(current) = node.take() {
+            if current.pending.fetch_sub(1, Ordering::AcqRel) > 1 {
+                return;
+            }
+            let mut entries = std::mem::take(&mut *current.entries.lock().unwrap_or_else(PoisonError::into_inner));
+            entries.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+            let clean = current.clean.load(Ordering::Acquire);
+            let tree = if clean && !current.seen_tree.is_zero() { current.seen_tree } else { self.tree(&entries, out) };
+            if !clean || current.seen_tree.is_zero() {
+                self.differs.store(true, Ordering::Relaxed);
+            }
+            let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            writer.directory(&current.path, current.rules, tree, &entries);
+            drop(writer);
+            self.progress.report(Phase::Scan, self.files.load(Ordering::Relaxed), 0);
+            match &current.parent {
+                None => self.finish_top(&current.top.top, Some(tree)),
+                Some(parent) => {
+                    if tree != current.seen_tree {
+                        parent.clean.store(false, Ordering::Release);
+                    }
+                    let mut entry = blank(current.name.clone(), EntryKind::Directory);
+                    entry.id = tree;
+                    parent.add(entry);
+                    node = Some(Arc::clone(parent));
+                }
+            }
+        }
+    }
+
+    fn tree(&self, entries: &[Entry], out: &SyncSender<Object>) -> Oid {
+        let empty = Oid::hash_object(ObjectType::Tree, b"").expect("the empty tree has a hash");
+        let mut recorded: Vec<(&Entry, u32)> = entries
+            .iter()
+            .filter(|entry| entry.kind != EntryKind::Directory || entry.id != empty)
+            .filter_map(|entry| Some((entry, entry.kind.git_mode()?)))
+            .collect();
+        // git sorts a directory as if its name ended in a slash.
+        recorded.sort_by(|(one, _), (other, _)| sort_key(one).cmp(sort_key(other)));
+        let mut content = Vec::with_capacity(recorded.len() * 48);
+        for (entry, mode) in recorded {
+            content.extend_from_slice(format!("{mode:o} ").as_bytes());
+            content.extend_from_slice(&entry.name);
+            content.push(0);
+            content.extend_from_slice(entry.id.as_bytes());
+        }
+        let id = Oid::hash_object(ObjectType::Tree, &content).expect("a tree has a hash");
+        if !self.is_known(id) {
+            self.send(out, Object { id, kind: ObjectType::Tree, content });
+        }
+        id
+    }
+
+    pub(super) fn count(&self, node: &Node, name: &[u8], attributes: &Attributes) {
+        if node.top.top.kind != TopKind::Files || attributes.kind != FileType::RegularFile {
+            return;
+        }
+        self.files.fetch_add(1, Ordering::Relaxed);
+        if attributes.mode != PLAIN.0 && attributes.mode != PLAIN.1 {
+            let path = join(&node.path, name);
+            self.note(|meta| meta.modes.push((path, attributes.mode)));
+        }
+    }
+}
