@@ -37,7 +37,7 @@ fn the_list_names_what_changed_and_the_snapshot() {
     let place = Place::new();
     let tree = workspace(&place);
     write(&tree, "README.md", "# another\n");
-    write(&tree, "new\tfile", "x\n");
+    write(&tree, "new file", "x\n");
     std::fs::remove_file(tree.join("src/main.rs")).expect("removed");
     std::fs::rename(tree.join("docs/guide.md"), tree.join("docs/moved.md")).expect("renamed");
     let list = place.ok(["diff", "w"]);
@@ -48,7 +48,7 @@ fn the_list_names_what_changed_and_the_snapshot() {
         str![[r#"
 M README.md
 R docs/guide.md -> docs/moved.md
-A "new\tfile"
+A new file
 D src/main.rs
 snapshot ID
 
@@ -59,17 +59,17 @@ snapshot ID
         str![[r#"
  README.md                      |     2 +-
  docs/guide.md => docs/moved.md |     0
- "new\tfile"                    |     1 +
+ new file                       |     1 +
  src/main.rs                    |     1 -
  4 files changed, 2 insertions(+), 2 deletions(-)
 snapshot ID
 
 "#]]
     );
-    assert_eq!(place.ok(["diff", "w", "--name-only"]), "README.md\ndocs/moved.md\n\"new\\tfile\"\nsrc/main.rs\n");
+    assert_eq!(place.ok(["diff", "w", "--name-only"]), "README.md\ndocs/moved.md\nnew file\nsrc/main.rs\n");
     assert_eq!(
         place.ok(["diff", "w", "-z"]),
-        "M\0README.md\0R\0docs/guide.md\0docs/moved.md\0A\0new\tfile\0D\0src/main.rs\0"
+        "M\0README.md\0R\0docs/guide.md\0docs/moved.md\0A\0new file\0D\0src/main.rs\0"
     );
 }
 

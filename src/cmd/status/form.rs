@@ -12,13 +12,14 @@ impl Report for Answer {
     fn text(&self, page: &mut Page) {
         match &self.workspaces[..] {
             [] => {}
-            [item] if self.single => facts(page, item, self),
+            [item] if self.named => facts(page, item, self),
             items => table(page, items, self),
         }
     }
 
     fn exit(&self) -> Exit {
-        let failed = self.workspaces.iter().any(|item| item.error.is_some() && item.state != "damaged");
+        // Who asks for all wants to see a damaged one too; who names one wants it whole.
+        let failed = self.workspaces.iter().any(|item| item.error.is_some() && (self.named || item.state != "damaged"));
         if failed { Kind::Failed.exit() } else { Exit::DONE }
     }
 }

@@ -57,9 +57,9 @@ pub(crate) struct Answer {
     workspaces: Vec<Item>,
     #[serde(skip)]
     now: Timestamp,
-    /// Whether one was asked for by its name.
+    /// Whether they were asked for by their names.
     #[serde(skip)]
-    single: bool,
+    named: bool,
 }
 
 /// Totals over all workspaces of a user.
@@ -79,7 +79,7 @@ pub(crate) struct Summary {
 #[derive(Debug, Serialize)]
 struct Item {
     name: String,
-    /// `creating`, `ready`, `error` or `damaged`.
+    /// `creating`, `ready`, `error`, `damaged` or `missing`.
     state: &'static str,
     #[serde(flatten)]
     path: JsonPath,
@@ -151,7 +151,7 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Exit> {
         return ui.answer(&summary(&listed, config, now));
     }
     let workspaces = look(listed, args, config, now, ui)?;
-    let answer = Answer { workspaces, now, single: args.names.len() == 1 };
+    let answer = Answer { workspaces, now, named: !args.names.is_empty() };
     if (args.porcelain || args.null) && !ui.json() {
         ui.raw(&form::porcelain(&answer.workspaces, args.null))?;
         return Ok(Report::exit(&answer));
@@ -195,7 +195,7 @@ fn look(listed: Vec<Found>, args: &Args, config: &Config, now: Timestamp, ui: &U
                     }
                     let item = match found {
                         Ok(workspace) => settled(workspace, args, config, now, threads),
-                        Err((name, error)) => Some(damaged(name, error)),
+                        Err((name, error)) => Some(not_opened(name, error)),
                     };
                     items.lock().unwrap_or_else(PoisonError::into_inner).extend(item);
                 }
@@ -221,7 +221,7 @@ fn settled(workspace: &Workspace, args: &Args, config: &Config, now: Timestamp, 
         match Workspace::open(workspace.at(), workspace.name()) {
             Ok(again) => workspace = again,
             Err(error) if Kind::of(&error) == Kind::NotFound && args.names.is_empty() => return None,
-            Err(error) => return Some(damaged(workspace.name().as_str(), &error)),
+            Err(error) => return Some(not_opened(workspace.name().as_str(), &error)),
         }
         looked = item(&workspace, args, config, now, threads);
     }
@@ -314,8 +314,9 @@ fn empty(name: &str) -> Item {
     }
 }
 
-fn damaged(name: &str, error: &anyhow::Error) -> Item {
-    Item { error: Some(Problem::of(error)), ..empty(name) }
+fn not_opened(name: &str, error: &anyhow::Error) -> Item {
+    let state = if Kind::of(error) == Kind::NotFound { "missing" } else { "damaged" };
+    Item { state, error: Some(Problem::of(error)), ..empty(name) }
 }
 
 /// Returns when `gc` may take it: a time after its last use, by its own ttl or the setting; a time in the future counts

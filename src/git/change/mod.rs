@@ -146,8 +146,11 @@ pub(crate) fn patch(store: &Store, before: Option<Oid>, after: Option<Oid>) -> R
 pub(crate) fn committed(store: &Store, commit: Option<Oid>, snapshot: &Snapshot) -> Result<Oid> {
     let repository = store.repository();
     let Some(before) = tree(repository, commit)? else { return Ok(snapshot.files) };
+    if before.id() == snapshot.files {
+        return Ok(snapshot.files);
+    }
     let attributes = Attributes::of_tree(repository, before.id())?;
-    if before.id() == snapshot.files || attributes.is_trivial() {
+    if attributes.is_trivial() && !attributes.has_filters() {
         return Ok(snapshot.files);
     }
     let diff = diff(repository, Some(before.id()), Some(snapshot.files), &mut DiffOptions::new())?;

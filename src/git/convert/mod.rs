@@ -95,6 +95,11 @@ impl Attributes {
         self.user.autocrlf == AutoCrlf::False && !self.rules.convert()
     }
 
+    /// Returns whether some path has a filter, such as `lfs`.
+    pub(crate) fn has_filters(&self) -> bool {
+        self.rules.filters()
+    }
+
     /// Returns whether every path goes into the working tree as it is committed.
     pub(crate) fn smudges_nothing(&self) -> bool {
         self.user == Settings::default() && !self.rules.smudge()
