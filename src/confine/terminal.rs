@@ -29,6 +29,18 @@ impl Terminal {
         Some(Self { descriptor, modes, group })
     }
 
+    /// Returns the group that has the terminal now.
+    pub(crate) fn foreground(&self) -> Option<Pid> {
+        rustix::termios::tcgetpgrp(self.descriptor).ok()
+    }
+
+    /// Gives the terminal from this process's own group to another.
+    pub(crate) fn hand_to(&self, group: Pid) {
+        if self.foreground() == Some(self.group) {
+            rustix::termios::tcsetpgrp(self.descriptor, group).ok();
+        }
+    }
+
     /// Puts the terminal back as it was, unless a shell has taken it over meanwhile.
     pub(crate) fn restore(&self) {
         let Ok(now) = rustix::termios::tcgetpgrp(self.descriptor) else { return };

@@ -29,6 +29,9 @@ const GRACE: Duration = Duration::from_millis(500);
 const GRACE_LEFT: Duration = Duration::from_millis(200);
 /// After this long under KILL a process is stuck in the kernel or another user's.
 const GIVE_UP: Duration = Duration::from_secs(5);
+/// How long a stopped command is looked at before stead stops as well: when a shell continues them all, this process may be
+/// the first to run and see a command that is about to be continued.
+const SETTLE: Duration = Duration::from_millis(30);
 /// How often the processes are looked at while some are being killed.
 const ROUND: Duration = Duration::from_millis(5);
 
@@ -66,7 +69,7 @@ fn supervise(request: &Request, obeyed: &File) -> io::Result<Outcome> {
     ])?;
     let outcome = start(request).and_then(|started| match started {
         Started::Running(child, streams, activity) => {
-            Supervision::new(request, &child, streams, activity).run(&signals, obeyed)
+            Supervision::new(request, &child, terminal.as_ref(), streams, activity).run(&signals, obeyed)
         }
         Started::Not(error) => Ok(not_started(request, &error)),
     });
@@ -142,6 +145,9 @@ enum Phase {
 struct Supervision<'a> {
     request: &'a Request,
     child: u32,
+    terminal: Option<&'a Terminal>,
+    /// The group that had the terminal when the command stopped.
+    foreground: Option<Pid>,
     streams: Vec<Stream>,
     activity: Activity,
     started: Instant,
@@ -154,15 +160,25 @@ struct Supervision<'a> {
     parent_is_gone: bool,
     /// Since when the user has the run suspended; its clocks stand still.
     suspended: Option<Instant>,
+    /// When the parent is to be stopped, if the command is still stopped then.
+    stop_parent: Option<Instant>,
     /// How long it was suspended before.
     paused: Duration,
 }
 
 impl<'a> Supervision<'a> {
-    fn new(request: &'a Request, child: &Child, streams: Vec<Stream>, activity: Activity) -> Self {
+    fn new(
+        request: &'a Request,
+        child: &Child,
+        terminal: Option<&'a Terminal>,
+        streams: Vec<Stream>,
+        activity: Activity,
+    ) -> Self {
         Self {
             request,
             child: child.id(),
+            terminal,
+            foreground: None,
             streams,
             activity,
             started: Instant::now(),
@@ -174,6 +190,7 @@ impl<'a> Supervision<'a> {
             alive: 0,
             parent_is_gone: false,
             suspended: None,
+            stop_parent: None,
             paused: Duration::ZERO,
         }
     }
@@ -256,7 +273,7 @@ impl<'a> Supervision<'a> {
     fn wake(&self) -> Option<Instant> {
         let now = Instant::now();
         match self.phase {
-            Phase::Running => self.deadline().map(|(at, _)| at),
+            Phase::Running => self.deadline().map(|(at, _)| at).into_iter().chain(self.stop_parent).min(),
             Phase::Stopping(until) => Some(until),
             Phase::Killing(_) => Some(now + ROUND),
             // Between the last bytes and the end of its thread a stream has nothing to poll for.
@@ -346,6 +363,9 @@ impl<'a> Supervision<'a> {
                 self.phase = Phase::Stopping(now + GRACE_LEFT);
             }
             Phase::Running => {
+                if self.stop_parent.is_some_and(|at| at <= now) {
+                    self.suspend_parent();
+                }
                 if let Some((at, stop)) = self.deadline()
                     && at <= now
                 {
@@ -405,28 +425,43 @@ impl<'a> Supervision<'a> {
         }
     }
 
-    /// The command has stopped: so does stead, for the shell that waits for it.
+    /// The command has stopped: its clocks stand still.
     fn suspend(&mut self) {
-        self.suspended = Some(Instant::now());
+        let now = Instant::now();
+        self.suspended = Some(now);
+        self.stop_parent = Some(now + SETTLE);
+        self.foreground = self.terminal.and_then(Terminal::foreground);
+    }
+
+    /// Stops stead, for the shell that waits for it, when the command is still stopped.
+    fn suspend_parent(&mut self) {
+        self.stop_parent = None;
         if let Some(parent) = rustix::process::getppid()
             && !self.parent_is_gone
+            && Process::read(self.child).is_some_and(|process| process.is_stopped())
         {
             // Stopped by the terminal it is stopped already. A parent that has just died is nobody's parent any more.
             rustix::process::kill_process(parent, Signal::STOP).ok();
         }
     }
 
-    /// The shell has continued stead's group: so does the command, wherever it is.
+    /// The shell has continued stead's group: so does the command, wherever it is, and with the terminal if it had it.
     fn resume(&mut self) {
         self.resumed();
         if let Some(process) = Process::read(self.child).filter(Process::is_stopped)
             && let Some(group) = i32::try_from(process.group).ok().and_then(Pid::from_raw)
         {
+            if let Some(terminal) = self.terminal
+                && self.foreground.take() == Some(group)
+            {
+                terminal.hand_to(group);
+            }
             rustix::process::kill_process_group(group, Signal::CONT).ok();
         }
     }
 
     fn resumed(&mut self) {
+        self.stop_parent = None;
         if let Some(since) = self.suspended.take() {
             self.paused += since.elapsed();
         }

@@ -16,6 +16,7 @@ mod generated;
 mod generated_files;
 mod http;
 mod import;
+mod interactive;
 mod log;
 mod progress;
 mod readme;
