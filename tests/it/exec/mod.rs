@@ -1,3 +1,6 @@
+mod agents;
+mod ends;
+
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -175,99 +178,6 @@ fn every_failure_of_stead_itself_is_125() {
 }
 
 #[test]
-fn at_the_deadline_the_whole_tree_of_processes_ends() {
-    let place = Place::new();
-    let script = "setsid sh -c 'trap \"\" TERM; echo $$ > grandchild; while :; do sleep 1000; done' & \
-                  trap '' TERM; echo partial > file; while :; do sleep 1000; done";
-    let output = place.run_sh(&["--timeout", "2"], script);
-    assert_eq!(code(&output), 124, "{}", describe(&output));
-    assert!(!is_alive(place.process_id("grandchild")));
-    let stderr = text(&output.stderr);
-    assert!(stderr.contains("Running `sh` for at most 2 s"), "{stderr}");
-    assert!(stderr.contains("The run was ended after 2 s: its time was over."), "{stderr}");
-    assert!(stderr.contains("create file\n"), "{stderr}");
-}
-
-#[test]
-fn a_silent_run_ends_after_its_idle_timeout() {
-    let place = Place::new();
-    let output = place.run_sh(&["--idle-timeout", "1"], "echo once; sleep 1000");
-    assert_eq!(code(&output), 124, "{}", describe(&output));
-    assert!(text(&output.stderr).contains("it printed nothing for 1 s"), "{}", describe(&output));
-}
-
-#[test]
-fn what_a_command_leaves_behind_ends_with_it() {
-    let place = Place::new();
-    // It keeps the pipe open as well, which must not be waited for.
-    let script = "setsid sh -c 'trap \"\" TERM HUP; echo $$ > left; while :; do sleep 1000; done' & \
-                  until [ -s left ]; do :; done; echo done";
-    let output = place.run_sh(&[], script);
-    assert_eq!((code(&output), text(&output.stdout)), (0, "done\n".into()), "{}", describe(&output));
-    assert!(!is_alive(place.process_id("left")));
-    assert!(text(&output.stderr).contains("left behind"), "{}", describe(&output));
-}
-
-#[test]
-fn killing_stead_ends_the_run_and_the_next_one_says_so() {
-    let place = Place::new();
-    place.run_sh(&[], "true");
-    let script = "setsid sh -c 'trap \"\" TERM; echo $$ > left; while :; do sleep 1000; done' & \
-                  echo $$ > main; until [ -s left ]; do :; done; touch started; while :; do sleep 1000; done";
-    let mut stead = place.start_sh(&[], script);
-    stead.kill().unwrap();
-    stead.wait().unwrap();
-    let (main, left) = (place.process_id("main"), place.process_id("left"));
-    until("the run ends", || !is_alive(main) && !is_alive(left));
-    let output = place.run_sh(&["--wait"], "true");
-    assert_eq!(code(&output), 0, "{}", describe(&output));
-    assert!(text(&output.stderr).contains("has no end on record: stead was killed"), "{}", describe(&output));
-    let output = place.run_sh(&[], "true");
-    assert_eq!(text(&output.stderr), "Nothing changed.\n");
-}
-
-#[test]
-fn killing_the_supervisor_ends_the_run_and_the_changes_are_told() {
-    let place = Place::new();
-    place.run_sh(&[], "true");
-    let script = "setsid sh -c 'trap \"\" TERM; echo $$ > left; while :; do sleep 1000; done' & \
-                  until [ -s left ]; do :; done; touch started; while :; do sleep 1000; done";
-    let stead = place.start_sh(&[], script);
-    let supervisors = children(stead.id());
-    assert_eq!(supervisors.len(), 1);
-    signal(supervisors[0], "KILL");
-    let output = stead.wait_with_output().unwrap();
-    assert_eq!(code(&output), 125, "{}", describe(&output));
-    assert!(!is_alive(place.process_id("left")));
-    let stderr = text(&output.stderr);
-    assert!(
-        stderr.contains("warning: the supervisor of the run was killed") && stderr.contains("create left\n"),
-        "{stderr}"
-    );
-}
-
-#[test]
-fn what_survives_both_is_swept_by_the_next_run() {
-    let place = Place::new();
-    place.run_sh(&[], "true");
-    let script = "setsid sh -c 'trap \"\" TERM; echo $$ > left; while :; do sleep 1000; done' & \
-                  until [ -s left ]; do :; done; touch started; while :; do sleep 1000; done";
-    let mut stead = place.start_sh(&[], script);
-    let supervisor = children(stead.id())[0];
-    // Stopped, neither can see the other's end.
-    signal(stead.id(), "STOP");
-    signal(supervisor, "KILL");
-    stead.kill().unwrap();
-    stead.wait().unwrap();
-    let left = place.process_id("left");
-    assert!(is_alive(left));
-    let output = place.run_sh(&["--wait"], "true");
-    assert_eq!(code(&output), 0, "{}", describe(&output));
-    assert!(!is_alive(left));
-    assert!(text(&output.stderr).contains("of it were ended"), "{}", describe(&output));
-}
-
-#[test]
 fn a_second_exec_is_told_who_is_first_and_can_wait() {
     let place = Place::new();
     place.run_sh(&[], "true");
@@ -283,66 +193,6 @@ fn a_second_exec_is_told_who_is_first_and_can_wait() {
     write(&place.tree("x"), "go", "");
     assert_eq!(text(&second.wait_with_output().unwrap().stdout), "first\n");
     first.wait().unwrap();
-}
-
-#[test]
-fn an_interrupt_is_passed_on_and_a_second_one_kills() {
-    let place = Place::new();
-    place.run_sh(&[], "true");
-    let script = "trap 'echo caught; touch caught' INT; touch started; while :; do sleep 0.05; done";
-    let stead = place.start_sh(&[], script);
-    signal(stead.id(), "INT");
-    until("the trap runs", || place.tree("x").join("caught").exists());
-    signal(stead.id(), "INT");
-    let output = stead.wait_with_output().unwrap();
-    assert_eq!((code(&output), text(&output.stdout)), (137, "caught\n".into()), "{}", describe(&output));
-    assert!(text(&output.stderr).contains("create caught\n"), "{}", describe(&output));
-}
-
-#[test]
-fn a_run_that_is_terminated_tells_its_changes() {
-    let place = Place::new();
-    place.run_sh(&[], "true");
-    let script = "setsid sh -c 'trap \"\" TERM; echo $$ > left; while :; do sleep 1000; done' & \
-                  trap '' TERM; until [ -s left ]; do :; done; touch started; while :; do sleep 1000; done";
-    let stead = place.start_sh(&[], script);
-    signal(stead.id(), "TERM");
-    let output = stead.wait_with_output().unwrap();
-    assert_eq!(code(&output), 137, "{}", describe(&output));
-    assert!(!is_alive(place.process_id("left")));
-    assert!(text(&output.stderr).contains("create started\n"), "{}", describe(&output));
-}
-
-#[test]
-fn signals_are_at_their_defaults_in_the_command() {
-    let place = Place::new();
-    place.run_sh(&[], "true");
-    let stead = place.sh(&[], "grep -E 'Sig(Ign|Blk)' /proc/self/status");
-    let mut shell = Command::new("sh");
-    shell.args(["-c", "trap '' INT QUIT PIPE HUP USR1; exec \"$@\"", "sh"]).arg(stead.get_program());
-    shell.args(stead.get_args()).current_dir(stead.get_current_dir().unwrap());
-    for (name, value) in stead.get_envs() {
-        shell.env(name, value.unwrap());
-    }
-    let output = shell.output().unwrap();
-    // The C library keeps 32 and 33 to itself.
-    let masks: Vec<u64> = text(&output.stdout)
-        .lines()
-        .map(|line| u64::from_str_radix(line.split_whitespace().nth(1).unwrap(), 16).unwrap() & !(0b11 << 31))
-        .collect();
-    assert_eq!(masks, [0, 0], "{}", describe(&output));
-}
-
-#[test]
-fn a_reader_that_goes_away_ends_the_command_by_sigpipe() {
-    let place = Place::new();
-    place.run_sh(&[], "true");
-    let mut stead = place.stead(["exec", "x", "--isolation", "none", "--", "yes"]);
-    let mut stead = stead.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stdout = stead.stdout.take().unwrap();
-    std::io::Read::read_exact(&mut stdout, &mut [0; 2]).unwrap();
-    drop(stdout);
-    assert_eq!(code(&stead.wait_with_output().unwrap()), 128 + 13);
 }
 
 #[test]
@@ -449,84 +299,6 @@ fn the_temporary_directory_is_the_workspaces_own() {
     let directory = place.root().join("homes/local/x/tmp");
     assert_eq!(text(&output.stdout).trim_end(), directory.to_str().unwrap());
     assert_eq!(std::fs::metadata(&directory).unwrap().permissions().mode() & 0o777, 0o700);
-}
-
-const FAKE_AGENT: &str = "#!/bin/sh\necho \"args: $*\"\necho \"key: $ANTHROPIC_API_KEY\"\necho \"stdin: $(cat)\"\n";
-
-#[test]
-fn an_agent_gets_its_prompt_on_stdin_and_no_leave_to_do_anything() {
-    let place = Place::new();
-    let path = place.program("claude", FAKE_AGENT);
-    let run = |args: &[&str]| {
-        let mut command = place.stead(["exec", "x"]);
-        command.args(args).env("PATH", &path).env("CLAUDE_MODEL", "opus").env("CLAUDE_API_KEY", "k");
-        command
-    };
-    let output = run(&["--empty", "-m", "do it"]).output().unwrap();
-    let expected = "args: -p --permission-mode acceptEdits --model opus\nkey: k\nstdin: do it\n";
-    assert_eq!(text(&output.stdout), expected, "{}", describe(&output));
-    assert!(text(&output.stderr).contains("Running `claude` for at most 5 min"), "{}", describe(&output));
-
-    let mut command = run(&["-a", "claude", "--prompt", "-", "--isolation", "none"]);
-    let mut stead = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    stead.stdin.take().unwrap().write_all("größer".as_bytes()).unwrap();
-    assert!(text(&stead.wait_with_output().unwrap().stdout).ends_with("stdin: größer\n"));
-
-    write(place.path(), "prompt", "of a file");
-    let file = place.path().join("prompt");
-    let output = run(&["--message-file", file.to_str().unwrap()]).env("CLAUDE_EXEC_TIMEOUT", "77").output().unwrap();
-    assert!(text(&output.stdout).ends_with("stdin: of a file\n"), "{}", describe(&output));
-    assert!(text(&output.stderr).contains("for at most 1 min 17 s"), "{}", describe(&output));
-}
-
-#[test]
-fn an_agent_without_a_prompt_or_a_terminal_reads_nothing() {
-    let place = Place::new();
-    let path = place.program("claude", FAKE_AGENT);
-    let mut command = place.stead(["exec", "x", "--empty"]);
-    // Nobody ever closes this pipe.
-    let (_keep, stdin) = std::os::unix::net::UnixStream::pair().unwrap();
-    let output = command.env("PATH", path).stdin(std::os::fd::OwnedFd::from(stdin)).output().unwrap();
-    assert_eq!(text(&output.stdout), "args: \nkey: \nstdin: \n", "{}", describe(&output));
-}
-
-#[test]
-fn an_agent_that_asks_for_nothing_needs_consent() {
-    let place = Place::new();
-    let path = place.program("pi", FAKE_AGENT);
-    let run = |args: &[&str]| {
-        place.stead(["exec", "x", "--empty", "-a", "pi", "-m", "hi"]).args(args).env("PATH", &path).output()
-    };
-    let output = run(&[]).unwrap();
-    assert_eq!(code(&output), 125);
-    assert!(text(&output.stderr).contains("hint: accept that with `--isolation none`"), "{}", describe(&output));
-    assert!(!place.tree("x").exists());
-    let output = run(&["--isolation", "none"]).unwrap();
-    assert_eq!(text(&output.stdout), "args: -p\nkey: \nstdin: hi\n", "{}", describe(&output));
-}
-
-#[test]
-fn agents_can_be_described_in_the_configuration() {
-    let place = Place::new();
-    let path = place.program("mine", "#!/bin/sh\necho \"$1\"; cat \"$2\"; echo \" $KEY\"\n");
-    write(
-        &place.home(),
-        ".config/stead/config.toml",
-        "agent = 'my'\n[agents.my]\ncommand = 'mine'\nprompt = 'file'\nprompt_args = ['--file']\nopen = []\nenv = ['KEY']\n",
-    );
-    let mut command = place.stead(["exec", "x", "--empty", "-m", "text of the prompt"]);
-    let output = command.env("PATH", &path).env("KEY", "k").output().unwrap();
-    assert_eq!(text(&output.stdout), "--file\ntext of the prompt k\n", "{}", describe(&output));
-    assert_eq!(std::fs::read_dir(place.root().join("homes/local/x/tmp")).unwrap().count(), 0);
-}
-
-#[test]
-fn an_agent_that_is_not_installed_is_not_found_with_the_way_to_get_it() {
-    let place = Place::new();
-    let output =
-        place.stead(["exec", "x", "--empty", "-a", "codex", "-m", "hi"]).env("PATH", "/nowhere").output().unwrap();
-    assert_eq!(code(&output), 127);
-    assert!(text(&output.stderr).contains("npm install -g @openai/codex"), "{}", describe(&output));
 }
 
 #[test]

@@ -1,0 +1,85 @@
+//! Agents: how they are called and how they get their prompt.
+
+use std::io::Write as _;
+use std::process::Stdio;
+
+use super::{code, text};
+use crate::support::{Place, describe, write};
+
+const FAKE_AGENT: &str = "#!/bin/sh\necho \"args: $*\"\necho \"key: $ANTHROPIC_API_KEY\"\necho \"stdin: $(cat)\"\n";
+
+#[test]
+fn an_agent_gets_its_prompt_on_stdin_and_no_leave_to_do_anything() {
+    let place = Place::new();
+    let path = place.program("claude", FAKE_AGENT);
+    let run = |args: &[&str]| {
+        let mut command = place.stead(["exec", "x"]);
+        command.args(args).env("PATH", &path).env("CLAUDE_MODEL", "opus").env("CLAUDE_API_KEY", "k");
+        command
+    };
+    let output = run(&["--empty", "-m", "do it"]).output().unwrap();
+    let expected = "args: -p --permission-mode acceptEdits --model opus\nkey: k\nstdin: do it\n";
+    assert_eq!(text(&output.stdout), expected, "{}", describe(&output));
+    assert!(text(&output.stderr).contains("Running `claude` for at most 5 min"), "{}", describe(&output));
+
+    let mut command = run(&["-a", "claude", "--prompt", "-", "--isolation", "none"]);
+    let mut stead = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    stead.stdin.take().unwrap().write_all("größer".as_bytes()).unwrap();
+    assert!(text(&stead.wait_with_output().unwrap().stdout).ends_with("stdin: größer\n"));
+
+    write(place.path(), "prompt", "of a file");
+    let file = place.path().join("prompt");
+    let output = run(&["--message-file", file.to_str().unwrap()]).env("CLAUDE_EXEC_TIMEOUT", "77").output().unwrap();
+    assert!(text(&output.stdout).ends_with("stdin: of a file\n"), "{}", describe(&output));
+    assert!(text(&output.stderr).contains("for at most 1 min 17 s"), "{}", describe(&output));
+}
+
+#[test]
+fn an_agent_without_a_prompt_or_a_terminal_reads_nothing() {
+    let place = Place::new();
+    let path = place.program("claude", FAKE_AGENT);
+    let mut command = place.stead(["exec", "x", "--empty"]);
+    // Nobody ever closes this pipe.
+    let (_keep, stdin) = std::os::unix::net::UnixStream::pair().unwrap();
+    let output = command.env("PATH", path).stdin(std::os::fd::OwnedFd::from(stdin)).output().unwrap();
+    assert_eq!(text(&output.stdout), "args: \nkey: \nstdin: \n", "{}", describe(&output));
+}
+
+#[test]
+fn an_agent_that_asks_for_nothing_needs_consent() {
+    let place = Place::new();
+    let path = place.program("pi", FAKE_AGENT);
+    let run = |args: &[&str]| {
+        place.stead(["exec", "x", "--empty", "-a", "pi", "-m", "hi"]).args(args).env("PATH", &path).output()
+    };
+    let output = run(&[]).unwrap();
+    assert_eq!(code(&output), 125);
+    assert!(text(&output.stderr).contains("hint: accept that with `--isolation none`"), "{}", describe(&output));
+    assert!(!place.tree("x").exists());
+    let output = run(&["--isolation", "none"]).unwrap();
+    assert_eq!(text(&output.stdout), "args: -p\nkey: \nstdin: hi\n", "{}", describe(&output));
+}
+
+#[test]
+fn agents_can_be_described_in_the_configuration() {
+    let place = Place::new();
+    let path = place.program("mine", "#!/bin/sh\necho \"$1\"; cat \"$2\"; echo \" $KEY\"\n");
+    write(
+        &place.home(),
+        ".config/stead/config.toml",
+        "agent = 'my'\n[agents.my]\ncommand = 'mine'\nprompt = 'file'\nprompt_args = ['--file']\nopen = []\nenv = ['KEY']\n",
+    );
+    let mut command = place.stead(["exec", "x", "--empty", "-m", "text of the prompt"]);
+    let output = command.env("PATH", &path).env("KEY", "k").output().unwrap();
+    assert_eq!(text(&output.stdout), "--file\ntext of the prompt k\n", "{}", describe(&output));
+    assert_eq!(std::fs::read_dir(place.root().join("homes/local/x/tmp")).unwrap().count(), 0);
+}
+
+#[test]
+fn an_agent_that_is_not_installed_is_not_found_with_the_way_to_get_it() {
+    let place = Place::new();
+    let output =
+        place.stead(["exec", "x", "--empty", "-a", "codex", "-m", "hi"]).env("PATH", "/nowhere").output().unwrap();
+    assert_eq!(code(&output), 127);
+    assert!(text(&output.stderr).contains("npm install -g @openai/codex"), "{}", describe(&output));
+}
