@@ -29,4 +29,7 @@ pub(crate) mod transport;
 pub(crate) mod uncommitted;
 pub(crate) mod userconfig;
 
-pub(crate) use git2::Oid;
+// What the layers above may hold of trusted repositories; nobody else names the crate.
+pub(crate) use git2::{
+    Commit, ObjectType, Oid, Reference, Repository, Revwalk, Signature, TreeWalkMode, TreeWalkResult,
+};

@@ -9,8 +9,8 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use crate::git::{ObjectType, Repository};
 use anyhow::Context;
-use git2::{ObjectType, Repository};
 use serde::Serialize;
 
 use crate::config::Config;
@@ -134,7 +134,7 @@ fn of_files(
 ) -> Result<Vec<Unsaved>> {
     let repository = store.repository();
     let head = imported.refs.head_commit().and_then(|head| repository.find_commit(head).ok());
-    let work = work(store, snapshot, head.as_ref().map(git2::Commit::id))?;
+    let work = work(store, snapshot, head.as_ref().map(crate::git::Commit::id))?;
     let head = head.map(|head| head.tree_id());
     let mut changes = change::between_trees(store, head, Some(work.tree))?;
     // The content that a pointer of the head stands for has been fetched, not written.

@@ -4,8 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::git::Repository;
 use anyhow::Context;
-use git2::Repository;
 
 use super::{Line, Outline, Said, State};
 use crate::error::{Failure, Kind, Result};

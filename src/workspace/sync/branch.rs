@@ -20,7 +20,7 @@ pub(super) struct Tip {
 
 /// What `--to` would do.
 pub(crate) struct BranchPlan {
-    project: git2::Repository,
+    project: crate::git::Repository,
     target: String,
     refname: String,
     tip: Option<Tip>,
@@ -143,7 +143,7 @@ pub(super) fn tip(
 }
 
 /// Counts the commits that the project does not have.
-fn beyond(state: &State, project: &git2::Repository, commit: Oid) -> Result<usize> {
+fn beyond(state: &State, project: &crate::git::Repository, commit: Oid) -> Result<usize> {
     let mut walk = state.store.repository().revwalk()?;
     walk.push(commit)?;
     hide(state, project, &mut walk)?;
@@ -151,7 +151,7 @@ fn beyond(state: &State, project: &git2::Repository, commit: Oid) -> Result<usiz
 }
 
 /// Returns the other refs of the workspace that hold commits of their own.
-fn other_refs(state: &State, project: &git2::Repository, commit: Oid) -> Result<Vec<(String, usize)>> {
+fn other_refs(state: &State, project: &crate::git::Repository, commit: Oid) -> Result<Vec<(String, usize)>> {
     let refs = &state.imported.refs;
     let repository = state.store.repository();
     let others = refs
@@ -174,7 +174,7 @@ fn other_refs(state: &State, project: &git2::Repository, commit: Oid) -> Result<
     Ok(found)
 }
 
-fn hide(state: &State, project: &git2::Repository, walk: &mut git2::Revwalk<'_>) -> Result<()> {
+fn hide(state: &State, project: &crate::git::Repository, walk: &mut crate::git::Revwalk<'_>) -> Result<()> {
     let store = state.store.repository();
     for reference in project.references()?.flatten() {
         if let Ok(commit) = reference.peel_to_commit()

@@ -48,7 +48,7 @@ pub(crate) fn plan(
     }
     let name = branch.map_or_else(|| format!("stead/{}", workspace.name()), str::to_owned);
     let refname = format!("refs/heads/{name}");
-    if !git2::Reference::is_valid_name(&refname) {
+    if !crate::git::Reference::is_valid_name(&refname) {
         return Err(Failure::new(Kind::Usage, format!("`{name}` is not a name for a branch")).into());
     }
     if let Source::Local(path) = &source

@@ -6,8 +6,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use crate::git::{Repository, TreeWalkMode, TreeWalkResult};
 use anyhow::Context;
-use git2::{Repository, TreeWalkMode, TreeWalkResult};
 
 use super::State;
 use crate::error::Result;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use git2::Signature;
+use crate::git::Signature;
 
 use super::{Line, Outline, State, head_branch, renew};
 use crate::error::{Failure, Kind, Result};
@@ -132,7 +132,7 @@ pub(super) fn joined(
 /// The same in another store that holds both sides.
 #[expect(clippy::too_many_arguments, reason = "each is one thing that a merge depends on")]
 pub(super) fn joined_in(
-    repository: &git2::Repository,
+    repository: &crate::git::Repository,
     workspace: &Workspace,
     state: &State,
     other: Oid,
