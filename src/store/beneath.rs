@@ -327,6 +327,7 @@ fn fault(verb: &str, path: &Path, error: Errno) -> anyhow::Error {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests make and break files by hand")]
 mod tests {
     use super::*;
 

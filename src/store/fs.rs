@@ -176,6 +176,7 @@ fn parent(path: &Path) -> &Path {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests make and break files by hand")]
 mod tests {
     use super::*;
 

@@ -211,6 +211,7 @@ fn answer(locked: std::io::Result<()>, path: &Path) -> Result<bool> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests make and break files by hand")]
 mod tests {
     use super::*;
 

@@ -73,7 +73,7 @@ impl WorkspaceName {
             Some("it starts with a dot or a dash")
         } else if text.ends_with('.') || text.contains("..") {
             Some("it has a dot at the end or two in a row")
-        } else if text.ends_with(".lock") {
+        } else if text.strip_suffix(".lock").is_some() {
             Some("it ends with `.lock`")
         } else if !text.chars().all(|c| is_plain(c) || c == '.') {
             Some("only letters, digits, `-`, `_` and `.` are allowed")

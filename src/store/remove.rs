@@ -324,6 +324,7 @@ fn raise(node: &Node<'_>, name: &CStr, top: &Node<'_>) -> Option<CString> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests make and break files by hand")]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 

@@ -104,6 +104,7 @@ pub(crate) fn sweep(root: &Root) -> Result<usize> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests make and break files by hand")]
 mod tests {
     use super::*;
 

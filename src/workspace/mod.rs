@@ -40,6 +40,7 @@ pub(crate) struct Workspace {
 }
 
 /// One line of a listing.
+#[expect(clippy::large_enum_variant, reason = "nearly all are whole, and each is taken apart at once")]
 pub(crate) enum Listed {
     Whole(Workspace),
     /// The record cannot be read; never collected.
@@ -261,6 +262,7 @@ impl LeasedWorkspace {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests make and break files by hand")]
 pub(crate) mod tests {
     use super::*;
     use crate::store::name::UserId;

@@ -141,6 +141,7 @@ fn reason(text: &str, error: &toml::de::Error) -> String {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests make and break files by hand")]
 pub(crate) mod tests {
     use super::*;
 

@@ -92,10 +92,6 @@ impl RemovalPlan {
         Ok(Some(Self { at: at.clone(), name: name.clone(), why, into, _lease: lease }))
     }
 
-    pub(crate) fn name(&self) -> &WorkspaceName {
-        &self.name
-    }
-
     /// Moves it, state first, and returns the entry's id.
     pub(crate) fn apply(self) -> Result<String> {
         let (path, lock) = match &self.into {
@@ -336,6 +332,7 @@ fn not_in_trash(at: &UserRoot, name: &WorkspaceName) -> anyhow::Error {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests make and break files by hand")]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 

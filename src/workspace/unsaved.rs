@@ -63,7 +63,7 @@ pub(crate) struct Unsaved {
 
 impl Unsaved {
     fn paths(code: Code, paths: Vec<Vec<u8>>) -> Option<Self> {
-        (!paths.is_empty()).then(|| Self { code, count: paths.len(), paths, detail: None })
+        (!paths.is_empty()).then_some(Self { code, count: paths.len(), paths, detail: None })
     }
 
     fn counted(code: Code, count: usize, detail: Option<String>) -> Option<Self> {
@@ -136,20 +136,23 @@ fn of_files(
     let head = imported.refs.head_commit().and_then(|head| repository.find_commit(head).ok());
     let work = work(store, snapshot, head.as_ref().map(crate::git::Commit::id))?;
     let head = head.map(|head| head.tree_id());
-    let mut changes = change::between_trees(store, head, Some(work.tree))?;
+    let mut differences = change::between_trees(store, head, Some(work.tree))?;
     // The content that a pointer of the head stands for has been fetched, not written.
     let mut large = work.lfs;
     large.retain(|path| !is_fetched(repository, head, snapshot.files, path));
     // What a submodule has is told as a nested repository.
-    changes.retain(|change| [change.old_mode, change.mode].iter().flatten().all(|mode| mode & 0o170_000 != 0o160_000));
+    differences
+        .retain(|change| [change.old_mode, change.mode].iter().flatten().all(|mode| mode & 0o170_000 != 0o160_000));
     if large.is_empty()
-        && (changes.is_empty() || outside.holds_tree(work.tree)? || is_applied(workspace, store, snapshot, created)?)
+        && (differences.is_empty()
+            || outside.holds_tree(work.tree)?
+            || is_applied(workspace, store, snapshot, created)?)
     {
         return Ok(Vec::new());
     }
-    let (new, changed): (Vec<_>, Vec<_>) = changes.into_iter().partition(|change| change.kind == ChangeKind::Create);
+    let (new, old): (Vec<_>, Vec<_>) = differences.into_iter().partition(|change| change.kind == ChangeKind::Create);
     let paths = |changes: Vec<Change>| changes.into_iter().map(|change| change.path).collect::<Vec<_>>();
-    let changed = [paths(changed), large].concat();
+    let changed = [paths(old), large].concat();
     Ok([Unsaved::paths(Code::Uncommitted, changed), Unsaved::paths(Code::Untracked, paths(new))]
         .into_iter()
         .flatten()

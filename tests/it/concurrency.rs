@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -69,7 +70,7 @@ fn many_processes_create_run_list_remove_restore_and_collect() {
     assert!(names(&root.join("homes/local")).iter().all(|name| at_home.contains(name)), "no half of a workspace");
     assert_eq!(names(&root.join("staging")), [""; 0], "nothing is left under construction");
     let trash = directories(&root.join("trash"));
-    assert!(trash.iter().all(|entry| entry.join("state/workspace.toml").exists() && entry.join("tree").exists()));
+    assert!(trash.iter().all(|entry| has_record(entry) && entry.join("tree").exists()));
     let load = |count: &AtomicUsize| count.load(Ordering::Relaxed);
     let (created, gone) = (load(&count.created), load(&count.removed) + load(&count.collected));
     assert_eq!(trash.len() + load(&count.restored), gone, "what was removed is in the trash");
@@ -97,20 +98,99 @@ fn many_processes_create_run_list_remove_restore_and_collect() {
     assert!(created > 5 && gone > 1 && load(&count.listed) > 5 && !written.is_empty(), "{created} {gone}");
 }
 
+#[test]
+fn processes_that_are_killed_leave_every_workspace_whole_or_absent() {
+    const WORKERS: u64 = 6;
+    let place = Place::new();
+    place.project("api");
+    place.ok(["create", "a", "b", "--from", "api"]);
+    let until = Instant::now() + Duration::from_secs(seconds()) / 2;
+    let killed = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for worker in 1..=WORKERS {
+            let (place, killed) = (&place, &killed);
+            scope.spawn(move || {
+                let mut random = Random::new(worker);
+                while Instant::now() < until {
+                    let name = NAMES[random.below(3)];
+                    let args: &[&str] = match random.below(5) {
+                        0 => &["create", name, "--from", "api"],
+                        1 => &["exec", name, "--no-create", "--isolation", "none", "--", "sh", "-c", "echo x >> log"],
+                        2 => &["rm", "--force", name],
+                        3 => &["restore", name],
+                        _ => &["gc", "--all"],
+                    };
+                    let mut command = place.stead(args);
+                    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("stead starts");
+                    // Anywhere in its work: there is no event for that.
+                    std::thread::sleep(Duration::from_millis(random.below(120) as u64));
+                    child.kill().expect("it is not yet waited for");
+                    if child.wait().expect("end").code().is_none() {
+                        killed.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    assert!(killed.load(Ordering::Relaxed) > 3, "nothing was killed");
+    let root = place.root();
+    // What a killed run has left ends by itself, and nothing else holds a lease.
+    for name in NAMES {
+        if let Ok(lock) = std::fs::File::open(root.join("locks/local").join(name)) {
+            lock.lock().expect("the lease becomes free");
+        }
+    }
+    place.ok(["gc", "--max-age", "100000d"]);
+    assert_eq!(names(&root.join("staging")), [""; 0]);
+    assert_eq!(names(&root.join("state/local")), names(&root.join("workspaces/local")));
+    for (number, name) in (0..1000).flat_map(|number| NAMES.map(|name| (number, name))) {
+        if number > 0 && !directories(&root.join("trash")).iter().any(|entry| has_record(entry)) {
+            break;
+        }
+        let new = format!("{name}-{number}");
+        run(&place, &["restore", name, "--as", &new], &["not-found"]);
+    }
+    let (code, answer) = place.json(["status"]);
+    assert_eq!(code, 0, "{answer}");
+    let listed = answer["workspaces"].as_array().expect("workspaces");
+    assert!(listed.len() >= 2, "what was there is still somewhere");
+    for workspace in listed {
+        assert_eq!(workspace["state"], "ready");
+        place.git(&place.tree(workspace["name"].as_str().expect("name")), ["fsck", "--no-dangling"]);
+    }
+}
+
+fn has_record(entry: &Path) -> bool {
+    entry.join("state/workspace.toml").exists()
+}
+
+/// Random numbers (xorshift) that are the same in each run of a worker.
+struct Random(u64);
+
+impl Random {
+    fn new(seed: u64) -> Self {
+        Self(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 8).expect("64 bits") % limit
+    }
+}
+
 /// Runs random commands until the time is over; returns the lines that its runs have written.
 fn work(place: &Place, worker: u64, until: Instant, count: &Count) -> Vec<String> {
     let mut written = Vec::new();
-    let mut random = worker.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut random = Random::new(worker);
     let add = |counter: &AtomicUsize, by: usize| counter.fetch_add(by, Ordering::Relaxed);
     for step in 0.. {
         if Instant::now() >= until {
             break;
         }
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        let name = NAMES[usize::try_from(random >> 8).expect("64 bits") % NAMES.len()];
-        match random % 16 {
+        let name = NAMES[random.below(NAMES.len())];
+        match random.below(16) {
             0..4 => {
                 if run(place, &["create", name, "--from", "api"], &["exists", "busy"]).is_some() {
                     add(&count.created, 1);

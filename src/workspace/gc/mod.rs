@@ -24,7 +24,7 @@ pub(crate) use clock::Clock;
 use pools::PoolRemoval;
 
 /// Work that was saved nowhere else is kept in the trash for at least so long.
-const UNSAVED_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
+const UNSAVED_AGE: Duration = Duration::from_hours(30 * 24);
 /// So many workspaces are taken in one plan: each holds a descriptor.
 const AT_ONCE: usize = 400;
 
@@ -391,8 +391,8 @@ mod tests {
 
     fn rules() -> Rules {
         Rules {
-            max_age: Duration::from_secs(7 * 86_400),
-            trash_age: Duration::from_secs(7 * 86_400),
+            max_age: Duration::from_hours(7 * 24),
+            trash_age: Duration::from_hours(7 * 24),
             max_size: None,
             all: false,
             purge: false,

@@ -1,5 +1,7 @@
 //! The root: the directory that holds everything, and the only type that knows a name under it.
 
+mod user;
+
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
 use std::io::Read;
@@ -13,16 +15,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Kind, Result};
 use crate::store::fs::{self, Durability};
-use crate::store::name::{UserId, WorkspaceName};
+use crate::store::name::UserId;
+pub(crate) use user::UserRoot;
+use user::{Identity, USER_FILE};
 
 /// The layout that this version reads and writes.
 const FORMAT: u32 = 1;
 const FORMAT_FILE: &str = "stead.toml";
-/// Holds the identity in `state/USER/`; no workspace name starts with a dot.
-const USER_FILE: &str = ".user.toml";
 const PARTS: [&str; 7] = ["locks", "workspaces", "state", "homes", "pools", "staging", "trash"];
-/// The parts that have a directory for each user.
-const USER_PARTS: [&str; 4] = ["locks", "workspaces", "state", "homes"];
 
 /// An opened root whose format, owner and mode have been checked.
 #[derive(Clone, Debug)]
@@ -33,11 +33,6 @@ pub(crate) struct Root {
 #[derive(Serialize, Deserialize)]
 struct Format {
     format: u32,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Identity {
-    user: String,
 }
 
 impl Root {
@@ -88,10 +83,6 @@ impl Root {
     /// Returns the lock that is held while ports are handed out.
     pub(crate) fn ports_lock(&self) -> PathBuf {
         self.path.join("ports.lock")
-    }
-
-    pub(crate) fn audit(&self) -> PathBuf {
-        self.path.join("audit.jsonl")
     }
 
     /// Returns the lock that one `gc --watch` of this root holds.
@@ -159,121 +150,6 @@ impl Root {
             Ok(identity) => Ok(Some(identity.user)),
             Err(error) => Err(damaged(&path, error.message())),
         }
-    }
-}
-
-/// The part of a root that belongs to one user.
-#[derive(Clone, Debug)]
-pub(crate) struct UserRoot {
-    root: Root,
-    user: UserId,
-    directory: String,
-}
-
-impl UserRoot {
-    pub(crate) fn root(&self) -> &Root {
-        &self.root
-    }
-
-    pub(crate) fn user(&self) -> &UserId {
-        &self.user
-    }
-
-    /// Makes the user's directories (0700) and records the identity; call before the first lease of a new name.
-    pub(crate) fn ensure(&self) -> Result<()> {
-        for part in USER_PARTS {
-            make_private(&self.part(part))?;
-        }
-        if self.root.identity(&self.directory)?.is_none() {
-            let identity = toml::to_string(&Identity { user: self.user.as_str().to_owned() }).expect("text is plain");
-            let path = self.part("state").join(USER_FILE);
-            let temporary = self.part("state").join(fs::temporary_name());
-            fs::write_atomic(&temporary, identity.as_bytes(), Durability::Synced)?;
-            // Of two identities that come at once, one gets it.
-            if let Err(error) = fs::publish(&temporary, &path, Durability::Synced) {
-                rustix::fs::unlink(&temporary).with_context(|| format!("cannot remove `{}`", temporary.display()))?;
-                if Kind::of(&error) != Kind::Exists {
-                    return Err(error);
-                }
-            }
-        }
-        match self.root.identity(&self.directory)? {
-            Some(identity) if identity == self.user.as_str() => Ok(()),
-            _ => Err(Failure::new(Kind::Busy, format!("another user has just taken `{}`", self.directory))
-                .hint("run the command again")
-                .into()),
-        }
-    }
-
-    /// Returns the names that have a directory in `state/`, sorted; whole or not.
-    pub(crate) fn names(&self) -> Result<Vec<WorkspaceName>> {
-        self.names_in("state")
-    }
-
-    /// Returns the names that have a directory in `workspaces/`, `homes/` or `state/`, sorted.
-    pub(crate) fn names_of_any_part(&self) -> Result<Vec<WorkspaceName>> {
-        let mut names = self.names_in("state")?;
-        names.extend(self.names_in("workspaces")?);
-        names.extend(self.names_in("homes")?);
-        names.sort();
-        names.dedup();
-        Ok(names)
-    }
-
-    /// Returns the existing name that is the same as `name` when case is folded, `name` itself included.
-    pub(crate) fn taken(&self, name: &WorkspaceName) -> Result<Option<WorkspaceName>> {
-        if self.state(name).symlink_metadata().is_ok() {
-            return Ok(Some(name.clone()));
-        }
-        let folded = name.folded();
-        Ok(self.names()?.into_iter().find(|other| other.folded() == folded))
-    }
-
-    /// Returns the lease file of a name; names that differ in case alone share it.
-    pub(crate) fn lock(&self, name: &WorkspaceName) -> PathBuf {
-        self.part("locks").join(name.folded())
-    }
-
-    pub(crate) fn tree(&self, name: &WorkspaceName) -> PathBuf {
-        self.part("workspaces").join(name.as_str())
-    }
-
-    pub(crate) fn state(&self, name: &WorkspaceName) -> PathBuf {
-        self.part("state").join(name.as_str())
-    }
-
-    pub(crate) fn homes(&self, name: &WorkspaceName) -> PathBuf {
-        self.part("homes").join(name.as_str())
-    }
-
-    fn names_in(&self, part: &str) -> Result<Vec<WorkspaceName>> {
-        let mut names = Vec::new();
-        for path in fs::entries(&self.part(part))? {
-            let name = path.file_name().and_then(|name| name.to_str()).map(WorkspaceName::parse);
-            if let Some(Ok(name)) = name {
-                names.push(name);
-            }
-        }
-        Ok(names)
-    }
-
-    /// Refuses user directories that are not directories of ours: a link would lead out of the root.
-    fn check(&self) -> Result<()> {
-        for part in USER_PARTS {
-            for path in [self.root.path.join(part), self.part(part)] {
-                match std::fs::symlink_metadata(&path) {
-                    Ok(metadata) if metadata.is_dir() => {}
-                    Ok(_) => return Err(not_a_directory(&path)),
-                    Err(error) if error.kind() == ErrorKind::NotFound => {}
-                    Err(error) => return Err(error).with_context(|| format!("cannot read `{}`", path.display())),
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn part(&self, part: &str) -> PathBuf {
-        self.root.path.join(part).join(&self.directory)
     }
 }
 
@@ -391,8 +267,10 @@ fn make_private(path: &Path) -> Result<()> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests make and break files by hand")]
 mod tests {
     use super::*;
+    use crate::store::name::WorkspaceName;
 
     fn user(text: &str) -> UserId {
         UserId::parse(text).unwrap()
