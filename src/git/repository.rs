@@ -76,10 +76,27 @@ impl Store {
             let mut alternate = pool.join("objects").into_os_string().into_encoded_bytes();
             alternate.push(b'\n');
             write_atomic(&path.join("objects/info/alternates"), &alternate, Durability::Synced)?;
+            Self::end_history_as(path, pool)?;
         }
         write_atomic(&path.join("config"), CONFIG.as_bytes(), Durability::Synced)?;
         write_atomic(&path.join("HEAD"), b"ref: refs/heads/none\n", Durability::Synced)?;
         Self::open(path, Access::Write)
+    }
+
+    /// Makes the history in the store at `path` end where that of its pool does: a shallow pool has no parents of some
+    /// commits, and they are not missed. Call it before opening the store when the pool was brought up to date.
+    pub(crate) fn end_history_as(path: &Path, pool: &Path) -> Result<()> {
+        let read = |path: &Path| match fs::read(path) {
+            Ok(content) => Ok(Some(content)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("cannot read `{}`", path.display())),
+        };
+        let (from, to) = (pool.join("shallow"), path.join("shallow"));
+        match (read(&from)?, read(&to)?) {
+            (ends, known) if ends == known => Ok(()),
+            (Some(ends), _) => write_atomic(&to, &ends, Durability::Synced),
+            (None, _) => fs::remove_file(&to).with_context(|| format!("cannot remove `{}`", to.display())),
+        }
     }
 
     /// Opens a store; `damaged` when there is none.

@@ -33,9 +33,9 @@ pub(super) fn apply(base: &[u8], delta: &[u8]) -> Option<Vec<u8>> {
                     rest = after;
                 }
             }
-            let [a, b, c, d, e, f, g] = numbers;
-            let offset = a | b << 8 | c << 16 | d << 24;
-            let length = match e | f << 8 | g << 16 {
+            let number = |bytes: &[usize]| bytes.iter().rev().fold(0, |number, byte| number << 8 | byte);
+            let offset = number(&numbers[..4]);
+            let length = match number(&numbers[4..]) {
                 0 => 0x10000,
                 length => length,
             };

@@ -40,7 +40,7 @@ pub(crate) struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { bytes: 4 << 30, time: Duration::from_secs(120) }
+        Self { bytes: 4 << 30, time: Duration::from_mins(2) }
     }
 }
 

@@ -6,7 +6,7 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -81,14 +81,13 @@ impl<'a> Objects<'a> {
         let path = Path::new("objects").join(&hex[..2]).join(&hex[2..]);
         // A component that is not there, a link or a file is the same here: no such object.
         let Ok(Some(file)) = self.git.file(&path) else { return Ok(None) };
-        let mut inflated = ZlibDecoder::new(BufReader::new(file));
+        let mut inflated = BufReader::new(ZlibDecoder::new(BufReader::new(file)));
         let mut header = Vec::new();
-        for byte in (&mut inflated).bytes().take(32) {
-            match byte.map_err(|error| format!("cannot inflate: {error}"))? {
-                0 => break,
-                byte => header.push(byte),
-            }
-        }
+        (&mut inflated)
+            .take(32)
+            .read_until(0, &mut header)
+            .map_err(|error| format!("cannot inflate: {error}"))?;
+        header.pop();
         let (kind, size) = std::str::from_utf8(&header)
             .ok()
             .and_then(|header| header.split_once(' '))

@@ -91,10 +91,8 @@ fn branches_tags_and_stash_entries_come_over_whole() {
 #[test]
 fn packs_with_deltas_come_over_whole() {
     let place = Place::new();
-    let mut text = String::new();
-    for number in 0..200 {
-        text += &format!("line {number} of a file that is long enough to be stored as a delta\n");
-    }
+    let lines = (0..200).map(|number| format!("line {number} of a file that is long enough to be stored as a delta\n"));
+    let text: String = lines.collect();
     for number in 0..40 {
         place.commit("long", &format!("{number}\n{text}"));
     }

@@ -48,7 +48,10 @@ impl Fetch<'_> {
     /// Fetches over the network; asks a source that was fetched before for its refs alone first.
     fn remote(&self, pool: &Path) -> Result<()> {
         let shallow = read_shallow(pool)?;
-        if !read_refs(pool)?.is_empty() {
+        // Cut at `depth` once more, new commits would not reach the old ones, and nothing could be fast-forwarded.
+        let is_new = read_refs(pool)?.is_empty();
+        let depth = self.depth.filter(|_| is_new);
+        if !is_new {
             let listed = transport::list(self.source, self.net, self.progress)?;
             let advertised = self.mirrored(listed, shallow);
             self.check_requests(&advertised)?;
@@ -59,7 +62,7 @@ impl Fetch<'_> {
         let mut refspecs = vec!["+refs/heads/*:refs/heads/*".to_owned(), "+refs/tags/*:refs/tags/*".to_owned()];
         refspecs.extend(self.requests.iter().map(|request| format!("+{request}:{request}")));
         let repository = open_bare(pool).with_context(|| format!("cannot open `{}`", pool.display()))?;
-        let fetched = transport::fetch(&repository, self.source, &refspecs, self.depth, self.net, self.progress)?;
+        let fetched = transport::fetch(&repository, self.source, &refspecs, depth, self.net, self.progress)?;
         let advertised = self.mirrored(fetched, read_shallow(pool)?);
         self.check_requests(&advertised)?;
         write_refs(pool, &advertised, self.requests)?;

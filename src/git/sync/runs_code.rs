@@ -154,7 +154,7 @@ fn runs(path: &[u8]) -> bool {
 /// Returns whether a link at `path` with this text leads out of the tree, or into a git directory.
 fn leads_outside(path: &[u8], target: &[u8]) -> bool {
     let target = Path::new(std::ffi::OsStr::from_bytes(target));
-    let mut depth = path.iter().filter(|byte| **byte == b'/').count();
+    let mut depth = path.split(|byte| *byte == b'/').count() - 1;
     for component in target.components() {
         match component {
             Component::ParentDir => match depth.checked_sub(1) {

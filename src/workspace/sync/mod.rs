@@ -33,7 +33,7 @@ use crate::git::sync::{list, runs_code, shown, trees};
 use crate::git::{Oid, identity};
 use crate::progress::Progress;
 use crate::store::beneath::Dir;
-use crate::workspace::agentgit::split_identity;
+use crate::workspace::agentgit::{self, split_identity};
 use crate::workspace::record::Delivery;
 use crate::workspace::{LeasedWorkspace, Workspace};
 
@@ -57,6 +57,9 @@ impl State {
 
     /// Records the state of a workspace, for plans that are applied.
     pub(crate) fn take(workspace: &mut LeasedWorkspace, config: &Config, progress: &dyn Progress) -> Result<Self> {
+        if let Some(pool) = agentgit::pool_path(workspace) {
+            Store::end_history_as(&workspace.state().join("store.git"), &pool)?;
+        }
         let store = workspace.store(Access::Write)?;
         let snapshot = workspace.capture(&store, config, progress)?;
         store.flush()?;

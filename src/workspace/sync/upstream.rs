@@ -130,7 +130,6 @@ pub(super) fn joined(
 }
 
 /// The same in another store that holds both sides.
-#[expect(clippy::too_many_arguments, reason = "each is one thing that a merge depends on")]
 pub(super) fn joined_in(
     repository: &crate::git::Repository,
     workspace: &Workspace,
