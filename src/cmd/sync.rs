@@ -31,6 +31,7 @@ pub(crate) struct Args {
     /// Head's history comes over, and one commit more for uncommitted work. Nothing is checked out. The branch moves only from
     /// where stead last put it.
     #[arg(long, value_name = "PATH", num_args = 0..=1)]
+    #[expect(clippy::option_option, reason = "a flag whose value may be left out")]
     to: Option<Option<PathBuf>>,
     /// With --to: bring the work into the working tree or plain folder itself
     ///
@@ -316,7 +317,7 @@ impl Sync<'_> {
 
     fn applied(&self, workspace: &mut LeasedWorkspace, state: &State) -> Result<Answer> {
         let said = self.said();
-        let held = agentdir::held_config(&Dir::open(&workspace.tree())?)?;
+        let held = agentdir::held_config(&Dir::open(&workspace.tree())?);
         let (direction, outline) = if let Some(path) = &self.args.from {
             let plan = from::plan(workspace, state, &self.source(path), self.way(), self.config)?;
             ("from", plan.apply(workspace, state)?)
@@ -375,7 +376,7 @@ impl Sync<'_> {
         let mut workspace = workspace.lease("sync", Wait::No)?;
         let state = State::take(&mut workspace, self.config, self.ui.progress())?;
         self.check(&state)?;
-        let held = agentdir::held_config(&Dir::open(&workspace.tree())?)?;
+        let held = agentdir::held_config(&Dir::open(&workspace.tree())?);
         let plan = upstream::plan(&workspace, &state, pool, self.way())?;
         let outline = plan.apply(&mut workspace, &state)?;
         let mut answer = self.answer(&workspace, &state, "upstream", outline);
@@ -389,6 +390,6 @@ fn taken_out(workspace: &Workspace, before: Vec<String>) -> Result<Vec<String>> 
     if before.is_empty() {
         return Ok(before);
     }
-    let now = agentdir::held_config(&Dir::open(&workspace.tree())?)?;
+    let now = agentdir::held_config(&Dir::open(&workspace.tree())?);
     Ok(before.into_iter().filter(|held| !now.contains(held)).collect())
 }

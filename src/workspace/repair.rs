@@ -232,7 +232,7 @@ fn rebuild(at: &UserRoot, name: &WorkspaceName) -> Result<Record> {
     let pool = Pool::open(at, &key)?;
     record.upstream = pool.head_branch()?;
     let Ok(tree) = Dir::open(&at.tree(name)) else { return Ok(record) };
-    let head = agentdir::refs(&tree)?.head_commit();
+    let head = agentdir::refs(&tree).head_commit();
     if let Some(tip) = pool.head()? {
         let base = head.and_then(|head| pool.merge_base(head, tip.commit)).unwrap_or(tip.commit);
         record.base = Some(base.to_string());

@@ -32,7 +32,7 @@ impl Work {
         let store = workspace.store(Access::Read)?;
         let snapshot = workspace.look(&store, config, threads)?;
         let tree = Dir::open(&workspace.tree())?;
-        let refs = agentdir::refs(&tree)?;
+        let refs = agentdir::refs(&tree);
         let known = |commit: &Oid| store.repository().find_commit(*commit).is_ok();
         let mut head = refs.head_commit();
         if head.is_some_and(|head| !known(&head)) {

@@ -402,3 +402,30 @@ fn an_empty_workspace_has_no_project_and_says_so() {
     fails(&place, &["sync", "none"], 3, "none");
     fails(&place, &["sync", "work", "--apply"], 2, "--to");
 }
+
+#[test]
+fn a_shallow_workspace_keeps_up_with_upstream() {
+    let place = Place::new();
+    let project = place.project("app");
+    let ssh = place.path().join("ssh");
+    write(place.path(), "ssh", "#!/bin/sh\nfor last; do :; done\neval \"$last\"\n");
+    std::fs::set_permissions(&ssh, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a mode");
+    let stead = |args: &[&str]| {
+        let output = place.stead(args).env("GIT_SSH", &ssh).output().expect("stead starts");
+        assert!(output.status.success(), "{args:?}\n{}", describe(&output));
+    };
+    stead(&["clone", &format!("ssh://host{}", project.display()).replace(' ', "%20"), "work", "--depth", "1"]);
+    let tree = place.tree("work");
+    assert_eq!(place.git(&tree, ["rev-list", "--count", "HEAD"]), "1\n");
+    for path in ["one", "two", "three"] {
+        commit(&place, &project, path, "x\n");
+    }
+    stead(&["sync", "work"]);
+    assert_eq!(place.git(&tree, ["rev-list", "--count", "HEAD"]), "4\n");
+    commit(&place, &tree, "mine", "x\n");
+    commit(&place, &project, "four", "x\n");
+    stead(&["sync", "work", "--rebase"]);
+    assert_eq!(place.git(&tree, ["rev-list", "--count", "HEAD"]), "6\n");
+    assert_eq!(place.git(&tree, ["status", "--porcelain"]), "");
+    place.git(&tree, ["fsck"]);
+}

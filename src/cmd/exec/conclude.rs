@@ -228,7 +228,7 @@ fn import(workspace: &LeasedWorkspace, store: &Store) -> Result<Imported> {
 }
 
 fn held(workspace: &LeasedWorkspace) -> Result<Vec<String>> {
-    agentdir::held_config(&Dir::open(&workspace.tree())?)
+    Ok(agentdir::held_config(&Dir::open(&workspace.tree())?))
 }
 
 fn write_changes(directory: &std::path::Path, changes: &[ChangeObject]) -> Result<()> {

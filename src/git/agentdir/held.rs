@@ -7,7 +7,6 @@ use rustix::fs::FileType;
 
 use super::config::{Entry, parse};
 use super::{git_dir, read};
-use crate::error::Result;
 use crate::store::beneath::Dir;
 
 const MAX_CONFIG: u64 = 1 << 20;
@@ -17,7 +16,7 @@ const MAX_MODULES: usize = 1000;
 /// Returns what in `.git` would run commands when somebody uses git there: hooks and configuration keys, sorted.
 ///
 /// Git directories of submodules (`modules/`) count too, since `git status` enters them.
-pub(crate) fn held_config(tree: &Dir) -> Result<Vec<String>> {
+pub(crate) fn held_config(tree: &Dir) -> Vec<String> {
     let mut bad = Vec::new();
     let mut held = Vec::new();
     if let Some(git) = git_dir(tree, &mut bad) {
@@ -28,7 +27,7 @@ pub(crate) fn held_config(tree: &Dir) -> Result<Vec<String>> {
     held.extend(bad.into_iter().map(|(name, _)| name));
     held.sort();
     held.dedup();
-    Ok(held)
+    held
 }
 
 fn held_in(git: &Dir, prefix: &str, held: &mut Vec<String>) {
@@ -140,7 +139,7 @@ fn runs(entry: &Entry) -> bool {
         "extensions" => key == "worktreeconfig" && !is_false(value),
         "filter" => matches!(key, "clean" | "smudge" | "process"),
         "gpg" => matches!(key, "program" | "defaultkeycommand"),
-        "hook" => key == "command",
+        "hook" | "tar" => key == "command",
         "imap" => key == "tunnel",
         "include" | "includeif" => key == "path",
         "init" => key == "templatedir",
@@ -159,7 +158,6 @@ fn runs(entry: &Entry) -> bool {
         "submodule" => {
             (key == "update" && value.trim_start().starts_with('!')) || (key == "url" && runs_transport(value))
         }
-        "tar" => key == "command",
         "trailer" => matches!(key, "command" | "cmd"),
         "uploadpack" => key == "packobjectshook",
         "url" => matches!(key, "insteadof" | "pushinsteadof"),

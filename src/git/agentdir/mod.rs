@@ -88,10 +88,10 @@ fn is_copy_of_remote(name: &str) -> bool {
 }
 
 /// Reads the refs of the `.git` directory in `tree`.
-pub(crate) fn refs(tree: &Dir) -> Result<AgentRefs> {
+pub(crate) fn refs(tree: &Dir) -> AgentRefs {
     let mut bad = Vec::new();
-    let Some(git) = git_dir(tree, &mut bad) else { return Ok(AgentRefs { bad, ..AgentRefs::default() }) };
-    Ok(refs_in(&git))
+    let Some(git) = git_dir(tree, &mut bad) else { return AgentRefs { bad, ..AgentRefs::default() } };
+    refs_in(&git)
 }
 
 /// Reads the refs of a git directory that is at hand already, such as one of a submodule.
@@ -317,7 +317,7 @@ impl Reader<'_> {
             match line.get(41..81).and_then(id) {
                 Some(id) => entries.push(id),
                 None => {
-                    self.refuse("logs/refs/stash", format!("cannot read `{}`", String::from_utf8_lossy(clip(line))))
+                    self.refuse("logs/refs/stash", format!("cannot read `{}`", String::from_utf8_lossy(clip(line))));
                 }
             }
         }

@@ -26,11 +26,11 @@ fn put(dir: &Path, path: &str, content: &str) {
 }
 
 fn read_refs(dir: &tempfile::TempDir) -> AgentRefs {
-    refs(&Dir::open(dir.path()).unwrap()).unwrap()
+    refs(&Dir::open(dir.path()).unwrap())
 }
 
 fn held(dir: &tempfile::TempDir) -> Vec<String> {
-    held_config(&Dir::open(dir.path()).unwrap()).unwrap()
+    held_config(&Dir::open(dir.path()).unwrap())
 }
 
 #[test]

@@ -83,10 +83,7 @@ impl<'a> Objects<'a> {
         let Ok(Some(file)) = self.git.file(&path) else { return Ok(None) };
         let mut inflated = BufReader::new(ZlibDecoder::new(BufReader::new(file)));
         let mut header = Vec::new();
-        (&mut inflated)
-            .take(32)
-            .read_until(0, &mut header)
-            .map_err(|error| format!("cannot inflate: {error}"))?;
+        (&mut inflated).take(32).read_until(0, &mut header).map_err(|error| format!("cannot inflate: {error}"))?;
         header.pop();
         let (kind, size) = std::str::from_utf8(&header)
             .ok()

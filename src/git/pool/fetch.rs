@@ -105,7 +105,7 @@ impl Fetch<'_> {
     /// `.git` is only asked for names.
     fn fork(&self, directory: &Path, pool: &Path) -> Result<()> {
         let name = workspace_around(self.at, directory)?;
-        let refs = agentdir::refs(&Dir::open(&self.at.tree(&name))?)?;
+        let refs = agentdir::refs(&Dir::open(&self.at.tree(&name))?);
         let store = local::open(&self.at.state(&name).join("store.git"))?;
         let odb = store.odb().context("cannot open the store's objects")?;
         let mut advertised = Advertised::default();

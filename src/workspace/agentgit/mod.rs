@@ -146,7 +146,7 @@ pub(crate) fn swap(workspace: &LeasedWorkspace, built: &Path, keep: &Path) -> Re
 /// Takes out of the workspace's `.git` what would run commands, by building it anew; the old one is moved to `keep`.
 pub(crate) fn clean(workspace: &LeasedWorkspace, keep: &Path) -> Result<()> {
     let tree = Dir::open(&workspace.tree())?;
-    let refs = agentdir::refs(&tree)?;
+    let refs = agentdir::refs(&tree);
     let pool = pool_path(workspace);
     let shallow = match agentdir::git_dir(&tree, &mut Vec::new()) {
         Some(git) => git.read(Path::new("shallow"), carry::MAX_FILE)?,
