@@ -181,3 +181,83 @@ fn commit_of(repository: &Repository, id: Oid) -> Option<Oid> {
     let object = repository.find_object(id, None).ok()?;
     object.peel(ObjectType::Commit).ok().map(|commit| commit.id())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::git::repository::Access;
+
+    struct Fixture {
+        dir: tempfile::TempDir,
+        store: Store,
+        project: Repository,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().expect("a directory");
+            drop(Store::create(&dir.path().join("store.git"), None).expect("a store"));
+            let store = Store::open(&dir.path().join("store.git"), Access::Write).expect("a store");
+            let project = Repository::init_bare(dir.path().join("project.git")).expect("a project");
+            Self { dir, store, project }
+        }
+
+        fn outside(&self) -> Outside {
+            let places = [self.dir.path().join("project.git"), self.dir.path().join("gone")];
+            outside(None, &places).expect("a look")
+        }
+    }
+
+    /// Writes the same commit into any repository.
+    fn commit(repository: &Repository, text: &str, parents: &[Oid]) -> Oid {
+        let signature = git2::Signature::new("A", "a@b", &git2::Time::new(0, 0)).expect("a signature");
+        let blob = repository.blob(text.as_bytes()).expect("a blob");
+        let mut tree = repository.treebuilder(None).expect("a tree");
+        tree.insert("file", blob, 0o100_644).expect("an entry");
+        let tree = repository.find_tree(tree.write().expect("a tree")).expect("a tree");
+        let parents: Vec<_> = parents.iter().map(|id| repository.find_commit(*id).expect("a parent")).collect();
+        let parents: Vec<_> = parents.iter().collect();
+        repository.commit(None, &signature, &signature, text, &tree, &parents).expect("a commit")
+    }
+
+    #[test]
+    fn what_a_ref_outside_reaches_is_delivered() {
+        let fixture = Fixture::new();
+        let mine = fixture.store.repository();
+        let first = commit(mine, "first", &[]);
+        let second = commit(mine, "second", &[first]);
+        let third = commit(mine, "third", &[second]);
+        assert_eq!(fixture.outside().undelivered(&fixture.store, &[third]).expect("a walk"), [third, second, first]);
+        // The project goes on from the second in a way that the store knows nothing of.
+        commit(&fixture.project, "first", &[]);
+        commit(&fixture.project, "second", &[first]);
+        let beyond = commit(&fixture.project, "theirs", &[second]);
+        assert_eq!(fixture.outside().undelivered(&fixture.store, &[second]).expect("a walk").len(), 2);
+        fixture.project.reference("refs/heads/main", beyond, false, "").expect("a ref");
+        let outside = fixture.outside();
+        assert_eq!(outside.undelivered(&fixture.store, &[third, second]).expect("a walk"), [third]);
+        assert!(outside.undelivered(&fixture.store, &[second, first]).expect("a walk").is_empty());
+    }
+
+    #[test]
+    fn an_equal_tree_is_found_under_another_commit() {
+        let fixture = Fixture::new();
+        let mine = commit(fixture.store.repository(), "same", &[]);
+        let tree = fixture.store.repository().find_commit(mine).expect("a commit").tree_id();
+        let other = commit(&fixture.project, "other", &[]);
+        let same = commit(&fixture.project, "same", &[other]);
+        let later = commit(&fixture.project, "later", &[same]);
+        assert!(!fixture.outside().holds_tree(tree).expect("a walk"));
+        fixture.project.reference("refs/heads/main", later, false, "").expect("a ref");
+        assert!(fixture.outside().holds_tree(tree).expect("a walk"));
+    }
+
+    #[test]
+    fn a_stash_of_the_project_delivers_nothing() {
+        let fixture = Fixture::new();
+        let mine = commit(fixture.store.repository(), "one", &[]);
+        commit(&fixture.project, "one", &[]);
+        fixture.project.reference("refs/stash", mine, false, "").expect("a ref");
+        assert_eq!(fixture.outside().undelivered(&fixture.store, &[mine]).expect("a walk"), [mine]);
+    }
+}

@@ -404,3 +404,6 @@ fn put_link(dir: &Dir, path: &[u8], target: &[u8]) -> Result<()> {
 fn as_path(path: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(path))
 }
+
+#[cfg(test)]
+mod tests;
