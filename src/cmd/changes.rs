@@ -101,7 +101,7 @@ pub(crate) fn line(change: &Change) -> String {
         notes.push(format!("{} -> {}", mode(old), mode(new)));
     }
     if !notes.is_empty() {
-        line.push_str(&format!(" ({})", notes.join(", ")));
+        line = format!("{line} ({})", notes.join(", "));
     }
     line
 }

@@ -16,7 +16,7 @@ use crate::run::supervise::{Request, Stdin, Streams};
 use crate::workspace::record::Record;
 
 /// How long a run with a prompt may take when nobody said otherwise.
-const PROMPT_TIMEOUT: Duration = Duration::from_secs(300);
+const PROMPT_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// What the user asked for.
 #[derive(Clone, Debug, Default)]

@@ -64,7 +64,8 @@ impl Stream {
         let (done, finished) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let thread = std::thread::Builder::new().spawn(move || {
             let mut log = Log { file, written: 0, error: None };
-            pass(pipe, to, &stopped, &mut log, &activity);
+            pass(&pipe, to, &stopped, &mut log, &activity);
+            drop(pipe);
             drop(finished);
             log.error.map(|error| error.to_string())
         })?;
@@ -91,12 +92,12 @@ impl Stream {
     }
 }
 
-fn pass(pipe: OwnedFd, to: Option<BorrowedFd<'_>>, stopped: &OwnedFd, log: &mut Log, activity: &Activity) {
+fn pass(pipe: &OwnedFd, to: Option<BorrowedFd<'_>>, stopped: &OwnedFd, log: &mut Log, activity: &Activity) {
     let mut buffer = vec![0; 64 << 10];
     let mut draining = false;
     loop {
         if !draining {
-            let mut polled = [PollFd::new(&pipe, PollFlags::IN), PollFd::new(stopped, PollFlags::IN)];
+            let mut polled = [PollFd::new(pipe, PollFlags::IN), PollFd::new(stopped, PollFlags::IN)];
             match rustix::event::poll(&mut polled, None) {
                 Ok(_) => {}
                 Err(Errno::INTR) => continue,
@@ -105,12 +106,12 @@ fn pass(pipe: OwnedFd, to: Option<BorrowedFd<'_>>, stopped: &OwnedFd, log: &mut 
             if !polled[1].revents().is_empty() {
                 draining = true;
                 // Only this end changes; the command's end has a description of its own.
-                if rustix::io::ioctl_fionbio(&pipe, true).is_err() {
+                if rustix::io::ioctl_fionbio(pipe, true).is_err() {
                     return;
                 }
             }
         }
-        match rustix::io::read(&pipe, &mut buffer) {
+        match rustix::io::read(pipe, &mut buffer) {
             Ok(0) => return,
             Ok(count) => {
                 activity.note();

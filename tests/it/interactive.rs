@@ -1,5 +1,7 @@
 //! What a run does with a terminal, seen through a pseudo-terminal.
 
+#![expect(clippy::unwrap_used, reason = "a test ends by a panic")]
+
 use std::io::{Read as _, Write};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -9,7 +11,7 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system}
 
 use crate::support::Place;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const SIZE: PtySize = PtySize { rows: 33, cols: 111, pixel_width: 0, pixel_height: 0 };
 const RUN: &str = "exec x --empty --isolation none --";
 

@@ -55,7 +55,7 @@ impl Conclusion<'_> {
         mut record: RunRecord,
         config: &Config,
         ui: &Ui,
-    ) -> Result<Ran> {
+    ) -> Ran {
         let mut problems = Problems::default();
         let directory = record::directory(&workspace.runs(), &self.spec.id);
         let after = problems.note(workspace.capture(store, config, ui.progress()).context("cannot capture the tree"));
@@ -108,7 +108,7 @@ impl Conclusion<'_> {
         }
         let output = if ui.json() { problems.note(output(&directory)) } else { None };
         let fresh = after.as_ref().map_or_else(Fresh::default, |after| Fresh::of(&self.before.meta, &after.meta));
-        Ok(Ran {
+        Ran {
             workspace: workspace.name().to_string(),
             run: self.spec.id.to_string(),
             agent: self.spec.agent.clone(),
@@ -136,7 +136,7 @@ impl Conclusion<'_> {
             snapshot: after.map(|after| after.id.to_string()),
             notes: self.notes(),
             has_project: workspace.record.source.is_some(),
-        })
+        }
     }
 
     fn objects(&self, changes: &[Change], store: &Store) -> Result<Vec<ChangeObject>> {

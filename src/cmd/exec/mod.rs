@@ -66,6 +66,7 @@ pub(crate) struct Args {
     idle_timeout: Option<Duration>,
     /// Wait until nobody else works in the workspace, at most this long
     #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, value_parser = units::duration)]
+    #[expect(clippy::option_option, reason = "absent, without a duration, with one")]
     wait: Option<Option<Duration>>,
     /// Make a missing workspace of this source
     #[arg(long, value_name = "SOURCE", conflicts_with_all = ["empty", "no_create"])]
@@ -123,7 +124,7 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
     // Checked before anything is made; what the record adds cannot make it wrong.
     let draft = asked.spec(config, found.as_ref())?;
     if args.dry_run {
-        return plan(args, &draft, found.as_ref(), config).map(Answer::Plan);
+        return plan(args, &draft, found.as_ref(), config).map(|plan| Answer::Plan(Box::new(plan)));
     }
     if draft.wall_is_news {
         ui.status("There is no wall yet: the command may do whatever you may (`--isolation none` accepts that).");
@@ -383,7 +384,7 @@ fn execute(
     }
     let keep = args.keep_git_config || config.exec.keep_git_config;
     let conclusion = conclude::Conclusion { spec, outcome: &outcome, before: &before, keep, content: args.content };
-    conclusion.report(workspace, &store, record, config, ui)
+    Ok(conclusion.report(workspace, &store, record, config, ui))
 }
 
 /// Copies the context files in, also over what is there.

@@ -14,7 +14,7 @@ use crate::ui::{Report, Ui};
 /// The answer: of a run, whose stdout belongs to the command, or of `--dry-run`.
 pub(crate) enum Answer {
     Ran(Box<Ran>),
-    Plan(Plan),
+    Plan(Box<Plan>),
 }
 
 impl Answer {
@@ -33,7 +33,7 @@ impl Answer {
                 ui.aside(ran.as_ref());
                 Ok(ran.exit())
             }
-            Self::Plan(plan) => ui.answer(plan),
+            Self::Plan(plan) => ui.answer(plan.as_ref()),
         }
     }
 }
@@ -95,6 +95,7 @@ pub(crate) struct Usage {
 
 /// The end of what a command printed.
 #[derive(Debug, Serialize)]
+#[expect(clippy::struct_field_names, reason = "they are fields of the answer")]
 pub(crate) struct Output {
     pub(crate) output: String,
     pub(crate) output_truncated: bool,
