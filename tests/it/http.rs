@@ -176,15 +176,24 @@ error: `127.0.0.1` asks for credentials for `http://127.0.0.1:[..]/api`
 #[test]
 fn a_redirect_is_followed_but_gets_no_login() {
     let place = Place::new();
-    let target = serve(&place, Manners::default());
-    let to = format!("http://127.0.0.1:{}", target.port());
-    let manners = Manners { redirect: Some(to), ..Manners::default() };
-    let server = Server::start(&place.path().join("projects"), manners);
-    let url = server.url("api").replace("http://", "http://me:secret@");
-    assert_cloned(&place, &clone(&place, &url, &[]));
-    assert_eq!(server.seen().len(), 1);
-    assert!(target.seen().len() > 1);
-    assert!(target.seen().iter().all(|seen| !seen.headers.contains_key("authorization")));
+    let redirecting = |to: &Server| {
+        let manners = Manners { redirect: Some(format!("http://127.0.0.1:{}", to.port())), ..login() };
+        Server::start(&place.path().join("projects"), manners)
+    };
+    let with_login = |server: &Server| server.url("api").replace("http://", "http://me:pass%20word@");
+    let asking = serve(&place, login());
+    let server = redirecting(&asking);
+    let error = assert_nothing(&place, &clone(&place, &with_login(&server), &[]), 1);
+    assert!(error.starts_with("error: `127.0.0.1` asks for credentials for"), "{error}");
+    assert!(server.seen()[1].headers.contains_key("authorization"));
+    let open = Server::start(&place.path().join("projects"), Manners::default());
+    let server = redirecting(&open);
+    assert_cloned(&place, &clone(&place, &with_login(&server), &[]));
+    assert_eq!(server.seen().len(), 2);
+    for target in [open, asking] {
+        assert!(!target.seen().is_empty());
+        assert!(target.seen().iter().all(|seen| !seen.headers.contains_key("authorization")));
+    }
 }
 
 #[test]

@@ -99,6 +99,16 @@ impl Exchange {
         }
     }
 
+    /// Waits a moment for the end of an answer of which everything of use was read, so that its connection can be used again.
+    pub(super) fn finish(&mut self) {
+        while !self.ended {
+            match self.events.recv_timeout(TICK) {
+                Ok(Event::Data(piece)) if piece.len() < PIECE => {}
+                _ => self.ended = true,
+            }
+        }
+    }
+
     fn next(&self, transfer: &Transfer, host: &str) -> Result<Event, Failure> {
         let since = Instant::now();
         loop {

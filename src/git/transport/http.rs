@@ -10,7 +10,7 @@ use git2::transport::{Service, SmartSubtransport, SmartSubtransportStream};
 
 use crate::error::{Failure, Kind};
 use crate::git::credential::{self, Candidates, Credential};
-use crate::git::source::{Address, Scheme};
+use crate::git::source::{Address, Login, Scheme};
 use crate::git::transport::client::{self, Ask, Exchange, Head, Upload};
 use crate::git::transport::transfer::{Transfer, interrupted, to_git, to_io};
 
@@ -67,8 +67,7 @@ impl Http {
         let parsed = Address::parse(url).map_err(|error| Failure::new(Kind::Usage, format!("{error:#}")))?;
         let (mut address, mut login) = parsed;
         if login.is_none() {
-            let own = self.transfer.login.as_ref().filter(|(host, _)| *host == address.host);
-            login = own.map(|(_, login)| login.clone());
+            login = typed_login(&self.transfer, &address);
         }
         let mut candidates = Candidates::new(login);
         let mut redirects = 0;
@@ -227,8 +226,7 @@ impl Stream {
             {
                 let mut connection = lock(&self.connection);
                 let address = connection.address.clone().ok_or_else(interrupted)?;
-                let login = self.transfer.login.as_ref().filter(|(host, _)| *host == address.host);
-                let mut candidates = Candidates::new(login.map(|(_, login)| login.clone()));
+                let mut candidates = Candidates::new(typed_login(&self.transfer, &address));
                 connection.next_credential(&mut candidates, &self.transfer, &address, &head)?;
             }
             let (exchange, host) = self.start(Upload::Bytes(body))?;
@@ -283,6 +281,14 @@ impl Stream {
     }
 }
 
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let (State::Reading(exchange, _), false) = (&mut self.state, self.transfer.cancelled()) {
+            exchange.finish();
+        }
+    }
+}
+
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.next(buffer).map_err(|failure| {
@@ -316,6 +322,11 @@ fn extra_headers(transfer: &Transfer, target: &Address) -> Vec<String> {
         }
     }
     headers
+}
+
+/// Returns the login that was typed in the URL, for the server that it was typed for.
+fn typed_login(transfer: &Transfer, address: &Address) -> Option<Login> {
+    transfer.login.as_ref().filter(|(typed, _)| origin(typed) == origin(address)).map(|(_, login)| login.clone())
 }
 
 fn split_query(path: &str) -> (&str, &str) {

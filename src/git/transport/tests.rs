@@ -361,16 +361,17 @@ fn a_proxy_gets_whole_urls_for_http_and_connect_for_https() {
     assert!(seen.iter().all(|seen| seen.target.starts_with(&plain.url("x.git/"))), "{seen:?}");
     assert!(seen.iter().all(|seen| seen.headers["proxy-authorization"] == "Basic bWU6cHJveHk="), "{seen:?}");
     place.fetch(&place.pool("two"), &secure.url("x.git"), None, &net).unwrap();
-    assert_eq!(proxy.seen()[2].method, "CONNECT");
+    assert!(proxy.seen().len() > 2 && proxy.seen()[2..].iter().all(|seen| seen.method == "CONNECT"));
     assert_eq!(secure.seen().len(), 2);
     assert!(secure.seen().iter().all(|seen| !seen.headers.contains_key("proxy-authorization")));
+    let before = proxy.seen().len();
     // `no_proxy` and an empty `http.proxy` go past it.
     for more in [("no_proxy", "127.0.0.1"), ("GIT_CONFIG_COUNT", "1")] {
         let direct = [("http_proxy", url.as_str()), ("GIT_CONFIG_KEY_0", "http.proxy"), more];
         list(&place.source(&plain.url("x.git")), &place.net(&direct), &Silent).unwrap();
     }
     assert_eq!(plain.seen().len(), 2);
-    assert_eq!(proxy.seen().len(), 3);
+    assert_eq!(proxy.seen().len(), before);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Failure, Kind};
-use crate::git::source::{Login, Source};
+use crate::git::source::{Address, Login, Source};
 use crate::git::transport::Net;
 use crate::git::userconfig::UserConfig;
 use crate::progress::Progress;
@@ -23,8 +23,8 @@ const IDLE: Duration = Duration::from_mins(5);
 pub(crate) struct Transfer {
     pub(crate) net: Net,
     pub(super) config: UserConfig,
-    /// Host and login of the URL as typed.
-    pub(super) login: Option<(String, Login)>,
+    /// The URL as typed and the login that was in it.
+    pub(super) login: Option<(Address, Login)>,
     pub(super) idle: Duration,
     cancelled: AtomicBool,
     failure: Mutex<Option<Failure>>,
@@ -33,11 +33,8 @@ pub(crate) struct Transfer {
 impl Transfer {
     pub(super) fn new(source: &Source, net: &Net) -> Arc<Self> {
         let config = UserConfig::load(&net.environment);
-        let host = match source {
-            Source::Remote { url, .. } => super::Address::parse(url).map(|(address, _)| address.host).ok(),
-            _ => None,
-        };
-        let login = host.zip(source.login().cloned());
+        let address = Address::parse(&source.url()).ok().map(|(address, _)| address);
+        let login = address.zip(source.login().cloned());
         // git's own knob for the same thing.
         let seconds = net.environment.text("GIT_HTTP_LOW_SPEED_TIME").or_else(|| config.get("http.lowspeedtime"));
         let seconds = seconds.and_then(|text| text.parse().ok()).filter(|seconds| *seconds > 0);

@@ -219,15 +219,15 @@ impl Shared {
         if let Some(status) = self.manners.status {
             return Reply::empty(status, &[]);
         }
-        if let (Some(to), "GET") = (&self.manners.redirect, seen.method.as_str()) {
-            return Reply::empty(301, &[("Location", &format!("{to}{path}?{query}"))]);
-        }
         if let Some((user, password)) = &self.manners.login {
             use base64::Engine;
             let login = base64::prelude::BASE64_STANDARD.encode(format!("{user}:{password}"));
             if seen.headers.get("authorization") != Some(&format!("Basic {login}")) {
                 return Reply::empty(401, &[("WWW-Authenticate", "Basic realm=\"test\"")]);
             }
+        }
+        if let (Some(to), "GET") = (&self.manners.redirect, seen.method.as_str()) {
+            return Reply::empty(301, &[("Location", &format!("{to}{path}?{query}"))]);
         }
         let mut reply = self.backend(seen, path, query, body);
         let accepts = seen.headers.get("accept-encoding").is_some_and(|value| value.contains("gzip"));
