@@ -79,7 +79,7 @@ pub(crate) fn open_in(directory: impl AsFd, name: &[u8]) -> io::Result<OwnedFd> 
     Ok(rustix::fs::openat(directory, OsStr::from_bytes(name), DIRECTORY, Mode::empty())?)
 }
 
-/// Returns the names in a directory without `.` and `..`, sorted by their bytes.
+/// Returns the names in a directory without `.` and `..`, sorted by their bytes; reads on from where it was read to.
 pub(crate) fn names(directory: impl AsFd) -> io::Result<Vec<Vec<u8>>> {
     let mut buffer = [MaybeUninit::uninit(); 16 << 10];
     let mut entries = RawDir::new(directory, &mut buffer);
@@ -93,6 +93,12 @@ pub(crate) fn names(directory: impl AsFd) -> io::Result<Vec<Vec<u8>>> {
     }
     names.sort_unstable();
     Ok(names)
+}
+
+/// Goes back to the first name of a directory, for another call of [`names`].
+pub(crate) fn rewind(directory: impl AsFd) {
+    // Nothing to be done where it fails: the names are then missing, and seen to be.
+    rustix::fs::seek(directory, rustix::fs::SeekFrom::Start(0)).ok();
 }
 
 /// Returns the attributes of the entry `name` itself; `None` when it is not there.

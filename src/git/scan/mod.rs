@@ -137,7 +137,16 @@ impl Scan<'_> {
                     TopKind::GitDir => join(&top.path, b".git"),
                 };
                 let state = Arc::new(TopState { top, base, index: OnceLock::new() });
-                self.directory(None, state, (Vec::new(), path), directory, depth, Inside::Plain, queue, out);
+                match walk::names(&directory) {
+                    Ok(names) => {
+                        let opened = (directory, names);
+                        self.directory(None, state, (Vec::new(), path), opened, depth, Inside::Plain, queue, out);
+                    }
+                    Err(error) => {
+                        self.finish_top(&state.top, None);
+                        self.unreadable(path, reason(&error));
+                    }
+                }
             }
             Job::Directory { parent, entry, inside, gitlink } => {
                 self.subdirectory(&parent, entry, inside, gitlink, queue, out);
@@ -167,19 +176,25 @@ impl Scan<'_> {
         } else {
             walk::open_in(&parent.directory, &entry.name).map_err(|error| reason(&error))
         };
-        let directory = match opened {
-            Ok(directory) => directory,
+        let opened = opened.and_then(|directory| match walk::names(&directory) {
+            Ok(names) => Ok((directory, names)),
+            Err(error) => Err(reason(&error)),
+        });
+        let (directory, names) = match opened {
+            Ok(opened) => opened,
             Err(reason) => {
                 parent.clean.store(false, Ordering::Release);
                 return self.unreadable(path, reason);
             }
         };
-        if walk::attributes_of(&directory).is_ok_and(|attributes| attributes.device != self.device) {
-            parent.clean.store(false, Ordering::Release);
-            return self.note(|meta| meta.special.push((path, "another file system".to_owned())));
+        let mut is_repository = parent.top.top.kind == TopKind::Files
+            && names.binary_search_by(|name| name.as_slice().cmp(b".git")).is_ok();
+        if is_repository && self.is_tracked_directory(parent, &entry.name) {
+            // The files stay the outer repository's, whatever somebody puts beside them.
+            is_repository = false;
+            let path = join(&path, b".git");
+            self.note(|meta| meta.special.push((path, "a repository around tracked files".to_owned())));
         }
-        let is_repository =
-            parent.top.top.kind == TopKind::Files && matches!(walk::attributes(&directory, b".git"), Ok(Some(_)));
         if !is_repository && gitlink.is_none() {
             let state = Arc::clone(&parent.top);
             let depth = parent.depth + 1;
@@ -187,14 +202,15 @@ impl Scan<'_> {
                 Some(Arc::clone(parent)),
                 state,
                 (entry.name, path),
-                directory,
+                (directory, names),
                 depth,
                 inside,
                 queue,
                 out,
             );
         }
-        if is_repository || walk::names(&directory).is_ok_and(|names| !names.is_empty()) {
+        if !names.is_empty() {
+            walk::rewind(&directory);
             self.nest(directory, path.clone(), parent.depth + 1, queue);
         }
         let kind = if gitlink.is_some() { EntryKind::Gitlink } else { EntryKind::Nested };
@@ -217,21 +233,12 @@ impl Scan<'_> {
         parent: Option<Arc<Node>>,
         top: Arc<TopState>,
         (name, path): (Vec<u8>, Vec<u8>),
-        directory: OwnedFd,
+        (directory, names): (OwnedFd, Vec<Vec<u8>>),
         depth: usize,
         inside: Inside,
         queue: &Queue<Job>,
         out: &SyncSender<Object>,
     ) {
-        let names = match walk::names(&directory) {
-            Ok(names) => names,
-            Err(error) => {
-                if parent.is_none() {
-                    self.finish_top(&top.top, None);
-                }
-                return self.unreadable(path, reason(&error));
-            }
-        };
         let seen = self.seen.directory(self.device, &path);
         let (rules, has_rules) = self.rules_of(parent.as_deref(), &top, &directory, seen, &names);
         let node = Arc::new(Node {
@@ -399,6 +406,11 @@ impl Scan<'_> {
             }
         }
         match attributes.kind {
+            FileType::Directory if attributes.device != self.device => {
+                node.clean.store(false, Ordering::Relaxed);
+                let path = join(&node.path, &name);
+                self.note(|meta| meta.special.push((path, "another file system".to_owned())));
+            }
             FileType::Directory => {
                 if seen.as_ref().is_none_or(|entry| entry.kind != EntryKind::Directory) {
                     node.clean.store(false, Ordering::Relaxed);

@@ -89,6 +89,11 @@ impl Scan<'_> {
         }
     }
 
+    /// Returns whether the base has files in the directory at `name`.
+    pub(super) fn is_tracked_directory(&self, node: &Node, name: &[u8]) -> bool {
+        node.base_entry(self, name).is_some_and(|(_, mode, _)| *mode == 0o040_000)
+    }
+
     /// Returns `Some` for a path that stead brought in (with what that means below it) or that leads to one.
     pub(super) fn is_brought(&self, path: &[u8]) -> Option<Option<Inside>> {
         let mut leads = None;

@@ -241,6 +241,17 @@ fn a_nested_repository_is_a_snapshot_of_its_own() {
 }
 
 #[test]
+fn a_repository_put_around_tracked_files_hides_nothing() {
+    let place = Place::new();
+    let first = place.capture();
+    place.write("src/.git", "gitdir: nowhere\n");
+    let second = place.capture();
+    assert_eq!(second.files, first.files);
+    assert!(second.meta.nested.is_empty());
+    assert_eq!(paths(&second.meta.special), ["src/.git"]);
+}
+
+#[test]
 fn a_submodule_stays_the_commit_that_it_is_at() {
     let mut place = Place::new();
     place.git(&["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", "../pool", "mod"]);
