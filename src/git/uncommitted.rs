@@ -42,11 +42,15 @@ pub(crate) fn of(path: &Path) -> Result<Option<Uncommitted>> {
             continue;
         }
         let relative = PathBuf::from(OsStr::from_bytes(name));
-        let there = top.join(&relative).symlink_metadata().is_ok();
         if entry.status().intersects(Status::IGNORED) {
             continue;
         }
-        if there { found.changed.push(relative) } else { found.deleted.push(relative) }
+        match top.join(&relative).symlink_metadata() {
+            Ok(metadata) if metadata.is_file() || metadata.is_symlink() => found.changed.push(relative),
+            // A FIFO or the like is nothing that could come along.
+            Ok(_) => {}
+            Err(_) => found.deleted.push(relative),
+        }
     }
     found.included = included(&repository, top)?;
     Ok(Some(found))

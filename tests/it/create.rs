@@ -490,3 +490,61 @@ fn what_a_run_put_into_git_is_taken_out_and_nothing_else_is_lost() {
     let id = place.git_in(&tree, ["hash-object", "--stdin"], "dangling\n");
     assert_eq!(place.git(&tree, ["cat-file", "-p", id.trim_end()]), "dangling\n");
 }
+
+#[test]
+fn shallow_borrowing_and_linked_projects_are_sources_like_others() {
+    let place = Place::new();
+    let project = place.project("api");
+    place.git(&project, ["branch", "side", "HEAD~1"]);
+    let projects = place.path().join("projects");
+    let url = format!("file://{}", project.display().to_string().replace(' ', "%20"));
+    place.git(&projects, ["clone", "-q", "--depth", "1", &url, "shallow"]);
+    place.git(&projects, ["clone", "-q", "--shared", "api", "borrowing"]);
+    place.git(&project, ["worktree", "add", "-q", "../linked", "side"]);
+    // A linked working tree stands for its repository.
+    for (name, log) in [("shallow", "second\n"), ("borrowing", "second\nfirst\n"), ("linked", "second\nfirst\n")] {
+        place.ok(["create", name, "--from", name]);
+        let tree = place.tree(name);
+        assert_clean(&place, &tree);
+        assert_eq!(place.git(&tree, ["log", "--format=%s"]), log);
+        place.ok(["exec", name, "--", "sh", "-c", "echo x > new; git add new; git commit -qm more"]);
+        let (code, answer) = place.json(["status", name]);
+        assert_eq!(code, 0, "{answer}");
+        assert_eq!(answer["workspaces"][0]["ahead"], 1, "{answer}");
+        place.ok(["sync", name, "--to"]);
+        let branch = format!("stead/{name}");
+        assert_eq!(place.git(&projects.join(name), ["log", "-1", "--format=%s", &branch]), "more\n");
+    }
+}
+
+#[test]
+fn processes_that_make_workspaces_of_one_new_source_at_once_share_its_pool() {
+    let place = Place::new();
+    let project = place.project("api");
+    for number in 0..300 {
+        write(&project, &format!("f{number}"), format!("{number}\n"));
+    }
+    place.git(&project, ["add", "."]);
+    place.git(&project, ["commit", "-q", "-m", "loose objects"]);
+    let children: Vec<_> = (0..6)
+        .map(|number| {
+            let mut command = place.stead(["create", &format!("w{number}"), "--from", "api"]);
+            command
+                .stdout(std::process::Stdio::piped())
+                .stderr(std::process::Stdio::piped())
+                .spawn()
+                .expect("stead starts")
+        })
+        .collect();
+    for child in children {
+        let output = child.wait_with_output().expect("stead ends");
+        assert!(output.status.success(), "{}", describe(&output));
+    }
+    for number in 0..6 {
+        assert_clean(&place, &place.tree(&format!("w{number}")));
+    }
+    let pools = std::fs::read_dir(place.root().join("pools")).expect("pools");
+    let pools: Vec<_> = pools.map(|entry| entry.expect("entry").path()).filter(|path| path.is_dir()).collect();
+    assert_eq!(pools.len(), 1, "{pools:?}");
+    assert_eq!(std::fs::read_dir(place.root().join("staging")).map_or(0, Iterator::count), 0);
+}
