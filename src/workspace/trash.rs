@@ -137,7 +137,7 @@ impl Why {
 pub(crate) struct Entry {
     pub(crate) id: String,
     pub(crate) path: PathBuf,
-    /// `None` when it cannot be read: then the entry is nobody's and never emptied by its age.
+    /// `None` when neither it nor the record can be read: then the entry is nobody's and never emptied by its age.
     pub(crate) why: Option<Why>,
 }
 
@@ -194,9 +194,27 @@ pub(crate) fn entries(root: &Root) -> Result<Vec<Entry>> {
     for path in fs::entries(&root.trash())? {
         let Some(id) = path.file_name().and_then(|id| id.to_str()).map(str::to_owned) else { continue };
         let why = read_small(&path.join(WHY)).ok().flatten().and_then(|text| toml::from_str(&text).ok());
+        let why = why.or_else(|| guess(&id, &path));
         entries.push(Entry { id, path, why });
     }
     Ok(entries)
+}
+
+/// Returns what the record and the id say of an entry without a reason: one that was made on a full disk.
+fn guess(id: &str, path: &Path) -> Option<Why> {
+    let record = Record::read(&path.join("state").join(record::FILE)).ok()??;
+    let time = jiff::civil::DateTime::strptime("%Y%m%d-%H%M%S", id.get(..15)?).ok()?;
+    Some(Why {
+        schema: SCHEMA,
+        name: record.name,
+        user: record.user,
+        removed: time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp(),
+        command: "rm".to_owned(),
+        reason: "not known".to_owned(),
+        unsaved: vec!["not known".to_owned()],
+        restoring_as: None,
+        unknown: toml::Table::new(),
+    })
 }
 
 /// A workspace that has come back.
@@ -264,7 +282,11 @@ fn make_entry(root: &Root, why: &Why) -> Result<(PathBuf, DirectoryLock)> {
     let staging = Staging::create(root)?;
     let made = staging.path().join("entry");
     rustix::fs::mkdir(&made, Mode::RWXU).with_context(|| format!("cannot make `{}`", made.display()))?;
-    why.write(&made.join(WHY))?;
+    match why.write(&made.join(WHY)) {
+        // Cleaning up must work on a full disk, and the renames do.
+        Err(error) if !is_full(&error) => return Err(error),
+        _ => {}
+    }
     let lock = DirectoryLock::try_take(&made)?.ok_or_else(|| busy(&made))?;
     let path = root.trash().join(fs::unique_id());
     fs::publish(&made, &path, Durability::Synced)?;
@@ -293,6 +315,13 @@ fn move_directory(from: &Path, to: &Path) -> Result<()> {
         }
         moved => moved,
     }
+}
+
+fn is_full(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|error| matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded))
 }
 
 fn is_denied(error: &anyhow::Error) -> bool {
@@ -402,6 +431,20 @@ mod tests {
         let lease = Lease::try_acquire(&at.lock(&name("x")), "gc").unwrap().unwrap();
         let plan = RemovalPlan::of_half(&at, &name("x"), lease, "gc").unwrap().unwrap();
         assert_eq!(plan.apply().unwrap(), entry.id);
+        drop(restore(&at, &name("x"), &name("x")).unwrap());
+        assert!(Workspace::open(&at, &name("x")).unwrap().tree().join("file").exists());
+    }
+
+    #[test]
+    fn an_entry_without_a_reason_is_known_by_its_record_and_counts_as_unsaved() {
+        let (_dir, at) = place();
+        plain(&at, "x");
+        let id = remove(&at, "x");
+        std::fs::remove_file(at.root().trash().join(id).join(WHY)).unwrap();
+        let entry = entries(at.root()).unwrap().remove(0);
+        assert!(!entry.is_safe());
+        let age = Timestamp::now().duration_since(entry.why.unwrap().removed);
+        assert!(age.abs() < jiff::SignedDuration::from_mins(5), "{age}");
         drop(restore(&at, &name("x"), &name("x")).unwrap());
         assert!(Workspace::open(&at, &name("x")).unwrap().tree().join("file").exists());
     }

@@ -136,3 +136,39 @@ fn a_name_that_differs_in_case_alone_is_taken() {
     let (code, stderr) = fail(&place, &["create", "fix", "--empty"]);
     assert_eq!(code, 4, "{stderr}");
 }
+
+#[test]
+fn a_write_that_fails_is_never_success_and_leaves_nothing() {
+    let place = Place::new();
+    place.project("api");
+    place.ok(["create", "whole", "--from", "api"]);
+    let limited = |args: &[&str]| {
+        let stead = place.stead(args);
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$@\"", "sh"]).arg(stead.get_program()).args(args);
+        command.env_clear().current_dir(place.path().join("projects"));
+        command.envs(stead.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let output = command.output().expect("sh starts");
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {}", describe(&output));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("File too large"), "{}", describe(&output));
+    };
+    limited(&["create", "x", "--from", "api"]);
+    limited(&["create", "y", "--empty"]);
+    limited(&["rm", "whole"]);
+    for part in ["workspaces/local", "state/local", "homes/local"] {
+        let mut names: Vec<_> = std::fs::read_dir(place.root().join(part))
+            .expect("directory")
+            .map(|entry| entry.expect("entry").file_name().to_string_lossy().into_owned())
+            .filter(|name| !name.starts_with('.'))
+            .collect();
+        names.sort();
+        assert_eq!(names, ["whole"], "{part}");
+    }
+    for part in ["staging", "trash"] {
+        assert_eq!(std::fs::read_dir(place.root().join(part)).expect("directory").count(), 0, "{part}");
+    }
+    place.ok(["rm", "whole"]);
+    place.ok(["restore", "whole"]);
+    limited(&["rm", "whole"]);
+    place.ok(["path", "whole"]);
+}

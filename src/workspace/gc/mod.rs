@@ -152,7 +152,6 @@ impl GcPlan {
     /// Does it. What fails is named and the rest is done.
     pub(crate) fn apply(self, progress: &dyn Progress) -> Result<Done> {
         let mut done = Done::default();
-        self.clock.write(&self.root)?;
         for removal in self.removals {
             progress::check(progress)?;
             let name = removal.name;
@@ -186,6 +185,10 @@ impl GcPlan {
         match staging::sweep(&self.root) {
             Ok(count) => done.staging = count,
             Err(error) => done.faults.push(format!("{error:#}")),
+        }
+        // Last but for the pools: on a full disk there is room for it only now.
+        if let Err(error) = self.clock.write(&self.root) {
+            done.faults.push(format!("{error:#}"));
         }
         for pool in self.pools {
             progress::check(progress)?;
