@@ -6,6 +6,7 @@
     reason = "tests start processes, read the environment and may fail where they stand"
 )]
 
+mod checkout;
 mod cli;
 mod clone;
 mod concurrency;
