@@ -154,7 +154,7 @@ pub(crate) fn line(change: &Change) -> String {
     if let (Some(old), Some(new)) = (change.old_mode, change.mode)
         && old != new
     {
-        line += &format!(" (mode {old:o} -> {new:o})");
+        line = format!("{line} (mode {old:o} -> {new:o})");
     }
     line
 }

@@ -50,6 +50,11 @@ impl EntryKind {
         Self::NewlyIgnored,
     ];
 
+    fn byte(self) -> u8 {
+        let index = Self::ALL.iter().position(|kind| *kind == self).expect("all kinds are in the list");
+        u8::try_from(index).expect("there are few kinds")
+    }
+
     fn of(byte: u8) -> Option<Self> {
         Self::ALL.get(usize::from(byte)).copied()
     }
@@ -143,7 +148,7 @@ impl Seen {
             let start = reader.at - body.len();
             directories.insert(path.to_vec(), Directory { rules, tree, start, end: reader.at });
         }
-        Some(Self { captured, device, commit, root, directories, bytes })
+        Some(Self { bytes, captured, device, commit, root, directories })
     }
 
     /// Returns what is remembered of a directory of the tree that is on `device`.
@@ -216,7 +221,7 @@ impl Writer {
         out.extend([0; 4]);
         for entry in entries {
             let name = entry.name.as_ref();
-            out.push(EntryKind::ALL.iter().position(|kind| *kind == entry.kind).unwrap_or_default() as u8);
+            out.push(entry.kind.byte());
             out.extend(u16::try_from(name.len()).expect("a name has at most 255 bytes").to_le_bytes());
             out.extend(name);
             if entry.kind.has_content() {

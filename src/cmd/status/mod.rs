@@ -150,7 +150,7 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Exit> {
     if args.summary {
         return ui.answer(&summary(&listed, config, now));
     }
-    let workspaces = look(listed, args, config, now, ui)?;
+    let workspaces = look(&listed, args, config, now, ui)?;
     let answer = Answer { workspaces, now, named: !args.names.is_empty() };
     if (args.porcelain || args.null) && !ui.json() {
         ui.raw(&form::porcelain(&answer.workspaces, args.null))?;
@@ -182,7 +182,7 @@ fn listed(at: &UserRoot, names: &[String]) -> Result<Vec<Found>> {
 }
 
 /// Looks at all of them: one in several threads, many in one thread each.
-fn look(listed: Vec<Found>, args: &Args, config: &Config, now: Timestamp, ui: &Ui) -> Result<Vec<Item>> {
+fn look(listed: &[Found], args: &Args, config: &Config, now: Timestamp, ui: &Ui) -> Result<Vec<Item>> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads = (cores / listed.len().max(1)).max(1);
     let (next, items) = (AtomicUsize::new(0), Mutex::new(Vec::new()));

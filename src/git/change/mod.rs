@@ -62,6 +62,7 @@ pub(crate) struct Change {
 }
 
 /// The content of a changed file, for programs.
+#[expect(clippy::struct_field_names, reason = "these are the names in JSON")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Content {
     /// `None` when it is over the cap.

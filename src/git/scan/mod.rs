@@ -211,15 +211,15 @@ impl Scan<'_> {
         }
         if !names.is_empty() {
             walk::rewind(&directory);
-            self.nest(directory, path.clone(), parent.depth + 1, queue);
+            Self::nest(directory, path.clone(), parent.depth + 1, queue);
         }
         let kind = if gitlink.is_some() { EntryKind::Gitlink } else { EntryKind::Nested };
-        let id = gitlink.map(|recorded| self.head_of(parent, &entry.name).unwrap_or(recorded));
+        let id = gitlink.map(|recorded| Self::head_of(parent, &entry.name).unwrap_or(recorded));
         parent.add(Entry { kind, id: id.unwrap_or(Oid::ZERO_SHA1), ..entry });
     }
 
     /// Walks a nested repository as a snapshot of its own.
-    fn nest(&self, directory: OwnedFd, path: Vec<u8>, depth: usize, queue: &Queue<Job>) {
+    fn nest(directory: OwnedFd, path: Vec<u8>, depth: usize, queue: &Queue<Job>) {
         if let Ok(gitdir) = walk::open_in(&directory, b".git") {
             let top = Top { kind: TopKind::GitDir, path: path.clone() };
             queue.push(Job::Top { top, directory: gitdir, base: None, depth: depth + 1 });
@@ -382,15 +382,16 @@ impl Scan<'_> {
         let mut inside = node.inside;
         if node.top.top.kind == TopKind::Files && inside != Inside::Brought {
             let verdict = match (known, inside) {
-                (_, Inside::Ignored(kind)) => Some(kind),
-                (Some(kind @ (EntryKind::Ignored | EntryKind::NewlyIgnored)), _) => Some(kind),
+                (_, Inside::Ignored(kind)) | (Some(kind @ (EntryKind::Ignored | EntryKind::NewlyIgnored)), _) => {
+                    Some(kind)
+                }
                 (Some(_), _) => None,
                 (None, _) => self.verdict(node, &name, is_directory),
             };
             if let Some(kind) = verdict {
                 let path = join(&node.path, &name);
-                inside = match self.is_brought(&path) {
-                    Some(inside) => inside.unwrap_or(Inside::Ignored(kind)),
+                inside = match self.brought(&path, kind) {
+                    Some(inside) => inside,
                     None if self.is_tracked(node, &name, &path, is_directory) => Inside::Ignored(kind),
                     None => {
                         if seen.as_ref().is_none_or(|entry| entry.kind != kind) {

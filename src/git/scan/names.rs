@@ -94,16 +94,16 @@ impl Scan<'_> {
         node.base_entry(self, name).is_some_and(|(_, mode, _)| *mode == 0o040_000)
     }
 
-    /// Returns `Some` for a path that stead brought in (with what that means below it) or that leads to one.
-    pub(super) fn is_brought(&self, path: &[u8]) -> Option<Option<Inside>> {
+    /// Returns what it means for a path, ignored as `kind`, that stead brought it in or something below it.
+    pub(super) fn brought(&self, path: &[u8], kind: EntryKind) -> Option<Inside> {
         let mut leads = None;
         for brought in self.brought {
             let brought = brought.as_os_str().as_bytes();
             if is_at_or_below(path, brought) {
-                return Some(Some(Inside::Brought));
+                return Some(Inside::Brought);
             }
             if is_at_or_below(brought, path) {
-                leads = Some(None);
+                leads = Some(Inside::Ignored(kind));
             }
         }
         leads
@@ -122,7 +122,7 @@ impl Scan<'_> {
     }
 
     /// Returns the commit that the submodule at `name` is at, if it is checked out.
-    pub(super) fn head_of(&self, parent: &Node, name: &[u8]) -> Option<Oid> {
+    pub(super) fn head_of(parent: &Node, name: &[u8]) -> Option<Oid> {
         let directory = walk::open_in(&parent.directory, name).ok()?;
         let gitdir = match walk::open_in(&directory, b".git") {
             Ok(gitdir) => gitdir,

@@ -55,8 +55,6 @@ pub(crate) struct Snapshot {
     pub(crate) id: Oid,
     /// The tree `files/`.
     pub(crate) files: Oid,
-    /// The tree `gitdir/`; `None` when there was no `.git` directory.
-    pub(crate) gitdir: Option<Oid>,
     pub(crate) meta: Meta,
 }
 
@@ -158,7 +156,7 @@ pub(crate) fn load(store: &Store, commit: Oid) -> Result<Snapshot> {
         let files = entry("files").context("it has no files")?;
         let meta = repository.find_blob(entry("meta").context("it has no meta")?)?;
         let meta = Meta::decode(meta.content())?;
-        Ok(Snapshot { commit, id: tree.id(), files, gitdir: entry("gitdir"), meta })
+        Ok(Snapshot { commit, id: tree.id(), files, meta })
     };
     read().with_context(failed)
 }
@@ -193,7 +191,7 @@ fn assemble(store: &Store, tops: &[(Top, Option<Oid>)], mut meta: Meta) -> Resul
     let files = find(TopKind::Files, b"").context("it cannot be read")?;
     let gitdir = find(TopKind::GitDir, b"");
     let id = root(store, files, gitdir, &meta)?;
-    Ok(Snapshot { commit: Oid::ZERO_SHA1, id, files, gitdir, meta })
+    Ok(Snapshot { commit: Oid::ZERO_SHA1, id, files, meta })
 }
 
 fn root(store: &Store, files: Oid, gitdir: Option<Oid>, meta: &Meta) -> Result<Oid> {
