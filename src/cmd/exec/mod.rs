@@ -203,7 +203,7 @@ fn find(args: &Args, name: &WorkspaceName, config: &Config) -> Result<Option<Wor
         }
         Err(error) if Kind::of(&error) != Kind::NotFound || args.no_create => Err(error),
         Err(error) => match workspace::close_name(&at, name) {
-            Some(close) if !args.create && distance(&name.folded(), &close.folded()) == 1 => {
+            Some(close) if !args.create && looks_mistyped(name, &close) => {
                 let message = error.to_string();
                 Err(Failure::new(Kind::NotFound, message)
                     .hint(format!("did you mean `{close}`? `--create` makes `{name}`"))
@@ -212,6 +212,14 @@ fn find(args: &Args, name: &WorkspaceName, config: &Config) -> Result<Option<Wor
             _ => Ok(None),
         },
     }
+}
+
+/// Returns whether `name` is one edit away from the name of a workspace. Very short names and those that only count on
+/// (`fix-1`, `fix-2`) are meant as they are.
+fn looks_mistyped(name: &WorkspaceName, close: &WorkspaceName) -> bool {
+    let (name, close) = (name.folded(), close.folded());
+    let letters = |text: &str| text.chars().filter(|letter| !letter.is_ascii_digit()).collect::<String>();
+    name.len().min(close.len()) > 3 && letters(&name) != letters(&close) && distance(&name, &close) == 1
 }
 
 /// Fails when the flags ask for a workspace of something else than it is of.

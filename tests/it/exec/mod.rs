@@ -313,6 +313,9 @@ fn a_name_that_looks_like_a_typing_error_is_not_made() {
     assert!(stderr.contains("hint: did you mean `fix-login`? `--create` makes `fix-logn`"), "{stderr}");
     assert!(!place.tree("fix-logn").exists());
     assert_eq!(code(&place.stead(["exec", "fix-logn", "--empty", "--create", "--", "true"]).output().unwrap()), 0);
+    for name in ["a1", "b1", "task-1", "task-2", "task-12"] {
+        assert_eq!(code(&place.stead(["exec", name, "--empty", "--", "true"]).output().unwrap()), 0, "{name}");
+    }
 }
 
 #[test]
