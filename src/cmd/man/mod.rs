@@ -10,6 +10,7 @@ use clap_mangen::roff::{Roff, bold, roman};
 use serde::Serialize;
 
 use crate::error::{Exit, Failure, Kind, Result};
+use crate::run::environment;
 use crate::store::fs::{self, Durability};
 use crate::ui::text::{Page, quote};
 use crate::ui::{Report, Ui};
@@ -101,6 +102,12 @@ fn page(command: &clap::Command) -> Result<(String, Vec<u8>)> {
     }
     roff.control("SH", ["ENVIRONMENT"]);
     entries(&mut roff, sections::ENVIRONMENT);
+    if name == "exec" {
+        roff.control("SH", ["ENVIRONMENT OF A RUN"]);
+        roff.text([roman(sections::RUN_ENVIRONMENT)]);
+        roff.control("PP", []);
+        roff.text([roman(environment::ALLOWED.join(", "))]);
+    }
     roff.control("SH", ["FILES"]);
     entries(&mut roff, sections::FILES);
     let examples = sections::examples(name);

@@ -42,6 +42,11 @@ pub(super) const ENVIRONMENT: Entries = &[
     ("NO_COLOR, CLICOLOR, CLICOLOR_FORCE, TERM", "Whether colours are used, unless --color says so."),
 ];
 
+pub(super) const RUN_ENVIRONMENT: &str = "A command gets, besides what its agent reads, what the workspace, --env and \
+     --pass-env name, STEAD_WORKSPACE, STEAD_RUN, STEAD_BASE, the workspace's ports (PORT, STEAD_PORT_1, ...) and a TMPDIR of \
+     the workspace's own, only these variables (a * stands for the rest of a name). HOME is your own as long as there is no \
+     wall, since agents keep their login there.";
+
 pub(super) const FILES: Entries = &[
     ("~/.local/share/stead", "The root, unless another one is named."),
     ("ROOT/workspaces/USER/NAME", "The tree of a workspace."),
