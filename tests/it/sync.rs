@@ -429,3 +429,25 @@ fn a_shallow_workspace_keeps_up_with_upstream() {
     assert_eq!(place.git(&tree, ["status", "--porcelain"]), "");
     place.git(&tree, ["fsck"]);
 }
+
+#[test]
+fn work_survives_a_git_directory_that_is_gone_or_broken() {
+    let place = Place::new();
+    let (project, tree) = workspace(&place);
+    commit(&place, &tree, "committed.txt", "x\n");
+    place.git(&tree, ["branch", "broken"]);
+    write(&tree, ".git/refs/heads/broken", "1234567890123456789012345678901234567890\n");
+    let (_, answer) = place.json(["sync", "work", "--to"]);
+    assert_eq!(answer["left_out"][0]["path"], "refs/heads/broken", "{answer}");
+    std::fs::remove_dir_all(tree.join(".git")).expect("a directory");
+    let base = place.git(&project, ["rev-parse", "main"]);
+    place.ok(["sync", "work", "--to"]);
+    assert_eq!(place.git(&project, ["rev-parse", "stead/work~1"]), base);
+    assert_eq!(place.git(&project, ["diff", "--name-only", "main", "stead/work"]), "committed.txt\n");
+    // A git directory elsewhere is not followed, whatever it holds.
+    write(&tree, ".git", format!("gitdir: {}/.git\n", project.display()));
+    write(&tree, "more.txt", "x\n");
+    let (_, answer) = place.json(["sync", "work", "--to"]);
+    assert_eq!(answer["left_out"][0]["path"], ".git", "{answer}");
+    assert_eq!(place.git(&project, ["diff", "--name-only", "main", "stead/work"]), "committed.txt\nmore.txt\n");
+}

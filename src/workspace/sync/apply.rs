@@ -43,7 +43,7 @@ pub(crate) fn plan(workspace: &Workspace, state: &State, path: &Path, said: &Sai
         target,
         up_to_date: writing.steps.is_empty(),
         changes,
-        left_out: state.work.left_out.clone(),
+        left_out: state.left_out(),
         runs_code,
         uncommitted: !state.is_clean()?,
         ..Outline::default()

@@ -41,7 +41,7 @@ pub(crate) fn plan(workspace: &Workspace, state: &State, path: &Path, said: &Sai
         target: target.clone(),
         branch: Some(short(&refname).to_owned()),
         old_commit: expected,
-        left_out: state.work.left_out.clone(),
+        left_out: state.left_out(),
         ..Outline::default()
     };
     let commit = tip.as_ref().map(|tip| tip.commit);

@@ -77,6 +77,9 @@ impl State {
             .hint("repair its `.git` (`git fsck` tells more), or start over from a new workspace")
             .into());
         }
+        // A `.git` that is gone or new takes no work away: it goes on from where it began.
+        let base = || workspace.base().filter(|base| store.repository().find_commit(*base).is_ok());
+        let head = head.or_else(base);
         let work = work::work(&store, &snapshot, head)?;
         Ok(Self { store, imported, snapshot, head, work })
     }
@@ -84,6 +87,20 @@ impl State {
     /// Returns whether git would call the tree clean.
     pub(crate) fn is_clean(&self) -> Result<bool> {
         Ok(self.work.tree == trees::of_commit(self.store.repository(), self.head)? && self.work.lfs.is_empty())
+    }
+
+    /// Returns what never comes over, with the reason: files that are no work, refs that cannot be read whole.
+    fn left_out(&self) -> Vec<(Vec<u8>, String)> {
+        let refs = &self.imported.refs;
+        let name = |id: &Oid| match refs.refs.iter().find(|(_, other)| other == id) {
+            Some((name, _)) => name.clone(),
+            None => id.to_string(),
+        };
+        let lost = self.imported.failed.iter().map(|(id, reason)| (name(id).into_bytes(), reason.clone()));
+        let bad = refs.bad.iter().map(|(name, reason)| {
+            ((if name == ".git" { name.clone() } else { format!(".git/{name}") }).into_bytes(), reason.clone())
+        });
+        self.work.left_out.iter().cloned().chain(lost).chain(bad).collect()
     }
 
     /// Fails when the tree is not the one that was reviewed; `id` is as `diff` printed it, or its beginning.

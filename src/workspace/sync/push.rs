@@ -74,7 +74,7 @@ pub(crate) fn plan(
         branch: Some(name.clone()),
         commit: tip.as_ref().map(|tip| tip.commit),
         old_commit: there,
-        left_out: state.work.left_out.clone(),
+        left_out: state.left_out(),
         ..Outline::default()
     };
     outline.up_to_date = tip.is_none() || outline.commit == there;

@@ -15,13 +15,13 @@ use anyhow::Context;
 use git2::{ObjectType, Repository};
 use rustix::fs::FileType;
 
-use super::trees::{self, Entry, GITLINK, LINK};
-use super::{Conflict, conflict};
 use crate::error::{Failure, Kind, Result};
 use crate::git::Oid;
 use crate::git::checkout::is_refused;
 use crate::git::convert::Attributes;
 use crate::git::repository::Store;
+use crate::git::sync::trees::{self, Entry, GITLINK, LINK};
+use crate::git::sync::{Conflict, conflict, list, shown};
 use crate::store::beneath::Dir;
 
 /// A file of the target is not merged beyond this.
@@ -373,7 +373,7 @@ fn undo(store: &Store, dir: &Dir, done: &[&Step], error: anyhow::Error) -> anyho
         Kind::Failed,
         format!(
             "cannot put back what was written before the failure: {}",
-            super::list(lost.iter().map(|conflict| super::shown(&conflict.path)))
+            list(lost.iter().map(|conflict| shown(&conflict.path)))
         ),
     ))
 }
