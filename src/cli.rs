@@ -130,6 +130,12 @@ fn answer(cli: &Cli, environment: Environment, matches: &ArgMatches, ui: &Ui) ->
     }
     let overrides = Overrides { root: cli.global.root.clone(), user: cli.global.user.clone() };
     let config = Config::load(environment, &overrides)?;
+    if matches!(cli.command, Command::Create(_) | Command::Clone(_) | Command::Exec(_))
+        && let Some(project) = config.project.as_ref().filter(|project| !project.ignored.is_empty())
+    {
+        let (path, keys) = (project.path.display(), project.ignored.join("`, `"));
+        ui.warn(&format!("`{path}` sets `{keys}`, which counts only after `stead config trust`"));
+    }
     let started = Instant::now();
     let result = dispatch(&cli.command, &config, ui);
     if let Some(event) = event(matches, &config, &result, started) {

@@ -78,6 +78,10 @@ fn what_a_project_may_not_set_is_passed_by_until_it_is_trusted() {
     assert_eq!(show("create.setup")["settings"][0]["value"].as_array().map(Vec::len), Some(0));
     assert_eq!(show("agent")["project"]["ignored"][0].as_str(), Some("create.setup"));
 
+    let output = place.stead(["create", "one", "--empty"]).current_dir(&project).output().expect("stead starts");
+    let warning = "sets `create.setup`, which counts only after `stead config trust`\n";
+    assert!(String::from_utf8_lossy(&output.stderr).contains(warning));
+
     let output = place.stead(["config", "trust"]).current_dir(&project).output().expect("stead starts");
     assert_eq!(output.status.code(), Some(7), "it asks, and there is no terminal");
     assert!(String::from_utf8_lossy(&output.stderr).contains("hint: answer it with `--yes`"));
