@@ -367,6 +367,18 @@ mod tests {
         assert!(target.exists() && link.symlink_metadata().is_err());
     }
 
+    /// Looks how many descriptors are open each time that something is reported.
+    struct Watch(AtomicU64);
+    impl Progress for Watch {
+        fn report(&self, _: Phase, _: u64, _: u64) {
+            self.0.fetch_max(descriptors() as u64, Ordering::Relaxed);
+        }
+        fn finish(&self, _: Phase) {}
+        fn cancelled(&self) -> bool {
+            false
+        }
+    }
+
     #[test]
     fn five_thousand_levels_go_with_few_descriptors() {
         let dir = tempfile::tempdir().unwrap();
@@ -380,16 +392,6 @@ mod tests {
             at = openat(&at, "d", OFlags::DIRECTORY, Mode::empty()).unwrap();
         }
         drop(at);
-        struct Watch(AtomicU64);
-        impl Progress for Watch {
-            fn report(&self, _: Phase, _: u64, _: u64) {
-                self.0.fetch_max(descriptors() as u64, Ordering::Relaxed);
-            }
-            fn finish(&self, _: Phase) {}
-            fn cancelled(&self) -> bool {
-                false
-            }
-        }
         let watch = Watch(AtomicU64::new(0));
         remove_tree(&dir.path().join("d"), &watch).unwrap();
         assert!(!dir.path().join("d").exists());
