@@ -61,8 +61,6 @@
 //!     [`store::beneath`].
 //! 12. A name from outside is printed only through the quoting of `ui::text`; raw bytes only with `-z`.
 
-#![cfg_attr(test, expect(clippy::disallowed_methods, reason = "tests write and start what they like"))]
-
 mod cli;
 mod cmd;
 mod config;

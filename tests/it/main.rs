@@ -1,10 +1,6 @@
 //! The tests that go through the binary: one file per subcommand and a few that cut across.
 
-#![expect(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    reason = "tests start processes, read the environment and may fail where they stand"
-)]
+#![expect(clippy::disallowed_methods, reason = "tests start processes and read the environment")]
 
 mod checkout;
 mod cli;
