@@ -116,7 +116,7 @@ pub(crate) fn unsaved(workspace: &Workspace, store: &Store, snapshot: &Snapshot)
     };
     let mut reasons = Vec::new();
     if created.as_ref().is_none_or(|created| created.files != snapshot.files) {
-        reasons.extend(of_files(workspace, store, snapshot, created.as_ref(), &imported, &outside)?);
+        reasons.extend(of_files(workspace, store, snapshot, &imported, &outside)?);
     }
     reasons.extend(of_commits(workspace, store, &imported, &outside)?);
     reasons.extend(of_meta(snapshot, created.as_ref()));
@@ -128,7 +128,6 @@ fn of_files(
     workspace: &Workspace,
     store: &Store,
     snapshot: &Snapshot,
-    created: Option<&Snapshot>,
     imported: &Imported,
     outside: &Outside,
 ) -> Result<Vec<Unsaved>> {
@@ -144,9 +143,7 @@ fn of_files(
     differences
         .retain(|change| [change.old_mode, change.mode].iter().flatten().all(|mode| mode & 0o170_000 != 0o160_000));
     if large.is_empty()
-        && (differences.is_empty()
-            || outside.holds_tree(work.tree)?
-            || is_applied(workspace, store, snapshot, created)?)
+        && (differences.is_empty() || outside.holds_tree(work.tree)? || is_applied(workspace, store, work.tree)?)
     {
         return Ok(Vec::new());
     }
@@ -247,25 +244,21 @@ fn outside(workspace: &Workspace) -> Result<Outside> {
     delivered::outside(pool.as_ref(), &places)
 }
 
-/// Returns whether these files were applied to a folder that still holds all that they changed since creation.
-fn is_applied(workspace: &Workspace, store: &Store, now: &Snapshot, created: Option<&Snapshot>) -> Result<bool> {
-    let id = (now.id.to_string(), now.commit.to_string());
+/// Returns whether `tree` was applied to a folder that still holds all that it changed since the base.
+fn is_applied(workspace: &Workspace, store: &Store, tree: Oid) -> Result<bool> {
+    let repository = store.repository();
+    let tree_of = |commit: &str| {
+        let commit = Oid::from_str(commit).ok()?;
+        repository.find_commit(commit).ok().map(|commit| commit.tree_id())
+    };
+    let base = workspace.record.base.as_deref().and_then(tree_of);
     for delivery in &workspace.record.deliveries {
         let target = Path::new(&delivery.target);
-        if delivery.refname.is_some() || !target.is_absolute() {
-            continue;
-        }
-        let same = delivery.commit == id.0
-            || delivery.commit == id.1
-            || Oid::from_str(&delivery.commit)
-                .ok()
-                .and_then(|commit| snapshot::load(store, commit).ok())
-                .is_some_and(|applied| applied.files == now.files);
-        if same
+        if delivery.refname.is_none()
+            && target.is_absolute()
+            && tree_of(&delivery.commit) == Some(tree)
             && let Ok(folder) = Dir::open(target)
-            && change::between_trees(store, created.map(|created| created.files), Some(now.files))?
-                .iter()
-                .all(|change| holds(&folder, change))
+            && change::between_trees(store, base, Some(tree))?.iter().all(|change| holds(&folder, change))
         {
             return Ok(true);
         }

@@ -74,6 +74,29 @@ fn a_delivered_commit_lets_it_go() {
 }
 
 #[test]
+fn what_was_brought_to_the_project_lets_it_go_as_long_as_it_is_there() {
+    let place = Place::new();
+    let project = place.project("api");
+    place.ok(["create", "branch", "folder", "--from", "api"]);
+    for name in ["branch", "folder"] {
+        write(&place.tree(name), "new.txt", "work\n");
+        write(&place.tree(name), "README.md", name);
+        std::fs::remove_file(place.tree(name).join("docs/guide.md")).expect("file");
+    }
+    place.ok(["sync", "branch", "--to"]);
+    place.ok(["sync", "folder", "--to", project.to_str().expect("text"), "--apply"]);
+    write(&project, "new.txt", "changed since\n");
+    let text = place.ok(["gc", "--all"]);
+    assert_eq!(
+        text,
+        "Moved `branch` to the trash: idle.\nKept `folder`: it has unsaved work.\n  \
+         2 uncommitted changes: `README.md`, `docs/guide.md`\n  1 untracked file: `new.txt`\n"
+    );
+    write(&project, "new.txt", "work\n");
+    assert_eq!(place.ok(["gc", "--all"]), "Moved `folder` to the trash: idle.\n");
+}
+
+#[test]
 fn a_damaged_workspace_is_never_collected() {
     let place = Place::new();
     place.ok(["create", "x", "y", "--empty"]);
