@@ -360,6 +360,10 @@ fn work_is_pushed_to_a_branch_of_origin() {
     place.git(&bare, ["branch", "-f", "topic", other.trim()]);
     write(&tree, "new.txt", "three\n");
     fails(&place, &["sync", "work", "--push", "--as", "topic"], 6, "has commits that the workspace lacks");
+    place.git(&bare, ["symbolic-ref", "HEAD", "refs/heads/stead/work"]);
+    fails(&place, &["sync", "work", "--push"], 7, "is the default branch");
+    place.ok(["sync", "work", "--push", "--as", "stead/work"]);
+    assert_eq!(place.git(&bare, ["show", "stead/work:new.txt"]), "three\n");
     place.git(&bare, ["fsck"]);
 }
 

@@ -64,11 +64,13 @@ pub(crate) fn plan(
     }
     let last = super::delivered_commit(workspace, origin, Some(&refname));
     let tip = branch::tip(workspace, state, said, last, dry)?;
-    let there = transport::list(&source, way.net, way.progress)?
-        .refs
-        .into_iter()
-        .find(|(other, _)| *other == refname)
-        .map(|(_, id)| id);
+    let listed = transport::list(&source, way.net, way.progress)?;
+    if branch.is_none() && listed.head_branch.as_ref() == Some(&refname) {
+        return Err(Failure::new(Kind::Refused, format!("`{name}` is the default branch of `{origin}`"))
+            .hint(format!("to push to it all the same say `--as {name}`"))
+            .into());
+    }
+    let there = listed.refs.into_iter().find(|(other, _)| *other == refname).map(|(_, id)| id);
     let mut outline = Outline {
         target: origin.clone(),
         branch: Some(name.clone()),
