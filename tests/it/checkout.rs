@@ -186,3 +186,47 @@ fn what_a_run_put_into_git_is_taken_out_and_nothing_else_is_lost() {
     let id = place.git_in(&tree, ["hash-object", "--stdin"], "dangling\n");
     assert_eq!(place.git(&tree, ["cat-file", "-p", id.trim_end()]), "dangling\n");
 }
+
+#[test]
+fn a_submodule_of_the_agents_stays_as_it_is_and_only_what_runs_commands_is_taken_out_of_it() {
+    let place = Place::new();
+    place.project("api");
+    let library = place.project("library");
+    place.ok(["create", "one", "--from", "api"]);
+    let tree = place.tree("one");
+    place.git(
+        &tree,
+        ["-c", "protocol.file.allow=always", "submodule", "add", "-q", library.to_str().expect("text"), "sub"],
+    );
+    place.git(&tree, ["commit", "-q", "-m", "a submodule"]);
+    let (_, answer) = place.json(["exec", "one", "--", "true"]);
+    assert_eq!(answer["git_config_held"], serde_json::json!([]), "{answer}");
+    place.git(&tree, ["-C", "sub", "config", "core.fsmonitor", "./evil"]);
+    write(&tree, ".git/modules/sub/hooks/keep", "");
+    let (_, answer) = place.json(["exec", "one", "--", "true"]);
+    assert_eq!(answer["git_config_held"], serde_json::json!(["modules/sub/core.fsmonitor"]), "{answer}");
+    assert_eq!(place.git(&tree, ["status", "--porcelain"]), "");
+    assert_eq!(place.git(&tree, ["-C", "sub", "log", "-1", "--format=%s"]), "second\n");
+    assert_eq!(place.git(&tree, ["-C", "sub", "status", "--porcelain"]), "");
+    // Up to the wrong place, and into `.git`.
+    for elsewhere in ["../../../../sub", "../../hooks", "../../../.git/hooks", "/tmp"] {
+        place.git(&tree, ["config", "-f", ".git/modules/sub/config", "core.worktree", elsewhere]);
+        let (_, answer) = place.json(["exec", "one", "--", "true"]);
+        assert_eq!(answer["git_config_held"], serde_json::json!(["modules/sub/core.worktree"]), "{elsewhere} {answer}");
+    }
+}
+
+#[test]
+fn large_file_pointers_are_counted() {
+    let place = Place::new();
+    let project = place.project("media");
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n";
+    write(&project, ".gitattributes", "*.mp4 filter=lfs diff=lfs merge=lfs -text\n");
+    write(&project, "film.mp4", pointer);
+    place.git(&project, ["add", "."]);
+    place.git(&project, ["commit", "-q", "-m", "a pointer"]);
+    let (_, answer) = place.json(["create", "one", "--from", "media"]);
+    assert_eq!(answer["workspaces"][0]["lfs_pointers"], 1, "{answer}");
+    assert_eq!(std::fs::read_to_string(place.tree("one").join("film.mp4")).expect("file"), pointer);
+    assert_clean(&place, &place.tree("one"));
+}

@@ -1,6 +1,10 @@
 //! git's configuration format, read without git: sections, subsections, quotes, escapes, continued lines, comments.
 //! Includes are not followed; the reader sees them as the keys that they are.
 
+use std::path::{Component, Path};
+
+use crate::store::dotgit::is_dot_git;
+
 /// One `key = value`, section and key in lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
@@ -46,6 +50,18 @@ pub(crate) fn parse(content: &[u8]) -> (Vec<Entry>, Option<usize>) {
             }
         }
     }
+}
+
+/// Returns whether `value`, the `core.worktree` of the submodule's git directory at `.git/PATH`, leads to a directory of the
+/// tree as git writes it: all the way up, then down again.
+pub(crate) fn is_tree_of_submodule(path: &Path, value: &str) -> bool {
+    let up = "../".repeat(path.components().count() + 1);
+    value.strip_prefix(&up).is_some_and(|down| {
+        !down.is_empty()
+            && Path::new(down)
+                .components()
+                .all(|part| matches!(part, Component::Normal(name) if !is_dot_git(name.as_encoded_bytes())))
+    })
 }
 
 struct Parser<'a> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
 
-use super::config::{Entry, parse};
+use super::config::{Entry, is_tree_of_submodule, parse};
 use super::{git_dir, read};
 use crate::store::beneath::Dir;
 
@@ -35,7 +35,12 @@ fn held_in(git: &Dir, prefix: &str, held: &mut Vec<String>) {
         Ok(None) => {}
         Ok(Some(content)) => {
             let (entries, broken) = parse(&content);
-            held.extend(entries.iter().filter(|entry| runs(entry)).map(|entry| format!("{prefix}{}", entry.name())));
+            let usual = |entry: &Entry| {
+                let value = entry.value.as_deref().unwrap_or_default();
+                !prefix.is_empty() && entry.name() == "core.worktree" && is_tree_of_submodule(Path::new(prefix), value)
+            };
+            let running = entries.iter().filter(|entry| runs(entry) && !usual(entry));
+            held.extend(running.map(|entry| format!("{prefix}{}", entry.name())));
             if let Some(line) = broken {
                 held.push(format!("{prefix}config (line {line} cannot be read)"));
             }

@@ -77,7 +77,7 @@ fn modules(old: &Dir, new: &Dir, path: &Path, depth: usize) -> Result<()> {
     let from = old.dir(path)?;
     if depth > 0 && from.stat(Path::new("HEAD"))?.is_some() {
         let kept = settings::harmless_in(&from);
-        let worktree = settings::worktree_in(&from);
+        let worktree = settings::worktree_in(&from, path);
         for name in from.names()? {
             match name.as_bytes() {
                 b"config" | b"hooks" | b"config.worktree" | b"commondir" => {}

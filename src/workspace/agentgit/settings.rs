@@ -4,7 +4,6 @@ use std::path::Path;
 
 use crate::git::agentdir::{self, config};
 use crate::store::beneath::Dir;
-use crate::store::dotgit::is_dot_git;
 
 /// A configuration file is not read beyond this.
 const MAX_CONFIG: u64 = 1 << 20;
@@ -56,18 +55,12 @@ pub(super) fn harmless_in(git: &Dir) -> Vec<Setting> {
         .collect()
 }
 
-/// Returns the `core.worktree` of a submodule's git directory when it leads up and down again as git writes it, not
-/// elsewhere.
-pub(super) fn worktree_in(git: &Dir) -> Option<Setting> {
+/// Returns the `core.worktree` of the submodule's git directory at `.git/PATH`, when it leads to a directory of the tree.
+pub(super) fn worktree_in(git: &Dir, path: &Path) -> Option<Setting> {
     let content = git.read(Path::new("config"), MAX_CONFIG).ok().flatten()?;
     let (entries, _) = config::parse(&content);
-    let value = entries.into_iter().find(|entry| entry.name() == "core.worktree")?.value?;
-    let down = value.trim_start_matches("../");
-    let inside = value.starts_with("../../")
-        && Path::new(down)
-            .components()
-            .all(|part| matches!(part, std::path::Component::Normal(name) if !is_dot_git(name.as_encoded_bytes())));
-    inside.then(|| Setting::new("core", None, "worktree", &value))
+    let value = entries.into_iter().rfind(|entry| entry.name() == "core.worktree")?.value?;
+    config::is_tree_of_submodule(path, &value).then(|| Setting::new("core", None, "worktree", &value))
 }
 
 fn is_harmless(setting: &Setting) -> bool {
