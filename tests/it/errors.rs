@@ -140,6 +140,42 @@ error: `[PLACE]/other` is not empty and has no `stead.toml`
 }
 
 #[test]
+fn a_root_that_cannot_be_made_or_is_not_ours_is_refused_before_anything_is_changed() {
+    let place = Place::new();
+    // To an ordinary user it is somebody else's, to root a directory that holds other things.
+    assert_fails(&place, &["--root", "/usr", "create", "one", "--empty"], 7, "refused");
+    // Nothing can be made there, whoever asks.
+    let text = assert_fails(&place, &["--root", "/proc/stead", "create", "one", "--empty"], 1, "failed");
+    assert!(text.contains("`/proc/stead`"), "{text}");
+    let file = place.path().join("file");
+    write(place.path(), "file", "x");
+    assert_fails(&place, &["--root", file.to_str().expect("UTF-8"), "create", "one", "--empty"], 7, "refused");
+    assert_eq!(std::fs::read_to_string(file).expect("file"), "x");
+}
+
+#[test]
+fn bad_input_is_usage_and_leaves_no_root() {
+    let place = Place::new();
+    for args in [
+        &["create", "-x"][..],
+        &["create", "a/b", "--empty"],
+        &["create", "one", "--from", "ext::sh -c id"],
+        &["create", "one", "--from", "ftp://example.com/x"],
+        &["create", "one", "--empty", "--ttl", "1 day"],
+        &["create", "one", "--empty", "--ports", "-1"],
+        &["create", "one", "--empty", "--identity", "nobody"],
+        &["create", "one", "--empty", "--env", "NOVALUE"],
+        &["gc", "--max-size", "4 GB"],
+        &["log", "--limit", "x"],
+        &["--user", "../up", "create", "one", "--empty"],
+    ] {
+        let (code, answer) = place.json(args.iter().copied());
+        assert_eq!((code, answer["error"]["kind"].as_str()), (2, Some("usage")), "{args:?} {answer}");
+        assert!(!place.root().join("state").exists() || !place.root().join("state/local/one").exists(), "{args:?}");
+    }
+}
+
+#[test]
 fn unsupported() {
     let place = Place::new();
     place.ok(["create", "one", "--empty"]);
