@@ -1,6 +1,7 @@
 //! Ignore rules: the base's `.gitignore` files, the user's global excludes and the live `.gitignore` files, from contents
 //! that the walker read itself; the agent's `info/exclude` counts for nothing.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -34,7 +35,7 @@ impl Patterns {
         let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
         for line in String::from_utf8_lossy(content).lines() {
             // A bad pattern matches nothing; the others still count.
-            drop(builder.add_line(None, line));
+            drop(builder.add_line(None, &without_alternatives(line)));
         }
         Self(builder.build().unwrap_or_else(|_| Gitignore::empty()))
     }
@@ -52,6 +53,39 @@ impl Patterns {
     }
 }
 
+/// Escapes braces outside of character classes: they mean nothing to git.
+fn without_alternatives(line: &str) -> Cow<'_, str> {
+    if !line.contains(['{', '}']) {
+        return line.into();
+    }
+    let mut out = String::with_capacity(line.len() + 4);
+    let mut rest = line.chars();
+    while let Some(character) = rest.next() {
+        match character {
+            '\\' => {
+                out.push(character);
+                out.extend(rest.next());
+            }
+            '[' => {
+                out.push(character);
+                // The first character of a class is not its end.
+                let class = rest.as_str();
+                let first = class.char_indices().nth(1).map_or(class.len(), |(index, _)| index);
+                if let Some(end) = class[first..].find(']') {
+                    out.push_str(&class[..=first + end]);
+                    rest = class[first + end + 1..].chars();
+                }
+            }
+            '{' | '}' => {
+                out.push('\\');
+                out.push(character);
+            }
+            _ => out.push(character),
+        }
+    }
+    out.into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,5 +101,12 @@ mod tests {
         assert_eq!(patterns.verdict(b"doc/a.txt", false), Some(true));
         assert_eq!(patterns.verdict(b"doc/a/b.txt", false), None);
         assert_eq!(patterns.verdict(b"#odd", false), Some(true));
+    }
+
+    #[test]
+    fn braces_are_escaped_but_in_classes() {
+        assert_eq!(without_alternatives("*.{c,h}"), "*.\\{c,h\\}");
+        assert_eq!(without_alternatives("\\{[{}]}["), "\\{[{}]\\}[");
+        assert_eq!(without_alternatives("[]{"), "[]\\{");
     }
 }

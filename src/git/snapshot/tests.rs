@@ -1,5 +1,6 @@
 #![expect(clippy::disallowed_methods, reason = "git is the oracle")]
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::Command;
 
@@ -304,4 +305,116 @@ fn under_another_umask_only_the_odd_modes_are_listed() {
     let meta = place.capture().meta;
     assert_eq!(meta.plain, Some((0o664, 0o775)));
     assert_eq!(meta.modes, [(b"src/deep/b.rs".to_vec(), 0o644)]);
+}
+
+#[test]
+fn ignore_rules_mean_what_they_mean_to_git() {
+    let place = Place::new();
+    place.write(
+        ".gitignore",
+        "*.o\n!keep.o\n/top\nonly-dir/\na/**/z\n**/logs\nmid/*/end\n\\!bang\n\\#hash\ntrail   \nsp\\ \n[ab]x\n[!c]y\nq?q\n\
+         foo/bar\nfoo/*\n!foo/yes\n/wild*card\ndeep/**\n!deep/not\nCase\n*.{c,h}\nbs\\\\x\n/dir/\n!/dir/kept\n\\*star\n",
+    );
+    place.write("sub/.gitignore", "!*.o\n/top\n*.txt\n!/in.txt\n");
+    place.write("sub/lower/.gitignore", "*\n!.gitignore\n!wanted\n");
+    for path in [
+        "x.o",
+        "keep.o",
+        "top",
+        "sub/top",
+        "sub/x.o",
+        "only-dir/f",
+        "sub/only-dir",
+        "a/z",
+        "a/b/z",
+        "a/b/c/z/f",
+        "z",
+        "logs",
+        "sub/logs/f",
+        "mid/x/end",
+        "mid/x/y/end",
+        "mid/end",
+        "!bang",
+        "#hash",
+        "trail",
+        "trail   ",
+        "sp ",
+        "sp",
+        "ax",
+        "cx",
+        "cy",
+        "dy",
+        "qaq",
+        "q/q",
+        "foo/bar",
+        "foo/yes",
+        "foo/no",
+        "foo/dir/f",
+        "wildXcard",
+        "wild/x/card",
+        "deep/not",
+        "deep/x/y",
+        "case",
+        "Case",
+        "m.c",
+        "m.{c,h}",
+        "bs\\x",
+        "dir/kept",
+        "dir/x",
+        "*star",
+        "xstar",
+        "sub/in.txt",
+        "sub/out.txt",
+        "sub/lower/wanted",
+        "sub/lower/x",
+        "sub/lower/in/wanted",
+        "nl\nx.o",
+        "nl\nx",
+    ] {
+        if place.tree().join(path).parent().is_some_and(|parent| !parent.is_file()) {
+            place.write(path, "x");
+        }
+    }
+    let snapshot = place.capture();
+    let expected = place.oracle();
+    if snapshot.files != expected {
+        let (ours, theirs) = (snapshot.files.to_string(), expected.to_string());
+        place.store.flush().expect("the objects");
+        let objects = place.dir.path().join("store.git/objects");
+        let link = place.tree().join(".git/objects/info/alternates");
+        std::fs::write(link, format!("{}\n", objects.display())).expect("the alternate");
+        panic!("{}", place.git(&["diff-tree", "-r", "--name-status", &theirs, &ours]));
+    }
+}
+
+#[test]
+fn a_directory_that_becomes_a_link_is_recorded_as_one() {
+    let place = Place::new();
+    place.capture();
+    let outside = place.dir.path().join("outside");
+    std::fs::create_dir(&outside).expect("a directory");
+    std::fs::write(outside.join("secret"), "x").expect("a file");
+    std::fs::remove_dir_all(place.tree().join("src")).expect("removed");
+    symlink(&outside, place.tree().join("src")).expect("a link");
+    place.write("b\u{e4}\n\u{1b}[31m", "x");
+    let odd = std::ffi::OsStr::from_bytes(b"\xff\xfe");
+    std::fs::write(place.tree().join(odd), "x").expect("a file");
+    let snapshot = place.capture();
+    assert_eq!(snapshot.files, place.oracle());
+    assert!(place.store.repository().find_blob(Oid::hash_object(ObjectType::Blob, b"x").expect("an id")).is_ok());
+}
+
+#[test]
+fn what_cannot_be_read_is_named_with_the_reason() {
+    let place = Place::new();
+    place.write("closed/file", "x");
+    place.write("locked", "x");
+    place.capture();
+    place.chmod("closed", 0);
+    place.chmod("locked", 0);
+    let snapshot = place.capture();
+    place.chmod("closed", 0o755);
+    // Nothing is closed to root.
+    let expected: &[&str] = if rustix::process::geteuid().is_root() { &[] } else { &["closed", "locked"] };
+    assert_eq!(paths(&snapshot.meta.unreadable), expected);
 }
