@@ -63,7 +63,7 @@ impl Stream {
         let (stopped, stop) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let (done, finished) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let thread = std::thread::Builder::new().spawn(move || {
-            let mut log = Log { file, written: 0, error: None };
+            let mut log = Log { file, cap: CAP, written: 0, error: None };
             pass(&pipe, to, &stopped, &mut log, &activity);
             drop(pipe);
             drop(finished);
@@ -146,6 +146,7 @@ fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
 
 struct Log {
     file: File,
+    cap: u64,
     written: u64,
     error: Option<io::Error>,
 }
@@ -153,17 +154,36 @@ struct Log {
 impl Log {
     /// Records up to the cap, and then says so once. A log that cannot be written does not stop the stream.
     fn write(&mut self, bytes: &[u8]) {
-        if self.error.is_some() || self.written > CAP {
+        if self.error.is_some() || self.written > self.cap {
             return;
         }
-        let room = usize::try_from(CAP - self.written).unwrap_or(usize::MAX).min(bytes.len());
+        let room = usize::try_from(self.cap - self.written).unwrap_or(usize::MAX).min(bytes.len());
         let mut result = self.file.write_all(&bytes[..room]);
         self.written += room as u64;
         if room < bytes.len() {
-            self.written = CAP + 1;
-            let note = format!("\n[stead: only the first {} MiB were recorded]\n", CAP >> 20);
+            self.written = self.cap + 1;
+            let note = format!("\n[stead: only the first {} MiB were recorded]\n", self.cap >> 20);
             result = result.and_then(|()| self.file.write_all(note.as_bytes()));
         }
         self.error = result.err();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_ends_at_its_cap_and_says_so_once() {
+        let path = std::env::temp_dir().join(format!("stead-log-{}", std::process::id()));
+        let mut log = Log { file: log(&path).unwrap(), cap: 1 << 20, written: 0, error: None };
+        for _ in 0..3 {
+            log.write(&vec![b'x'; 700 << 10]);
+        }
+        assert!(log.error.is_none());
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(text.trim_start_matches('x'), "\n[stead: only the first 1 MiB were recorded]\n");
+        assert_eq!(text.find('\n'), Some(1 << 20));
     }
 }

@@ -157,6 +157,8 @@ struct Supervision<'a> {
     left_behind: usize,
     alive: usize,
     parent_is_gone: bool,
+    /// Whether a reader that does not read is no longer waited for.
+    hurry: bool,
     /// Since when the user has the run suspended; its clocks stand still.
     suspended: Option<Instant>,
     /// When the parent is to be stopped, if the command is still stopped then.
@@ -188,6 +190,7 @@ impl<'a> Supervision<'a> {
             left_behind: 0,
             alive: 0,
             parent_is_gone: false,
+            hurry: false,
             suspended: None,
             stop_parent: None,
             paused: Duration::ZERO,
@@ -206,13 +209,14 @@ impl<'a> Supervision<'a> {
         for stream in &mut self.streams {
             stream.stop();
         }
-        // A reader that has stopped reading holds this up, as it holds up any command; the parent's end does not.
-        while !self.parent_is_gone && self.streams.iter().any(|stream| !stream.is_done()) {
+        // A reader that has stopped reading holds this up, as it holds up any command, until a signal or the parent's end.
+        while !self.parent_is_gone && !self.hurry && self.streams.iter().any(|stream| !stream.is_done()) {
             self.wait(signals, obeyed)?;
             signals.take();
         }
         let (ended, at) = self.ended.unwrap_or((Ended::Lost, Instant::now()));
-        let log_error = if self.parent_is_gone { None } else { self.streams.into_iter().find_map(Stream::join) };
+        let log_error =
+            if self.parent_is_gone || self.hurry { None } else { self.streams.into_iter().find_map(Stream::join) };
         Ok(Outcome {
             ended,
             stop: self.stop,
@@ -296,6 +300,7 @@ impl<'a> Supervision<'a> {
     /// Obeys the parent, which got a signal that is meant for the run.
     fn told(&mut self, signal: i32) {
         match signal {
+            _ if self.phase == Phase::Over => self.hurry = true,
             libc::SIGKILL => {
                 self.stop = self.stop.or(Some(Stop::Asked));
                 self.kill();

@@ -239,6 +239,16 @@ fn the_answer_in_json_is_one_object() {
 }
 
 #[test]
+fn of_long_output_the_answer_has_the_end() {
+    let place = Place::new();
+    let (code, object) =
+        place.json(["exec", "x", "--empty", "--", "sh", "-c", "head -c 2000000 /dev/zero | tr '\\0' x; echo end"]);
+    assert_eq!((code, &object["output_truncated"]), (0, &true.into()));
+    let output = object["output"].as_str().unwrap();
+    assert!(output.len() <= 1 << 20 && output.ends_with("xend\n"), "{}", output.len());
+}
+
+#[test]
 fn context_files_are_written_beneath_the_tree() {
     let place = Place::new();
     write(place.path(), "projects/notes.md", "notes");
