@@ -49,7 +49,7 @@ fn somebody_elses_root_is_refused() {
     // An ordinary user cannot give a directory away, but has one of somebody else's at hand; root has the first alone.
     let other = place.path().join("other");
     std::fs::create_dir(&other).expect("directory");
-    let root = if std::os::unix::fs::chown(&other, Some(65_534), None).is_ok() { other } else { "/".into() };
+    let root = if std::os::unix::fs::chown(&other, Some(65_533), None).is_ok() { other } else { "/".into() };
     let (code, stderr) = fail(&place, &["--root", root.to_str().expect("text"), "create", "x", "--empty"]);
     assert_eq!(code, 7, "{stderr}");
     assert!(stderr.contains("belongs to somebody else"), "{stderr}");

@@ -58,9 +58,7 @@ impl Root {
             Some(root) => root,
             None => Self::create(&absolute(path)?)?,
         };
-        for part in PARTS {
-            make_private(&root.path.join(part))?;
-        }
+        root.make_parts()?;
         Ok(root)
     }
 
@@ -121,6 +119,10 @@ impl Root {
             users.push(at);
         }
         Ok(users)
+    }
+
+    fn make_parts(&self) -> Result<()> {
+        PARTS.iter().try_for_each(|part| make_private(&self.path.join(part)))
     }
 
     fn create(path: &Path) -> Result<Self> {

@@ -40,6 +40,8 @@ impl UserRoot {
 
     /// Makes the user's directories (0700) and records the identity; call before the first lease of a new name.
     pub(crate) fn ensure(&self) -> Result<()> {
+        // The root may be on its way still, in another process.
+        self.root.make_parts()?;
         for part in USER_PARTS {
             make_private(&self.part(part))?;
         }
