@@ -89,6 +89,29 @@ fn a_second_clone_takes_only_what_is_new() {
 }
 
 #[test]
+fn a_request_is_fetched_by_its_number() {
+    let place = Place::new();
+    let server = serve(&place, Manners::default());
+    let api = place.path().join("projects/api");
+    let work = place.git(&api, ["commit-tree", "-p", "HEAD", "-m", "asked for", "HEAD^{tree}"]);
+    place.git(&api, ["update-ref", "refs/pull/3/head", work.trim_end()]);
+    let create =
+        |name: &str, request: &str| place.json(["create", name, "--from", &server.url("api"), "--branch", request]);
+    let (code, answer) = create("missing", "pr/9");
+    assert_eq!((code, answer["error"]["kind"].as_str()), (3, Some("not-found")), "{answer}");
+    assert!(pools(&place).is_empty(), "{:?}", pools(&place));
+    let (code, answer) = create("x", "pr/3");
+    assert_eq!(code, 0, "{answer}");
+    assert_eq!(place.git(&place.tree("x"), ["rev-parse", "HEAD"]), work);
+    let (code, answer) = create("missing", "mr/3");
+    assert_eq!((code, answer["error"]["kind"].as_str()), (3, Some("not-found")), "{answer}");
+    // One that was fetched before is in nobody's way.
+    let output = place.stead(["clone", &server.url("api"), "y"]).output().unwrap();
+    assert!(output.status.success(), "{}", describe(&output));
+    assert_eq!(place.git(&place.tree("y"), ["status", "-b", "--porcelain"]), "## main...origin/main\n");
+}
+
+#[test]
 fn only_the_asked_depth_is_fetched() {
     let place = Place::new();
     let server = serve(&place, Manners::default());
