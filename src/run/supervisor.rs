@@ -80,10 +80,24 @@ fn supervise(request: &Request, obeyed: &File) -> io::Result<Outcome> {
 
 fn not_started(request: &Request, error: &io::Error) -> Outcome {
     let program = request.argv[0].to_string_lossy();
-    let message = format!("cannot run `{program}`: {}", crate::run::reason(error));
-    let ended =
-        if error.kind() == io::ErrorKind::NotFound { Ended::NotFound(message) } else { Ended::NotExecutable(message) };
+    let message = |reason: &str| format!("cannot run `{program}`: {reason}");
+    let ended = match error.kind() {
+        io::ErrorKind::NotFound => Ended::NotFound(message(&crate::run::reason(error))),
+        // A directory on the PATH that may not be searched gives this error too.
+        io::ErrorKind::PermissionDenied if !is_on_path(request) => {
+            Ended::NotFound(message("no such file or directory"))
+        }
+        _ => Ended::NotExecutable(message(&crate::run::reason(error))),
+    };
     Outcome { ended, ..Outcome::lost() }
+}
+
+/// Returns whether the program is named by a path, or found in a directory of the PATH.
+fn is_on_path(request: &Request) -> bool {
+    let program = Path::new(&request.argv[0]);
+    let path = request.environment.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path);
+    program.components().count() > 1
+        || path.is_some_and(|path| std::env::split_paths(path).any(|directory| directory.join(program).exists()))
 }
 
 enum Started {
