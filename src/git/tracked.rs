@@ -16,6 +16,9 @@ pub(crate) struct Entry {
     pub(crate) stamp: Stamp,
 }
 
+/// No path on disk is longer.
+const MAX_PATH: usize = 4096;
+
 /// Returns the entries in the order of the file, which is that of their paths; up to the first that makes no sense.
 pub(crate) fn entries(bytes: &[u8]) -> Vec<Entry> {
     let mut entries = Vec::new();
@@ -29,6 +32,10 @@ pub(crate) fn entries(bytes: &[u8]) -> Vec<Entry> {
     let mut previous = Vec::new();
     for _ in 0..count {
         let Some((entry, stage)) = entry(&mut reader, version, &previous) else { break };
+        // With prefixes left out, a small file could say very long paths again and again.
+        if entry.path.len() > MAX_PATH {
+            break;
+        }
         previous.clone_from(&entry.path);
         if stage == 0 {
             entries.push(entry);
@@ -102,6 +109,17 @@ impl<'a> Reader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_small_file_does_not_become_many_long_paths() {
+        let entry = |strip: u8, suffix: &[u8]| [&[0; 62][..], &[strip], suffix, &[0]].concat();
+        let file = |length: usize| {
+            let long = vec![b'a'; length];
+            [b"DIRC\0\0\0\x04\0\0\0\x03".as_slice(), &entry(0, &long), &entry(0, b""), &entry(1, b"")].concat()
+        };
+        assert_eq!(entries(&file(4096)).len(), 3);
+        assert!(entries(&file(4097)).is_empty());
+    }
 
     #[test]
     fn nonsense_has_no_entries() {

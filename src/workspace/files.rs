@@ -62,14 +62,23 @@ impl Pair {
 pub(crate) fn import(tree: &Dir, pairs: &[Pair], replace: bool) -> Result<Vec<PathBuf>> {
     let mut copies = Vec::new();
     for pair in pairs {
-        let destination = beneath(&pair.destination)?;
         // What was named is what is meant, also through a link.
         let source = pair.source.canonicalize().map_err(|error| missing(&pair.source, error))?;
+        copies.push(Pair { source, destination: pair.destination.clone() });
+    }
+    import_as_is(tree, &copies, replace)
+}
+
+/// Like [`import`], but a link is copied as a link: what was found rather than named must not bring in what it leads to.
+pub(crate) fn import_as_is(tree: &Dir, pairs: &[Pair], replace: bool) -> Result<Vec<PathBuf>> {
+    let mut copies = Vec::new();
+    for pair in pairs {
+        let destination = beneath(&pair.destination)?;
         let exists = tree.stat(&destination)?.is_some();
         if exists && !replace {
             return Err(exists_already(&destination));
         }
-        copies.push((source, destination));
+        copies.push((&pair.source, destination));
     }
     for (source, destination) in &copies {
         copy(source, tree, destination, replace)
@@ -134,7 +143,7 @@ fn copy(source: &Path, tree: &Dir, destination: &Path, replace: bool) -> Result<
 fn copy_all(source: &Path, parent: &Dir, fresh: &Path) -> Result<()> {
     // Directories get their modes and times at the end: a read-only one could not be filled.
     let mut directories = Vec::new();
-    for entry in walkdir::WalkDir::new(source).follow_links(false) {
+    for entry in walkdir::WalkDir::new(source).follow_links(false).follow_root_links(false) {
         let entry = entry.with_context(|| format!("cannot read `{}`", source.display()))?;
         let metadata = entry.metadata().with_context(|| format!("cannot read `{}`", entry.path().display()))?;
         let below = entry.path().strip_prefix(source).expect("walked from there");

@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::git::change::{self, Change, ChangeKind};
 use crate::git::delivered::{self, Outside};
 use crate::git::import::{self, Bounds, Imported};
-use crate::git::pool::Pool;
+use crate::git::pool::{self, Pool};
 use crate::git::repository::{Access, Store};
 use crate::git::snapshot::{self, Snapshot};
 use crate::git::source::Source;
@@ -170,7 +170,7 @@ fn is_fetched(repository: &Repository, head: Option<Oid>, files: Oid, path: &[u8
 /// Returns what the agent's `.git` has and no ref outside reaches.
 fn of_commits(workspace: &Workspace, store: &Store, imported: &Imported, outside: &Outside) -> Result<Vec<Unsaved>> {
     let repository = store.repository();
-    let base = workspace.record.base.as_deref().and_then(|base| Oid::from_str(base).ok());
+    let base = workspace.base().filter(|_| !is_orphan(workspace));
     let stash: HashSet<Oid> = imported.refs.stash.iter().copied().collect();
     let failed: HashSet<Oid> = imported.failed.iter().map(|(tip, _)| *tip).collect();
     let tips: Vec<Oid> = imported
@@ -188,8 +188,12 @@ fn of_commits(workspace: &Workspace, store: &Store, imported: &Imported, outside
     let mut broken: Vec<String> =
         imported.failed.iter().map(|(tip, reason)| format!("{:.12}: {reason}", tip.to_string())).collect();
     broken.extend(imported.refs.bad.iter().map(|(name, reason)| format!("{name}: {reason}")));
-    // A tree that never had a `.git` cannot have lost one.
-    let lost = matches!(imported.refs.head, agentdir::Head::Missing) && workspace.record.base.is_some();
+    // A tree that never had a commit cannot have lost one.
+    let had = || {
+        workspace.record.base.is_some()
+            || repository.references_glob("refs/kept/*").is_ok_and(|mut kept| kept.next().is_some())
+    };
+    let lost = matches!(imported.refs.head, agentdir::Head::Missing) && had();
     if lost && broken.is_empty() {
         broken.push("`.git` is missing".into());
     }
@@ -228,7 +232,8 @@ fn outside(workspace: &Workspace) -> Result<Outside> {
     let at = workspace.at();
     let root = at.root().path();
     // A pool that is gone delivers nothing.
-    let pool = workspace.record.pool.as_deref().and_then(|key| Pool::open(at, key).ok());
+    let pool = workspace.record.pool.as_deref().filter(|_| !is_orphan(workspace));
+    let pool = pool.and_then(|key| Pool::open(at, key).ok());
     let mut places: Vec<PathBuf> = Vec::new();
     if let Some(source) = &workspace.record.source
         && let Ok(Source::Local(path)) = Source::of_record(source, root)
@@ -242,6 +247,17 @@ fn outside(workspace: &Workspace) -> Result<Outside> {
     places.sort();
     places.dedup();
     delivered::outside(pool.as_ref(), &places)
+}
+
+/// Returns whether it is a fork of a workspace that does not have the commit any more on which it was made: then the fork
+/// alone may hold that one's work, and its pool is no place outside.
+fn is_orphan(workspace: &Workspace) -> bool {
+    let at = workspace.at();
+    let source = workspace.record.source.as_deref().and_then(|text| Source::of_record(text, at.root().path()).ok());
+    let (Some(Source::Workspace(tree)), Some(base)) = (source, workspace.base()) else { return false };
+    let other = pool::workspace_around(at, &tree).and_then(|name| Workspace::open(at, &name));
+    let store = other.and_then(|other| other.store(Access::Read));
+    !store.is_ok_and(|store| store.repository().find_commit(base).is_ok())
 }
 
 /// Returns whether `tree` was applied to a folder that still holds all that it changed since the base.

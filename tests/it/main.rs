@@ -15,6 +15,7 @@ mod exec;
 mod gc;
 mod generated;
 mod generated_files;
+mod hostile;
 mod http;
 mod import;
 mod interactive;

@@ -10,7 +10,7 @@ use crate::cmd::changes::ChangeObject;
 use crate::cmd::exec::report::{Output, Ran, Unrecorded, Usage};
 use crate::config::Config;
 use crate::error::Result;
-use crate::git::agentdir;
+use crate::git::agentdir::{self, AgentRefs};
 use crate::git::change::{self, Change};
 use crate::git::import::{self, Imported};
 use crate::git::repository::Store;
@@ -26,6 +26,9 @@ use crate::workspace::{LeasedWorkspace, agentgit};
 
 /// Bytes of one stream in the JSON answer.
 const OUTPUT_CAP: u64 = 1 << 20;
+
+/// So many commits that cannot be kept are named.
+const NAMED: usize = 10;
 
 pub(super) struct Conclusion<'a> {
     pub(super) spec: &'a RunSpec,
@@ -60,8 +63,11 @@ impl Conclusion<'_> {
         let directory = record::directory(&workspace.runs(), &self.spec.id);
         let after = problems.note(workspace.capture(store, config, ui.progress()).context("cannot capture the tree"));
         let imported = problems.note(import(workspace, store)).unwrap_or_default();
-        for (id, reason) in &imported.failed {
+        for (id, reason) in imported.failed.iter().take(NAMED) {
             problems.0.push(format!("cannot keep the commit {id}: {reason}"));
+        }
+        if let Some(more @ 1..) = imported.failed.len().checked_sub(NAMED) {
+            problems.0.push(format!("cannot keep {more} more commits"));
         }
         problems.note(store.flush());
         let changes = after.as_ref().and_then(|after| problems.note(change::between(store, self.before, after)));
@@ -107,7 +113,8 @@ impl Conclusion<'_> {
             ui.warn(problem);
         }
         let output = if ui.json() { problems.note(output(&directory)) } else { None };
-        let fresh = after.as_ref().map_or_else(Fresh::default, |after| Fresh::of(&self.before.meta, &after.meta));
+        let mut fresh = after.as_ref().map_or_else(Fresh::default, |after| Fresh::of(&self.before.meta, &after.meta));
+        fresh.unread_refs(&imported.refs);
         Ran {
             workspace: workspace.name().to_string(),
             run: self.spec.id.to_string(),
@@ -251,6 +258,20 @@ struct Fresh {
 }
 
 impl Fresh {
+    /// Adds what of the agent's refs cannot be read, whether or not it could be before: commits may hide there.
+    fn unread_refs(&mut self, refs: &AgentRefs) {
+        let mut last = "";
+        // What is in the place of `.git` itself is named by the snapshot.
+        for (name, reason) in refs.bad.iter().filter(|(name, _)| name != ".git") {
+            if name != last {
+                let path = format!(".git/{name}");
+                let shown = quote(path.as_bytes()).into_owned();
+                self.unrecorded.push(Unrecorded { path: JsonPath::of(path.as_bytes()), reason: reason.clone(), shown });
+            }
+            last = name;
+        }
+    }
+
     fn of(before: &Meta, after: &Meta) -> Self {
         let nested = after.nested.iter().filter(|entry| !before.nested.contains(entry));
         let ignored = after.newly_ignored.iter().filter(|path| !before.newly_ignored.contains(path));

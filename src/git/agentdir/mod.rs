@@ -24,6 +24,10 @@ const MAX_PACKED: u64 = 64 << 20;
 const MAX_LOG: u64 = 16 << 20;
 const MAX_REFS: usize = 200_000;
 const MAX_DEPTH: usize = 32;
+/// So much is named that cannot be read; the rest of a file is not looked at then.
+const MAX_BAD: usize = 1000;
+/// So many entries of a log are looked at, the newest.
+const MAX_LOGGED: usize = 10_000;
 
 /// What the agent's `.git` says, taken by its word: no object has been looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -126,6 +130,15 @@ pub(crate) fn refs_in(git: &Dir) -> AgentRefs {
     AgentRefs { head, refs: refs.into_iter().collect(), stash, worktrees, operation, bad: reader.bad }
 }
 
+/// Returns what HEAD has been at by its log, the newest first: commits that were dropped again are named nowhere else. A log
+/// that cannot be read is none.
+pub(crate) fn logged(git: &Dir) -> Vec<Oid> {
+    let Ok(Some(content)) = read(git, Path::new("logs/HEAD"), MAX_LOG) else { return Vec::new() };
+    let mut seen = std::collections::HashSet::new();
+    let lines = content.rsplit(|byte| *byte == b'\n').filter(|line| !line.is_empty()).take(MAX_LOGGED);
+    lines.filter_map(|line| id(line.get(41..81)?)).filter(|id| seen.insert(*id)).collect()
+}
+
 /// Opens `.git` in `tree` when it is a directory; otherwise says in `bad` why not (nothing when it is not there).
 pub(crate) fn git_dir(tree: &Dir, bad: &mut Vec<(String, String)>) -> Option<Dir> {
     let path = Path::new(".git");
@@ -197,9 +210,13 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn refuse(&mut self, name: impl Into<String>, reason: impl Into<String>) {
         // A million bad entries are as bad as a few.
-        if self.bad.len() < 1000 {
+        if !self.is_hopeless() {
             self.bad.push((name.into(), reason.into()));
         }
+    }
+
+    fn is_hopeless(&self) -> bool {
+        self.bad.len() >= MAX_BAD
     }
 
     fn exists(&self, name: &str) -> bool {
@@ -247,6 +264,7 @@ impl Reader<'_> {
                 Some((id, name)) => {
                     refs.insert(name.to_owned(), id);
                 }
+                None if self.is_hopeless() => break,
                 None => self.refuse("packed-refs", format!("cannot read `{}`", String::from_utf8_lossy(clip(line)))),
             }
         }
@@ -316,6 +334,7 @@ impl Reader<'_> {
         for line in content.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             match line.get(41..81).and_then(id) {
                 Some(id) => entries.push(id),
+                None if self.is_hopeless() => break,
                 None => {
                     self.refuse("logs/refs/stash", format!("cannot read `{}`", String::from_utf8_lossy(clip(line))));
                 }

@@ -45,7 +45,8 @@ impl Default for Bounds {
 }
 
 /// Imports every tip of the `.git` in `tree` that the store lacks, and keeps each by `refs/kept/OID` (under
-/// `Access::Write`; in memory only under `Access::Read`).
+/// `Access::Write`; in memory only under `Access::Read`). Under `Access::Write` commits come along that only the log of HEAD
+/// still names.
 pub(crate) fn import(store: &Store, tree: &Dir, bounds: Bounds) -> Result<Imported> {
     let mut bad = Vec::new();
     match agentdir::git_dir(tree, &mut bad) {
@@ -57,7 +58,7 @@ pub(crate) fn import(store: &Store, tree: &Dir, bounds: Bounds) -> Result<Import
 /// Like [`import`], from a git directory that is at hand already, such as one of a submodule.
 pub(crate) fn import_from(store: &Store, git: &Dir, bounds: Bounds) -> Result<Imported> {
     let refs = agentdir::refs_in(git);
-    let tips = refs.tips();
+    let mut tips = refs.tips();
     let mut walk = Walk {
         store,
         objects: Objects::open(git, bounds.bytes),
@@ -70,6 +71,14 @@ pub(crate) fn import_from(store: &Store, git: &Dir, bounds: Bounds) -> Result<Im
     for tip in &tips {
         if let Err(stop) = walk.take(*tip)? {
             failed.push((*tip, stop));
+        }
+    }
+    if store.access() == Access::Write {
+        // Committed and dropped again since the last import. What is pruned by now is nobody's fault.
+        for id in agentdir::logged(git) {
+            if !walk.known(id)? && walk.take(id)?.is_ok() {
+                tips.push(id);
+            }
         }
     }
     let mut commits = walk.commits;

@@ -35,6 +35,17 @@ pub(super) fn over(old: &Dir, new: &Dir) -> Result<()> {
     Ok(())
 }
 
+/// Puts HEAD and all refs as they are in the place of those that were built: some cannot be read, and must neither be lost
+/// nor be taken for never having been there.
+pub(super) fn refs(old: &Dir, new: &Dir) -> Result<()> {
+    for name in ["HEAD", "packed-refs", "refs", "reftable"] {
+        let path = Path::new(name);
+        new.remove_all(path)?;
+        entry(old, new, path, 0)?;
+    }
+    Ok(())
+}
+
 /// Loose objects and packs; not what makes git read objects elsewhere or differently.
 fn objects(old: &Dir, new: &Dir) -> Result<()> {
     if !is_dir(old, Path::new("objects"))? {

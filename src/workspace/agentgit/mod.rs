@@ -144,14 +144,20 @@ pub(crate) fn swap(workspace: &LeasedWorkspace, built: &Path, keep: &Path) -> Re
 }
 
 /// Takes out of the workspace's `.git` what would run commands, by building it anew; the old one is moved to `keep`.
+///
+/// A `.git` that is no directory is moved away and nothing takes its place: a new one would look as if all work were there.
 pub(crate) fn clean(workspace: &LeasedWorkspace, keep: &Path) -> Result<()> {
     let tree = Dir::open(&workspace.tree())?;
-    let refs = agentdir::refs(&tree);
-    let pool = pool_path(workspace);
-    let shallow = match agentdir::git_dir(&tree, &mut Vec::new()) {
-        Some(git) => git.read(Path::new("shallow"), carry::MAX_FILE)?,
-        None => None,
+    let Some(git) = agentdir::git_dir(&tree, &mut Vec::new()) else {
+        return match tree.stat(Path::new(".git"))? {
+            Some(_) => fs::publish(&workspace.tree().join(".git"), keep, Durability::Lazy),
+            None => Ok(()),
+        };
     };
+    let refs = agentdir::refs_in(&git);
+    let opaque = !refs.bad.is_empty();
+    let pool = pool_path(workspace);
+    let shallow = git.read(Path::new("shallow"), carry::MAX_FILE)?;
     let record = &workspace.record;
     let mut spec = AgentGit {
         head: match refs.head {
@@ -171,6 +177,9 @@ pub(crate) fn clean(workspace: &LeasedWorkspace, keep: &Path) -> Result<()> {
     let staging = Staging::create(workspace.at().root())?;
     let built = staging.path().join("git");
     build(&spec, &built)?;
+    if opaque {
+        carry::refs(&git, &Dir::open(&built)?)?;
+    }
     swap(workspace, &built, keep)
 }
 

@@ -33,5 +33,5 @@ pub(super) fn from_project(project: &Path, tree: &Dir, with_changes: bool) -> Re
     }
     let pairs: Vec<Pair> =
         wanted.into_iter().map(|path| Pair { source: project.join(&path), destination: path }).collect();
-    Ok(Brought { brought: files::import(tree, &pairs, true)?, left_out })
+    Ok(Brought { brought: files::import_as_is(tree, &pairs, true)?, left_out })
 }

@@ -1,0 +1,141 @@
+//! What a hostile or careless run leaves: nothing is lost, and nothing goes without being named.
+
+use std::path::PathBuf;
+use std::process::Output;
+
+use crate::support::{Place, describe, write};
+
+impl Place {
+    /// Runs a script in the workspace `x`.
+    fn hostile(&self, script: &str) -> Output {
+        self.stead(["exec", "x", "--isolation", "none", "--", "sh", "-c", script]).output().unwrap()
+    }
+
+    /// Runs a script in the workspace `x`, which stead must record whole, and returns what stead said.
+    fn tamed(&self, script: &str) -> String {
+        let output = self.hostile(script);
+        assert_eq!(output.status.code(), Some(0), "{}", describe(&output));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    fn trusted(&self, name: &str) -> PathBuf {
+        self.root().join("state/local").join(name).join("store.git")
+    }
+}
+
+/// Commits on a branch of its own and leaves it.
+const COMMIT: &str = "git checkout -q -b o && echo work > n && git add n && git commit -q -m n && git rev-parse HEAD && \
+                      git checkout -q stead/x && ";
+
+#[test]
+fn refs_that_cannot_be_read_outlive_the_hooks_beside_them() {
+    let place = Place::new();
+    place.project("api");
+    place.ok(["create", "x", "--from", "api"]);
+    let said = place.tamed(&format!(
+        "{COMMIT} git pack-refs --all && sed -i 's/^.* refs.heads.o/?&/' .git/packed-refs && echo ? > .git/refs/heads/p && \
+         printf '#!/bin/sh\\n' > .git/hooks/pre-commit && chmod +x .git/hooks/pre-commit"
+    ));
+    assert!(said.contains("not recorded .git/packed-refs (cannot read `?"), "{said}");
+    assert!(said.contains("not recorded .git/refs/heads/p (neither an object nor a ref)"), "{said}");
+    assert!(said.contains("taken out of `.git`, because it would run commands: hooks/pre-commit"), "{said}");
+    let git = place.tree("x").join(".git");
+    assert!(!git.join("hooks/pre-commit").exists());
+    assert!(std::fs::read_to_string(git.join("packed-refs")).unwrap().contains(" refs/heads/o\n"));
+    let text = place.ok(["gc", "--all"]);
+    assert!(text.contains("Kept `x`: it has unsaved work.\n  2 unreadable refs or commits"), "{text}");
+}
+
+#[test]
+fn a_git_directory_that_became_something_else_is_missed() {
+    for swap in ["mkfifo .git", "ln -s /etc .git", "echo 'gitdir: /etc' > .git", "true"] {
+        let place = Place::new();
+        place.ok(["create", "x", "--empty"]);
+        place.tamed("echo work > n && git add n && git commit -q -m n && rm n");
+        place.tamed(&format!("rm -rf .git && {swap}"));
+        let text = place.ok(["gc", "--all"]);
+        assert!(text.contains("Kept `x`: it has unsaved work.\n"), "{swap}: {text}");
+        assert!(text.contains("(`.git` is missing)"), "{swap}: {text}");
+        assert!(place.tree("x").join(".git").symlink_metadata().is_err(), "{swap}");
+    }
+}
+
+#[test]
+fn commits_that_a_run_drops_again_are_kept() {
+    let place = Place::new();
+    place.project("api");
+    place.ok(["create", "x", "--from", "api"]);
+    for drop in [
+        format!("{COMMIT} git branch -q -D o"),
+        "echo 1 > m && git add m && git commit -q -m m && git rev-parse HEAD && git reset -q --hard HEAD~1".to_owned(),
+        "echo 2 > m && git add m && git commit -q -m m && git rev-parse HEAD && git commit -q --amend -m other"
+            .to_owned(),
+    ] {
+        let output = place.hostile(&drop);
+        assert_eq!(output.status.code(), Some(0), "{}", describe(&output));
+        let commit = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        assert!(String::from_utf8_lossy(&output.stderr).contains(" new commit"), "{drop}: {}", describe(&output));
+        place.tamed("git reflog expire --expire=now --all && git gc -q --prune=now");
+        assert_eq!(place.git(&place.trusted("x"), ["rev-parse", &format!("refs/kept/{commit}")]).trim(), commit);
+        place.git(&place.trusted("x"), ["fsck", "--connectivity-only", &commit]);
+    }
+}
+
+#[test]
+fn a_fork_is_kept_when_it_alone_has_the_work_of_a_removed_workspace() {
+    let place = Place::new();
+    let project = place.project("api");
+    place.ok(["create", "x", "--from", "api"]);
+    place.tamed("echo work > n && git add n && git commit -q -m n");
+    place.ok(["create", "fork", "--from", place.tree("x").to_str().unwrap()]);
+    let text = place.ok(["gc", "--all", "-n"]);
+    assert!(text.contains("Would move `fork`") && text.contains("Kept `x`"), "{text}");
+    place.ok(["rm", "-f", "x"]);
+    // One of the same name is not the one that had it.
+    place.ok(["create", "x", "--from", "api"]);
+    let text = place.ok(["gc", "--all"]);
+    assert!(text.contains("Kept `fork`: it has unsaved work.\n  3 undelivered commits"), "{text}");
+    write(&place.tree("fork"), "more", "work");
+    place.git(&place.tree("fork"), ["add", "more"]);
+    place.git(&place.tree("fork"), ["commit", "-q", "-m", "more"]);
+    place.ok(["sync", "fork", "--to", project.to_str().unwrap()]);
+    let text = place.ok(["gc", "--all"]);
+    assert!(text.contains("Moved `fork`"), "{text}");
+}
+
+#[test]
+fn a_flood_of_bad_refs_is_named_in_a_few_lines() {
+    let place = Place::new();
+    place.project("api");
+    place.ok(["create", "x", "--from", "api"]);
+    let said = place.tamed("yes a | head -c 60000000 > .git/packed-refs");
+    assert_eq!(said.lines().filter(|line| line.starts_with("not recorded")).count(), 1, "{said}");
+    let refs: String = (1..=5000).map(|number| format!("{number:040} refs/heads/b{number}\n")).collect();
+    write(place.path(), "refs", refs);
+    let output = place.hostile(&format!("cp '{}' .git/packed-refs", place.path().join("refs").display()));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(125), "{said}");
+    assert!(said.contains("cannot keep 4990 more commits"), "{said}");
+    assert!(said.lines().count() < 20, "{said}");
+}
+
+#[test]
+fn a_link_that_a_project_names_does_not_bring_in_what_it_leads_to() {
+    let place = Place::new();
+    let project = place.project("api");
+    write(&place.home(), "key", "secret");
+    let key = place.home().join("key");
+    for name in ["ignored", "changed"] {
+        std::os::unix::fs::symlink(&key, project.join(name)).unwrap();
+    }
+    std::os::unix::fs::symlink("nowhere", project.join("dangling")).unwrap();
+    write(&project, ".gitignore", "ignored\n");
+    write(&project, ".worktreeinclude", "ignored\n");
+    place.git(&project, ["add", "-f", "ignored", ".gitignore", ".worktreeinclude"]);
+    place.git(&project, ["commit", "-q", "-m", "a trap"]);
+    place.ok(["create", "x", "--from", "api", "--with-changes"]);
+    for name in ["ignored", "changed"] {
+        assert_eq!(std::fs::read_link(place.tree("x").join(name)).unwrap(), key, "{name}");
+    }
+    assert_eq!(std::fs::read_link(place.tree("x").join("dangling")).unwrap(), std::path::Path::new("nowhere"));
+}
