@@ -263,8 +263,9 @@ impl Fresh {
         let mut last = "";
         // What is in the place of `.git` itself is named by the snapshot.
         for (name, reason) in refs.bad.iter().filter(|(name, _)| name != ".git") {
-            if name != last {
-                let path = format!(".git/{name}");
+            let path = format!(".git/{name}");
+            let is_named = self.unrecorded.iter().any(|other| other.path.path == path);
+            if name != last && !is_named {
                 let shown = quote(path.as_bytes()).into_owned();
                 self.unrecorded.push(Unrecorded { path: JsonPath::of(path.as_bytes()), reason: reason.clone(), shown });
             }
