@@ -177,6 +177,7 @@ fn plan(args: &Args, at: &UserRoot, name: &WorkspaceName, config: &Config) -> Re
             ))
             .into());
     }
-    let unsaved = unsaved.iter().map(ToString::to_string).collect();
+    let dropped = if unsaved.is_empty() { unsaved::dropped(&found) } else { None };
+    let unsaved = unsaved.iter().map(ToString::to_string).chain(dropped).collect();
     Ok((RemovalPlan::of(found, "rm", REASON, unsaved), reasons))
 }

@@ -105,6 +105,27 @@ pub(crate) fn look(workspace: &Workspace, config: &Config) -> Vec<Unsaved> {
         .unwrap_or_else(|error| Unsaved::counted(Code::Unreadable, 1, Some(format!("{error:#}"))).into_iter().collect())
 }
 
+/// Says how many commits the store has kept that were dropped again (by a reset, an amend, a deleted branch) and are nowhere
+/// outside. They do not keep a workspace from being removed, but in the trash they are unsaved work.
+pub(crate) fn dropped(workspace: &Workspace) -> Option<String> {
+    let count = || -> Result<usize> {
+        let store = workspace.store(Access::Read)?;
+        let repository = store.repository();
+        let kept = repository.references_glob("refs/kept/*").context("cannot list what is kept")?;
+        let mut tips: Vec<Oid> = kept.flatten().filter_map(|reference| reference.target()).collect();
+        tips.retain(|tip| repository.find_commit(*tip).is_ok());
+        let commits = outside(workspace)?.undelivered(&store, &tips)?.len();
+        let base = workspace.base().filter(|_| commits > 0 && !is_orphan(workspace));
+        Ok(base.and_then(|base| since(repository, &tips, base)).map_or(commits, |own| own.min(commits)))
+    };
+    match count() {
+        Ok(0) => None,
+        Ok(1) => Some("1 commit that was dropped again".to_owned()),
+        Ok(count) => Some(format!("{count} commits that were dropped again")),
+        Err(error) => Some(format!("commits that may have been dropped again ({error:#})")),
+    }
+}
+
 /// Returns what would be lost with a workspace whose tree is as in `snapshot`.
 pub(crate) fn unsaved(workspace: &Workspace, store: &Store, snapshot: &Snapshot) -> Result<Vec<Unsaved>> {
     let tree = Dir::open(&workspace.tree())?;

@@ -139,3 +139,20 @@ fn a_link_that_a_project_names_does_not_bring_in_what_it_leads_to() {
     }
     assert_eq!(std::fs::read_link(place.tree("x").join("dangling")).unwrap(), std::path::Path::new("nowhere"));
 }
+
+#[test]
+fn dropped_commits_are_unsaved_work_in_the_trash() {
+    let place = Place::new();
+    place.project("api");
+    for (command, options) in [("gc", vec!["--all"]), ("gc", vec!["--max-size", "1"]), ("rm", vec!["x"])] {
+        place.ok(["create", "x", "--from", "api"]);
+        place.tamed("echo work > n && git add n && git commit -q -m n");
+        place.tamed("git reset -q --hard HEAD~1");
+        place.ok([vec![command], options].concat());
+        assert!(!place.tree("x").exists());
+        let entry = std::fs::read_dir(place.root().join("trash")).unwrap().next().expect("an entry").unwrap().path();
+        let why = std::fs::read_to_string(entry.join("why.toml")).unwrap();
+        assert!(why.contains("1 commit that was dropped again"), "{why}");
+        place.ok(["gc", "--purge", "--yes"]);
+    }
+}

@@ -76,11 +76,11 @@ impl Conclusion<'_> {
             problems.note(store.set_ref(&self.spec.id.refs().1, after.commit));
         }
         let held = problems.note(held(workspace)).unwrap_or_default();
-        if !held.is_empty() && !self.keep {
-            problems.note(
-                agentgit::clean(workspace, &directory.join("git"))
-                    .context("cannot take out of `.git` what runs commands"),
-            );
+        let mut kept = self.keep;
+        if !held.is_empty() && !kept {
+            let cleaned = agentgit::clean(workspace, &directory.join("git"))
+                .context("cannot take out of `.git` what runs commands");
+            kept = problems.note(cleaned).is_none();
         }
         let objects = problems.note(self.objects(&changes, store)).unwrap_or_default();
         problems.note(write_changes(&directory, &objects));
@@ -138,7 +138,7 @@ impl Conclusion<'_> {
             newly_ignored: fresh.newly_ignored,
             unrecorded: fresh.unrecorded,
             git_config_held: held,
-            git_config_kept: self.keep,
+            git_config_kept: kept,
             problems: problems.0,
             snapshot: after.map(|after| after.id.to_string()),
             notes: self.notes(),

@@ -16,7 +16,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use git2::{ObjectType, OdbLookupFlags};
 use rustix::fs::FileType;
 
-use self::names::{blank, combine, join, kind_of, owned, reason, special};
+pub(super) use self::names::reason;
+use self::names::{blank, combine, join, kind_of, owned, special};
 use crate::config;
 use crate::git::Oid;
 use crate::git::ignore::{self, Patterns};

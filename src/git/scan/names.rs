@@ -279,7 +279,7 @@ pub(super) fn special(kind: FileType) -> &'static str {
 }
 
 /// Returns the reason of an I/O error, for people.
-pub(super) fn reason(error: &std::io::Error) -> String {
+pub(in crate::git) fn reason(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         _ => error.to_string(),

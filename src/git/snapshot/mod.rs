@@ -22,7 +22,7 @@ use crate::git::Oid;
 use crate::git::ignore::Patterns;
 use crate::git::meta::PLAIN;
 use crate::git::repository::{Access, Store};
-use crate::git::scan::{Job, Object, Scan, Top, TopKind};
+use crate::git::scan::{Job, Object, Scan, Top, TopKind, reason};
 use crate::git::seen::{self, EntryKind, Seen};
 use crate::progress::{self, Phase, Progress};
 use crate::store::walk;
@@ -96,10 +96,13 @@ pub(crate) fn capture(store: &Store, spec: &CaptureSpec<'_>, progress: &dyn Prog
             let top = Top { kind: TopKind::GitDir, path: Vec::new() };
             jobs.push(Job::Top { top, directory, base: None, depth: 1 });
         }
-        Err(_) => {
+        Err(error) => {
             if let Ok(Some(attributes)) = walk::attributes(&tree, b".git") {
-                let kind = if attributes.kind == FileType::Symlink { "a link" } else { "not a directory" };
-                meta.special.push((b".git".to_vec(), kind.to_owned()));
+                match attributes.kind {
+                    FileType::Directory => meta.unreadable.push((b".git".to_vec(), reason(&error))),
+                    FileType::Symlink => meta.special.push((b".git".to_vec(), "a link".to_owned())),
+                    _ => meta.special.push((b".git".to_vec(), "not a directory".to_owned())),
+                }
             }
         }
     }
@@ -126,6 +129,7 @@ pub(crate) fn capture(store: &Store, spec: &CaptureSpec<'_>, progress: &dyn Prog
     let (writer, tops) = (writer.into_inner().expect(poisoned), tops.into_inner().expect(poisoned));
     let mut found = found.into_inner().expect(poisoned);
     found.special.append(&mut meta.special);
+    found.unreadable.append(&mut meta.unreadable);
     settle_modes(&mut found, &writer, files.into_inner());
     found.sort();
     let root = assemble(store, &tops, found).with_context(|| format!("cannot capture `{}`", spec.tree.display()))?;

@@ -232,10 +232,6 @@ pub(crate) fn make(
     drop(store);
     let store = Store::open(&built.state.join("store.git"), Access::Write)?;
     let seen = built.state.join("seen");
-    if checkout.verbatim {
-        seen::prefill(&seen, &checkout.index)?;
-    }
-    let seen = built.state.join("seen");
     if checkout.verbatim && !checkout.index.is_empty() {
         seen::prefill(&seen, &checkout.index)?;
     }

@@ -275,7 +275,9 @@ impl GcPlan {
             return Ok(false);
         }
         let (user, name) = (leased.at().user().to_string(), leased.name().clone());
-        let plan = RemovalPlan::of(leased, "gc", reason, Vec::new());
+        let dropped = unsaved::dropped(&leased);
+        let for_good = for_good && dropped.is_none();
+        let plan = RemovalPlan::of(leased, "gc", reason, dropped.into_iter().collect());
         self.removals.push(Removal { user, name, reason: reason.to_owned(), for_good, plan });
         Ok(true)
     }
