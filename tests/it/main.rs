@@ -19,6 +19,7 @@ mod hostile;
 mod http;
 mod import;
 mod interactive;
+mod journey;
 mod log;
 mod progress;
 mod readme;

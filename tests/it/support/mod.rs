@@ -97,7 +97,8 @@ impl Place {
         dir
     }
 
-    fn isolate(&self, command: &mut Command) {
+    /// Gives a command an environment of its own.
+    pub(crate) fn isolate(&self, command: &mut Command) {
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").expect("PATH"))
