@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use git2::{ErrorCode, Odb, OdbLookupFlags, Oid, Repository, RepositoryOpenFlags};
+use git2::{ErrorCode, ObjectType, Odb, OdbLookupFlags, Oid, Repository, RepositoryOpenFlags};
 
 use crate::error::{Failure, Kind, Result};
 use crate::git::pool::{Advertised, SourceHead};
@@ -43,9 +43,36 @@ pub(super) fn open(path: &Path) -> Result<Repository> {
     })
 }
 
-/// Returns the heads, the tags and the `requests` of a local repository.
+/// Returns the HEAD of the linked worktree at `path`; `None` when it is none.
+pub(super) fn linked_head(path: &Path) -> Result<Option<SourceHead>> {
+    let repository = open(path)?;
+    if repository.is_worktree() { head(&repository) } else { Ok(None) }
+}
+
+fn head(repository: &Repository) -> Result<Option<SourceHead>> {
+    let head = repository.find_reference("HEAD").context("cannot read the source's HEAD")?;
+    Ok(match (head.symbolic_target().ok().flatten(), head.target()) {
+        (Some(target), _) => Some(SourceHead::Branch(target.to_owned())),
+        (None, Some(commit)) => Some(SourceHead::Detached(commit)),
+        (None, None) => None,
+    })
+}
+
+/// Returns the heads, the tags and the `requests` of a local repository, and its HEAD; of a linked worktree those of the
+/// repository that it belongs to, and its own HEAD as a ref when no branch is checked out.
 pub(super) fn advertised(repository: &Repository, requests: &[String]) -> Result<Advertised> {
     let mut refs = Vec::new();
+    if repository.is_worktree() {
+        if let Some(SourceHead::Detached(commit)) = head(repository)? {
+            let place = repository.path().as_os_str().as_encoded_bytes();
+            refs.push((format!("refs/stead/linked-{}", Oid::hash_object(ObjectType::Blob, place)?), commit));
+        }
+        let common = open(repository.commondir())?;
+        let mut advertised = advertised(&common, requests)?;
+        advertised.refs.append(&mut refs);
+        advertised.refs.sort();
+        return Ok(advertised);
+    }
     for reference in repository.references().context("cannot list the source's refs")? {
         let reference = reference.context("cannot read a ref of the source")?;
         let Ok(name) = reference.name() else { continue };
@@ -61,12 +88,7 @@ pub(super) fn advertised(repository: &Repository, requests: &[String]) -> Result
         }
     }
     refs.sort();
-    let head = repository.find_reference("HEAD").context("cannot read the source's HEAD")?;
-    let head = match (head.symbolic_target().ok().flatten(), head.target()) {
-        (Some(target), _) => Some(SourceHead::Branch(target.to_owned())),
-        (None, Some(commit)) => Some(SourceHead::Detached(commit)),
-        (None, None) => None,
-    };
+    let head = head(repository)?;
     let shallow = match std::fs::read(repository.commondir().join("shallow")) {
         Ok(content) if !content.is_empty() => Some(content),
         _ => None,
@@ -102,8 +124,8 @@ pub(super) fn check_complete(repository: &Repository, tips: &[Oid]) -> Result<()
                 }
                 for entry in &repository.find_tree(tree)? {
                     match entry.kind() {
-                        Some(git2::ObjectType::Tree) => trees.push(entry.id()),
-                        Some(git2::ObjectType::Blob) if seen.insert(entry.id()) && !odb.exists(entry.id()) => {
+                        Some(ObjectType::Tree) => trees.push(entry.id()),
+                        Some(ObjectType::Blob) if seen.insert(entry.id()) && !odb.exists(entry.id()) => {
                             return Ok(true);
                         }
                         _ => {}

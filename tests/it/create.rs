@@ -317,8 +317,7 @@ fn shallow_borrowing_and_linked_projects_are_sources_like_others() {
     place.git(&projects, ["clone", "-q", "--depth", "1", &url, "shallow"]);
     place.git(&projects, ["clone", "-q", "--shared", "api", "borrowing"]);
     place.git(&project, ["worktree", "add", "-q", "../linked", "side"]);
-    // A linked working tree stands for its repository.
-    for (name, log) in [("shallow", "second\n"), ("borrowing", "second\nfirst\n"), ("linked", "second\nfirst\n")] {
+    for (name, log) in [("shallow", "second\n"), ("borrowing", "second\nfirst\n"), ("linked", "first\n")] {
         place.ok(["create", name, "--from", name]);
         let tree = place.tree(name);
         assert_clean(&place, &tree);
@@ -331,6 +330,62 @@ fn shallow_borrowing_and_linked_projects_are_sources_like_others() {
         let branch = format!("stead/{name}");
         assert_eq!(place.git(&projects.join(name), ["log", "-1", "--format=%s", &branch]), "more\n");
     }
+}
+
+#[test]
+fn a_linked_working_tree_starts_at_its_own_head_with_its_own_files() {
+    let place = Place::new();
+    let project = place.project("api");
+    let projects = place.path().join("projects");
+    write(&project, "README.md", "not the linked one's\n");
+    place.git(&project, ["worktree", "add", "-q", "-b", "side", "../linked", "HEAD~1"]);
+    place.git(&project, ["worktree", "add", "-q", "--detach", "../detached", "HEAD~1"]);
+    for name in ["linked", "detached"] {
+        let dir = projects.join(name);
+        write(&dir, "own", "committed\n");
+        place.git(&dir, ["add", "."]);
+        place.git(&dir, ["commit", "-q", "-m", name]);
+        write(&dir, "own", "changed\n");
+        write(&dir, "new", "untracked\n");
+    }
+    place.ok(["create", "main", "--from", "api"]);
+    for name in ["linked", "detached"] {
+        let (code, answer) = place.json(["create", name, "--from", name]);
+        assert_eq!(code, 0, "{answer}");
+        assert_eq!(answer["workspaces"][0]["left_out"], 2, "{answer}");
+        let tree = place.tree(name);
+        assert_clean(&place, &tree);
+        assert_eq!(place.git(&tree, ["log", "--format=%s"]), format!("{name}\nfirst\n"));
+        assert_eq!(place.git(&tree, ["branch", "--show-current"]), format!("stead/{name}\n"));
+        let with = format!("{name}-with");
+        place.ok(["create", &with, "--with-changes", "--base", "HEAD", "--from", name]);
+        assert_eq!(place.git(&place.tree(&with), ["status", "--short"]), " M own\n?? new\n");
+    }
+    // One pool, and it has the HEAD of the repository itself.
+    let pools = std::fs::read_dir(place.root().join("pools")).expect("pools").map(|entry| entry.expect("entry").path());
+    let pools: Vec<_> = pools.filter(|path| path.is_dir()).collect();
+    let [pool] = &pools[..] else { panic!("one pool: {pools:?}") };
+    assert_eq!(place.git(pool, ["symbolic-ref", "HEAD"]), "refs/heads/main\n");
+    place.ok(["create", "again", "--from", "api"]);
+    assert_eq!(place.git(&place.tree("again"), ["log", "-1", "--format=%s"]), "second\n");
+    // `clone` and `exec` start there too, and what is inside of it counts as it.
+    place.ok(["clone", "linked", "cloned"]);
+    assert_eq!(place.git(&place.tree("cloned"), ["branch", "--show-current"]), "side\n");
+    assert_eq!(place.git(&place.tree("cloned"), ["rev-parse", "--abbrev-ref", "origin/HEAD"]), "origin/side\n");
+    std::fs::create_dir(projects.join("linked/deep")).expect("directory");
+    let run = ["exec", "here", "--isolation", "none", "--", "cat", "own"];
+    let mut run = place.stead(run);
+    assert_eq!(crate::support::succeed(run.current_dir(projects.join("linked/deep"))), "committed\n");
+    // New work upstream and back goes to that very place.
+    place.git(&projects.join("linked"), ["commit", "-q", "-a", "-m", "more"]);
+    place.ok(["sync", "linked"]);
+    assert_eq!(place.git(&place.tree("linked"), ["log", "-1", "--format=%s"]), "more\n");
+    write(&place.tree("linked"), "answer", "42\n");
+    place.ok(["sync", "linked", "--to", "--apply"]);
+    assert_eq!(std::fs::read_to_string(projects.join("linked/answer")).expect("file"), "42\n");
+    assert!(!project.join("answer").exists());
+    place.ok(["sync", "linked", "--to"]);
+    assert_eq!(place.git(&project, ["show", "stead/linked:answer"]), "42\n");
 }
 
 #[test]

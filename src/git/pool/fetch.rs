@@ -193,6 +193,7 @@ fn write_refs(pool: &Path, advertised: &Advertised, requests: &[String]) -> Resu
                     && !name.starts_with("refs/tags/")
                     && name != DETACHED
                     && !requests.contains(name)
+                    && !advertised.refs.iter().any(|(new, _)| new == name)
             })
             .cloned(),
     );

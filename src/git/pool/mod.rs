@@ -6,6 +6,7 @@
 //! ```text
 //! pools/KEY.git/            objects; HEAD as the source's; packed-refs: heads, tags and requests as last fetched
 //!   refs/stead/head         (in packed-refs) where a detached HEAD of the source is
+//!   refs/stead/linked-ID    (in packed-refs) where a detached HEAD of a linked worktree of the source is
 //! pools/KEY.lock            held while it is made or brought up to date
 //! ```
 //!
@@ -132,6 +133,30 @@ impl Pool {
     /// Returns the short name of the branch that the source's HEAD is on, unborn ones included.
     pub(crate) fn head_branch(&self) -> Result<Option<String>> {
         Ok(self.head_ref()?.and_then(|name| name.strip_prefix("refs/heads/").map(str::to_owned)))
+    }
+
+    /// Returns where the HEAD of `source` is and the short name of its branch, unborn ones included. That of a linked worktree is
+    /// its own, looked at now: the pool is shared with the other working trees and has the HEAD of the first.
+    pub(crate) fn head_of(&self, source: &Source) -> Result<(Option<Tip>, Option<String>)> {
+        let linked = match source {
+            Source::Local(path) => local::linked_head(path)?,
+            _ => None,
+        };
+        match linked {
+            None => Ok((self.head()?, self.head_branch()?)),
+            Some(SourceHead::Detached(commit)) => {
+                let known = self.repository.find_commit(commit);
+                known.with_context(|| format!("commit {commit} of `{source}` was not fetched"))?;
+                Ok((Some(Tip { commit, branch: None }), None))
+            }
+            Some(SourceHead::Branch(name)) => {
+                let branch = name.strip_prefix("refs/heads/").map(str::to_owned);
+                let Ok(reference) = self.repository.find_reference(&name) else { return Ok((None, branch)) };
+                let commit =
+                    reference.peel_to_commit().with_context(|| format!("cannot read the commit of `{name}`"))?;
+                Ok((Some(Tip { commit: commit.id(), branch: branch.clone() }), branch))
+            }
+        }
     }
 
     /// Resolves a branch, tag, `pr/N`, `mr/N` or (abbreviated) commit; `not-found` with close names as the hint.

@@ -1,5 +1,5 @@
-//! Repositories of this host: found, resolved to the common repository of linked worktrees, and refused by name when
-//! libgit2 cannot read them.
+//! Repositories of this host: found, and refused by name when libgit2 cannot read them. A linked worktree is a source of its
+//! own, with its own HEAD and uncommitted files; only its pool is that of the repository that it belongs to.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -30,8 +30,8 @@ pub(super) fn source(path: &Path, text: &str, root: &Path) -> Result<Source> {
                 .into()),
         };
     }
-    match repository(&path)? {
-        Some(path) => Ok(Source::Local(path)),
+    match repository(&path, root)? {
+        Some(source) => Ok(source),
         None => Err(Failure::new(Kind::NotFound, format!("`{text}` is no git repository"))
             .hint("name the top directory of a repository, or make one there with `git init`")
             .into()),
@@ -46,8 +46,8 @@ pub(super) fn around(directory: &Path, root: &Path) -> Result<Option<Source>> {
         return Ok(tree_of_workspace(&directory, root).map(Source::Workspace));
     }
     for ancestor in directory.ancestors() {
-        if let Some(path) = repository(ancestor)? {
-            return Ok(Some(Source::Local(path)));
+        if let Some(source) = repository(ancestor, root)? {
+            return Ok(Some(source));
         }
     }
     Ok(None)
@@ -96,10 +96,51 @@ fn is_inside(path: &Path, root: &Path) -> bool {
     root.canonicalize().is_ok_and(|root| path.starts_with(root))
 }
 
-/// Returns the repository at `path`: the working tree of the common repository, or the bare one.
-fn repository(path: &Path) -> Result<Option<PathBuf>> {
+/// Returns the path that stands for all working trees of the repository that `path` is one of: where it belongs when it is a
+/// linked worktree, and that repository says so too; itself elsewhere. Nothing is opened as a repository.
+pub(super) fn shared(path: &Path) -> PathBuf {
+    shared_by(path).unwrap_or_else(|| path.to_path_buf())
+}
+
+fn shared_by(path: &Path) -> Option<PathBuf> {
+    let inside = path.join(".git");
+    if !inside.symlink_metadata().ok()?.is_file() {
+        return None;
+    }
+    let directory = git_directory(path).ok()??;
+    let back = small(&directory.join("gitdir"))?;
+    if directory.join(back).canonicalize().ok()? != inside.canonicalize().ok()? {
+        return None;
+    }
+    let common = directory.join(small(&directory.join("commondir"))?).canonicalize().ok()?;
+    let is_beside_its_tree = common.file_name() == Some(OsStr::new(".git"));
+    Some(if is_beside_its_tree { common.parent()?.to_path_buf() } else { common })
+}
+
+/// Reads the path in a small file.
+fn small(file: &Path) -> Option<PathBuf> {
+    let metadata = file.symlink_metadata().ok()?;
+    let text = (metadata.is_file() && metadata.len() < 64 * 1024).then(|| std::fs::read(file).ok())??;
+    Some(PathBuf::from(OsStr::from_bytes(text.trim_ascii())))
+}
+
+/// Returns the repository at `path`: its working tree, or the bare one. What a workspace's `.git` lends is that workspace.
+fn repository(path: &Path, root: &Path) -> Result<Option<Source>> {
     let Some(directory) = git_directory(path)? else { return Ok(None) };
     let common = common_directory(&directory)?;
+    for place in [&directory, &common] {
+        let place = place.canonicalize().with_context(|| format!("cannot read `{}`", place.display()))?;
+        if is_inside(&place, root) {
+            return match tree_of_workspace(&place, root) {
+                Some(tree) => Ok(Some(Source::Workspace(tree))),
+                None => {
+                    Err(Failure::new(Kind::Refused, format!("the repository of `{}` lies in the root", path.display()))
+                        .hint("name the tree of a workspace, or a repository outside the root")
+                        .into())
+                }
+            };
+        }
+    }
     refuse_unreadable(&common, path)?;
     // Only this very directory is meant: no search upwards and no GIT_DIR of the environment.
     let opened = git2::Repository::open_ext(path, git2::RepositoryOpenFlags::NO_SEARCH, &[] as &[&OsStr]);
@@ -115,15 +156,8 @@ fn repository(path: &Path) -> Result<Option<PathBuf>> {
         }
         Err(error) => return Err(error).with_context(|| format!("cannot open the repository `{}`", path.display())),
     };
-    let found = if repository.is_worktree() { main_tree(&common) } else { repository.workdir().map(Path::to_path_buf) };
-    let found = found.unwrap_or(common);
-    Ok(Some(found.canonicalize().with_context(|| format!("cannot read `{}`", found.display()))?))
-}
-
-/// Returns the working tree that a common repository belongs to, when it is not bare.
-fn main_tree(common: &Path) -> Option<PathBuf> {
-    let repository = git2::Repository::open(common).ok()?;
-    repository.workdir().map(Path::to_path_buf)
+    let found = repository.workdir().map_or(common, Path::to_path_buf);
+    Ok(Some(Source::Local(found.canonicalize().with_context(|| format!("cannot read `{}`", found.display()))?)))
 }
 
 /// Returns the git directory of a working tree, of a linked worktree (`.git` is a file), or `path` itself when bare.
@@ -251,12 +285,21 @@ mod tests {
         place.git(&["-C", "bare.git", "worktree", "add", "-q", "../of-bare"]);
         std::fs::create_dir_all(place.path().join("linked/deep/down")).unwrap();
         let local = |name: &str| Source::Local(place.path().join(name));
-        assert_eq!(place.parse("linked").unwrap(), local("main"));
+        assert_eq!(place.parse("linked").unwrap(), local("linked"));
         assert_eq!(place.parse("bare.git").unwrap(), local("bare.git"));
-        assert_eq!(place.parse("of-bare").unwrap(), local("bare.git"));
+        assert_eq!(place.parse("of-bare").unwrap(), local("of-bare"));
+        for (linked, common) in [("linked", "main"), ("of-bare", "bare.git")] {
+            let user = crate::store::name::UserId::parse("local").unwrap();
+            assert_eq!(local(linked).pool_key(&user, None), local(common).pool_key(&user, None));
+            // Only what the repository itself knows of belongs to it.
+            let copy = place.path().join(format!("copy of {linked}"));
+            std::fs::create_dir(&copy).unwrap();
+            std::fs::copy(place.path().join(linked).join(".git"), copy.join(".git")).unwrap();
+            assert_ne!(Source::Local(copy).pool_key(&user, None), local(common).pool_key(&user, None));
+        }
         assert_eq!(local("bare.git").workspace_name().as_str(), "bare");
         let around = |name: &str| Source::around(&place.path().join(name), Path::new("/nowhere")).unwrap();
-        assert_eq!(around("linked/deep/down"), Some(local("main")));
+        assert_eq!(around("linked/deep/down"), Some(local("linked")));
         assert_eq!(around("main/.git/refs"), Some(local("main")));
         assert_eq!(around("bare.git/refs"), Some(local("bare.git")));
     }
@@ -308,7 +351,11 @@ mod tests {
         assert_eq!(tree.workspace_name().as_str(), "x");
         assert_eq!(Kind::of(&place.parse("root/pools").unwrap_err()), Kind::Refused);
         assert_eq!(Kind::of(&place.parse("root-evil/workspaces/local/x").unwrap_err()), Kind::NotFound);
-        assert_eq!(Source::around(&root.join("workspaces/local/x/src"), &root).unwrap(), Some(tree));
+        assert_eq!(Source::around(&root.join("workspaces/local/x/src"), &root).unwrap(), Some(tree.clone()));
         assert_eq!(Source::around(&root.join("pools"), &root).unwrap(), None);
+        place.git(&["init", "-q", "root/workspaces/local/x"]);
+        place.git(&["-C", "root/workspaces/local/x", "commit", "-q", "--allow-empty", "-m", "x"]);
+        place.git(&["-C", "root/workspaces/local/x", "worktree", "add", "-q", "../../../../linked"]);
+        assert_eq!(place.parse("linked").unwrap(), tree, "a worktree of the agent's `.git`");
     }
 }

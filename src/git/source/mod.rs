@@ -112,7 +112,9 @@ impl Source {
             Self::Remote { url, .. } => {
                 Address::parse(url).map_or_else(|_| url.clone(), |(address, _)| address.normalised())
             }
-            Self::Local(_) | Self::Workspace(_) | Self::Empty => self.url(),
+            // Linked worktrees share the objects of their repository.
+            Self::Local(path) => local::encode_path(&local::shared(path)),
+            Self::Workspace(_) | Self::Empty => self.url(),
         };
         let depth = depth.map_or_else(String::new, |depth| depth.to_string());
         let text = format!("{}\0{url}\0{depth}", user.as_str());

@@ -353,7 +353,7 @@ fn agent_git<'a>(
             }
         }
         git.shallow = pool.shallow()?;
-        git.origin_head = pool.head()?.and_then(|tip| tip.branch);
+        git.origin_head = pool.head_of(&spec.source)?.0.and_then(|tip| tip.branch);
         git.set_origin(&spec.source.to_string());
     }
     if let (Some(branch), Some(commit)) = (&start.branch, start.commit) {

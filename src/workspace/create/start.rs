@@ -29,16 +29,15 @@ pub(super) fn choose(spec: &CreateSpec, name: &WorkspaceName, pool: Option<&Pool
         check_branch(&branch)?;
         return Ok(Start { branch: Some(branch), ..Start::default() });
     };
-    let head = pool.head()?;
-    let default = pool.head_branch()?;
+    let (head, default) = pool.head_of(&spec.source)?;
     // Where a new branch starts, and what it follows.
     let from = |base: Option<&str>| -> Result<(Option<Oid>, Option<String>)> {
         match base {
-            Some(base) => {
+            Some(base) if base != "HEAD" => {
                 let tip = pool.resolve(base)?;
                 Ok((Some(tip.commit), tip.branch.or_else(|| default.clone())))
             }
-            None => Ok((head.as_ref().map(|tip| tip.commit), default.clone())),
+            _ => Ok((head.as_ref().map(|tip| tip.commit), default.clone())),
         }
     };
     let (commit, branch, upstream) = match &spec.branch {
