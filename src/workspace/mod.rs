@@ -14,9 +14,10 @@ pub(crate) mod unsaved;
 pub(crate) mod work;
 
 use std::ops::Deref;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
+use rustix::io::Errno;
 
 use crate::config::Config;
 use crate::config::closest::closest;
@@ -25,6 +26,7 @@ use crate::git::repository::{Access, Store};
 use crate::git::snapshot::{self, CaptureSpec, Snapshot};
 use crate::git::{Oid, ignore};
 use crate::progress::{Progress, Silent};
+use crate::store::beneath::Dir;
 use crate::store::fs::Durability;
 use crate::store::lease::{Holder, Lease, Wait};
 use crate::store::name::WorkspaceName;
@@ -62,12 +64,10 @@ impl Workspace {
 
     /// Opens a workspace of which nothing but the state will be touched, whatever its tree has become.
     pub(crate) fn find(at: &UserRoot, name: &WorkspaceName) -> Result<Self> {
-        match Self::read(at, name)? {
-            Some(workspace) => Ok(workspace),
-            None if at.state(name).exists() => {
-                Err(root::damaged(&at.state(name).join(record::FILE), "the record is missing"))
-            }
-            None => Err(not_found(at, name)),
+        match Self::published(at, name)? {
+            Ok(workspace) => Ok(workspace),
+            Err(Gap::NoRecord) => Err(root::damaged(&at.state(name).join(record::FILE), "the record is missing")),
+            Err(Gap::NoState) => Err(not_found(at, name)),
         }
     }
 
@@ -80,15 +80,20 @@ impl Workspace {
     pub(crate) fn all(at: &UserRoot) -> Result<Vec<Listed>> {
         let mut listed = Vec::new();
         for name in at.names()? {
-            let read = Self::read(at, &name)
-                .and_then(|found| found.map(|workspace| workspace.check_tree().map(|()| workspace)).transpose());
-            match read {
-                Ok(Some(workspace)) => listed.push(Listed::Whole(workspace)),
+            let reason = match Self::published(at, &name) {
+                Ok(Ok(workspace)) => match workspace.check_tree() {
+                    Ok(()) => {
+                        listed.push(Listed::Whole(workspace));
+                        continue;
+                    }
+                    Err(error) => format!("{error:#}"),
+                },
+                Ok(Err(Gap::NoRecord)) => "its record is missing".to_owned(),
                 // Removed meanwhile.
-                Ok(None) if !at.state(&name).exists() => {}
-                Ok(None) => listed.push(Listed::Damaged { name, reason: "its record is missing".to_owned() }),
-                Err(error) => listed.push(Listed::Damaged { name, reason: format!("{error:#}") }),
-            }
+                Ok(Err(Gap::NoState)) => continue,
+                Err(error) => format!("{error:#}"),
+            };
+            listed.push(Listed::Damaged { name, reason });
         }
         Ok(listed)
     }
@@ -155,6 +160,22 @@ impl Workspace {
         snapshot::capture(store, &spec, progress)
     }
 
+    /// Reads a record, or says why there is none, while others may publish and remove workspaces of the name.
+    fn published(at: &UserRoot, name: &WorkspaceName) -> Result<std::result::Result<Self, Gap>> {
+        loop {
+            if let Some(workspace) = Self::read(at, name)? {
+                return Ok(Ok(workspace));
+            }
+            // One directory holds its record for as long as it is anywhere.
+            match Dir::open(&at.state(name)).and_then(|state| state.stat(Path::new(record::FILE))) {
+                // Published since.
+                Ok(Some(_)) => {}
+                Err(error) if error.downcast_ref() == Some(&Errno::NOENT) => return Ok(Err(Gap::NoState)),
+                Ok(None) | Err(_) => return Ok(Err(Gap::NoRecord)),
+            }
+        }
+    }
+
     fn read(at: &UserRoot, name: &WorkspaceName) -> Result<Option<Self>> {
         let path = at.state(name).join(record::FILE);
         let Some(record) = Record::read(&path)? else { return Ok(None) };
@@ -175,6 +196,13 @@ impl Workspace {
             _ => Ok(()),
         }
     }
+}
+
+/// Why there is no record.
+enum Gap {
+    /// There is no workspace.
+    NoState,
+    NoRecord,
 }
 
 /// Takes the lease of a name, whether or not there is a workspace of it.
@@ -304,6 +332,28 @@ pub(crate) mod tests {
             assert_eq!(Kind::of(&error), Kind::NotFound);
             assert_eq!(Failure::of(&error).unwrap().hint.as_deref(), Some(hint));
         }
+    }
+
+    #[test]
+    fn a_workspace_that_others_publish_and_remove_is_never_damaged() {
+        let (_dir, at) = place();
+        let workspace = plain(&at, "x");
+        let (state, aside) = (workspace.state(), at.root().trash().join("aside"));
+        std::thread::scope(|scope| {
+            let moving = scope.spawn(|| {
+                for _ in 0..5000 {
+                    std::fs::rename(&state, &aside).unwrap();
+                    std::fs::rename(&aside, &state).unwrap();
+                }
+            });
+            while !moving.is_finished() {
+                match Workspace::find(&at, workspace.name()) {
+                    Ok(_) => {}
+                    Err(error) => assert_eq!(Kind::of(&error), Kind::NotFound, "{error:#}"),
+                }
+                assert!(Workspace::all(&at).unwrap().iter().all(|listed| matches!(listed, Listed::Whole(_))));
+            }
+        });
     }
 
     #[test]
