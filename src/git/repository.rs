@@ -10,7 +10,7 @@
 //! Limits: [`Store::repository`] must not be asked for `odb().foreach`, which has no answer for objects in memory.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -177,19 +177,25 @@ impl Store {
 
     /// Writes all objects collected so far to disk as one durable pack (or loose ones when few); nothing under
     /// [`Access::Read`].
+    ///
+    /// A pack counts when both of its files are there; libgit2 renames the index first, and passes by one without its
+    /// pack.
     pub(crate) fn flush(&self) -> Result<()> {
-        let collected = self.collected.take();
-        self.collected_bytes.set(0);
+        let mut collected = self.collected.borrow_mut();
         if collected.len() > FEW {
-            self.write_pack(&collected)
+            self.write_pack(&collected)?;
         } else {
             let odb = self.repository.odb()?;
-            for (id, (kind, content)) in &collected {
+            for id in needed_first(&collected) {
+                let (kind, content) = &collected[&id];
                 odb.write(*kind, content)
                     .with_context(|| format!("cannot write object {id} into `{}`", self.path.display()))?;
             }
-            Ok(())
         }
+        // Only now: what could not be written is written by the next flush, and missed by no ref.
+        collected.clear();
+        self.collected_bytes.set(0);
+        Ok(())
     }
 
     /// Returns the content of a file; `None` for one of more than `cap` bytes.
@@ -226,6 +232,50 @@ impl Store {
         builder.write(&self.path.join("objects/pack"), 0o600).with_context(failed)?;
         self.repository.odb()?.refresh().with_context(failed)
     }
+}
+
+/// Returns the ids so that each comes after all that it names: whoever finds an object may take it for whole, also
+/// when not all of them were written.
+fn needed_first(objects: &HashMap<Oid, (ObjectType, Vec<u8>)>) -> Vec<Oid> {
+    let mut order = Vec::with_capacity(objects.len());
+    let mut begun = HashSet::new();
+    // The flag says that all that it names was looked at.
+    let mut pending: Vec<(Oid, bool)> = objects.keys().map(|id| (*id, false)).collect();
+    while let Some((id, looked_at)) = pending.pop() {
+        if looked_at {
+            order.push(id);
+        } else if let Some((kind, content)) = objects.get(&id)
+            && begun.insert(id)
+        {
+            pending.push((id, true));
+            pending.extend(named(*kind, content).into_iter().map(|id| (id, false)));
+        }
+    }
+    order
+}
+
+/// Returns the ids that an object names.
+fn named(kind: ObjectType, content: &[u8]) -> Vec<Oid> {
+    let mut ids = Vec::new();
+    match kind {
+        ObjectType::Tree => {
+            let mut rest = content;
+            while let Some(end) = rest.iter().position(|byte| *byte == 0)
+                && let Some(id) = rest.get(end + 1..end + 21)
+            {
+                ids.extend(Oid::from_bytes(id));
+                rest = &rest[end + 21..];
+            }
+        }
+        ObjectType::Commit | ObjectType::Tag => {
+            for line in content.split(|byte| *byte == b'\n').take_while(|line| !line.is_empty()) {
+                let id = [&b"tree "[..], b"parent ", b"object "].iter().find_map(|key| line.strip_prefix(*key));
+                ids.extend(id.and_then(|id| std::str::from_utf8(id).ok()).and_then(|id| id.parse::<Oid>().ok()));
+            }
+        }
+        _ => {}
+    }
+    ids
 }
 
 fn open(path: &Path) -> Result<git2::Repository, git2::Error> {
@@ -268,6 +318,43 @@ mod tests {
             assert!(reader.repository().find_blob(id).is_ok());
             assert!(store.repository().find_blob(id).is_ok());
         }
+    }
+
+    #[test]
+    fn an_object_comes_after_all_that_it_names() {
+        let mut objects = HashMap::new();
+        let mut add = |kind, content: Vec<u8>| {
+            let id = Oid::hash_object(kind, &content).expect("an id");
+            objects.insert(id, (kind, content));
+            id
+        };
+        let mut expected = vec![add(ObjectType::Blob, b"x".to_vec())];
+        for (depth, name) in ["file", "sub", "top", "more"].iter().enumerate() {
+            let mode = if depth == 0 { "100644" } else { "40000" };
+            let below = expected[depth].as_bytes();
+            expected.push(add(ObjectType::Tree, [format!("{mode} {name}\0").as_bytes(), below].concat()));
+        }
+        let tree = expected[4];
+        for parent in ["", "parent"] {
+            let parent = if parent.is_empty() { String::new() } else { format!("{parent} {}\n", expected[5]) };
+            expected.push(add(ObjectType::Commit, format!("tree {tree}\n{parent}author\n\nparent x\n").into_bytes()));
+        }
+        expected.push(add(ObjectType::Tag, format!("object {}\ntype commit\n", expected[6]).into_bytes()));
+        assert_eq!(needed_first(&objects), expected);
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_written_by_the_next_flush() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("store.git");
+        let store = Store::create(&path, None).expect("a store");
+        let id = store.write(ObjectType::Blob, b"hello".to_vec()).expect("a blob");
+        let in_the_way = path.join("objects").join(&id.to_string()[..2]);
+        fs::write(&in_the_way, "").expect("a file");
+        store.flush().expect_err("no directory");
+        fs::remove_file(&in_the_way).expect("the file");
+        store.flush().expect("an object");
+        assert!(Store::open(&path, Access::Read).expect("a store").repository().find_blob(id).is_ok());
     }
 
     fn files(path: &Path) -> Vec<String> {
