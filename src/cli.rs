@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use crate::cmd;
 use crate::config::{Config, Environment, Overrides};
 use crate::error::{Exit, Failure, Kind, Result};
+use crate::git::userconfig;
 use crate::run::supervisor;
 use crate::store::audit::{self, Event};
 use crate::ui::{Color, Form, Level, Ui};
@@ -89,6 +90,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Some(exit) = supervisor::entry(&args) {
         return exit;
     }
+    userconfig::keep_out_if_broken();
     let environment = Environment::of_process();
     let parsed =
         command().try_get_matches_from(&args).and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));

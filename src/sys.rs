@@ -116,3 +116,14 @@ pub(crate) fn landlock_abi() -> Option<u32> {
         unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, std::ptr::null::<libc::c_void>(), 0usize, VERSION) };
     u32::try_from(version).ok().filter(|&version| version > 0)
 }
+
+/// Has libgit2 look nowhere for the configuration of the user and of the system.
+pub(crate) fn forget_user_git_configuration() -> Result<(), git2::Error> {
+    use git2::ConfigLevel::{Global, ProgramData, System, XDG};
+    for level in [ProgramData, System, XDG, Global] {
+        // SAFETY: it must not run beside anything else of libgit2. Its one caller is the start of the program, which has
+        // one thread.
+        unsafe { git2::opts::set_search_path(level, "")? };
+    }
+    Ok(())
+}

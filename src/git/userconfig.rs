@@ -1,9 +1,43 @@
 //! The user's own git configuration (system, global, `GIT_CONFIG_COUNT`), read for proxies, certificates, headers and
 //! `core.sshCommand`. Never a repository's, which an agent may have written.
+//!
+//! libgit2 reads it too, whenever it opens a repository, and opens none while it is broken; see [`keep_out_if_broken`].
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use anyhow::Context as _;
 
 use crate::config::Environment;
+use crate::error::{Failure, Kind, Result};
+use crate::sys;
+
+/// What is wrong with the configuration that libgit2 was kept from.
+static BROKEN: OnceLock<String> = OnceLock::new();
+
+/// Keeps libgit2 from the user's configuration when it cannot be read: stead's own repositories need nothing of it. What
+/// does need it asks [`check`].
+///
+/// For the start of the program, before there is another thread.
+pub(crate) fn keep_out_if_broken() {
+    if let Err(error) = git2::Config::open_default().and_then(|mut config| config.snapshot())
+        && sys::forget_user_git_configuration().is_ok()
+    {
+        // A second call finds nothing that is broken.
+        BROKEN.get_or_init(|| error.message().to_owned());
+    }
+}
+
+/// Fails when the user's configuration cannot be read: for whoever would decide wrongly without it.
+pub(crate) fn check() -> Result<()> {
+    BROKEN.get().map_or(Ok(()), |reason| Err(broken(reason)))
+}
+
+fn broken(reason: impl std::fmt::Display) -> anyhow::Error {
+    Failure::new(Kind::Failed, format!("cannot read your git configuration: {reason}"))
+        .hint("git itself says where it is wrong: `git config --list --show-origin`")
+        .into()
+}
 use crate::git::source::Address;
 
 /// Keys and values in the order in which git reads them: the last one counts.
@@ -13,11 +47,13 @@ pub(crate) struct UserConfig {
 }
 
 impl UserConfig {
-    /// Reads the files that git would read for this environment; what cannot be read counts as absent.
-    pub(crate) fn load(environment: &Environment) -> Self {
+    /// Reads the files that git would read for this environment; fails for one that git could not read.
+    pub(crate) fn load(environment: &Environment) -> Result<Self> {
         let mut entries = Vec::new();
         for file in files(environment) {
-            entries_of(&file, &mut entries);
+            entries_of(&file, &mut entries)
+                .map_err(|error| broken(error.message()))
+                .with_context(|| format!("cannot read `{}`", file.display()))?;
         }
         let count = environment.text("GIT_CONFIG_COUNT").and_then(|count| count.parse::<u32>().ok()).unwrap_or(0);
         for at in 0..count.min(1000) {
@@ -26,7 +62,7 @@ impl UserConfig {
                 entries.push((normal_key(key), text("GIT_CONFIG_VALUE").unwrap_or_default().to_owned()));
             }
         }
-        Self { entries }
+        Ok(Self { entries })
     }
 
     /// Returns the value of a key such as `core.sshcommand` (lower case).
@@ -82,20 +118,22 @@ fn files(environment: &Environment) -> Vec<PathBuf> {
     files
 }
 
-fn entries_of(file: &Path, entries: &mut Vec<(String, String)>) {
+fn entries_of(file: &Path, entries: &mut Vec<(String, String)>) -> Result<(), git2::Error> {
     // A device or FIFO would hang the parser; `/dev/null` is how people say "none".
     if !file.is_file() {
-        return;
+        return Ok(());
     }
-    let Ok(config) = git2::Config::open(file) else { return };
-    let Ok(mut found) = config.entries(None) else { return };
-    while let Some(Ok(entry)) = found.next() {
+    let config = git2::Config::open(file)?;
+    let mut found = config.entries(None)?;
+    while let Some(entry) = found.next() {
+        let entry = entry?;
         if let Ok(name) = entry.name() {
             // A key without `=` is true.
             let value = if entry.has_value() { entry.value().unwrap_or_default() } else { "true" };
             entries.push((name.to_owned(), value.to_owned()));
         }
     }
+    Ok(())
 }
 
 /// Puts section and variable into lower case; what is between them keeps its case.
@@ -140,6 +178,7 @@ fn covers(pattern: &str, address: &Address) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::fs::{Durability, write_atomic};
 
     fn config(variables: &[(&str, &str)]) -> UserConfig {
         let names: Vec<(String, String)> = variables
@@ -155,7 +194,7 @@ mod tests {
         let count = variables.len().to_string();
         let mut all = vec![("GIT_CONFIG_COUNT", count.as_str()), ("GIT_CONFIG_NOSYSTEM", "1")];
         all.extend(names.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        UserConfig::load(&Environment::of(&all, "/"))
+        UserConfig::load(&Environment::of(&all, "/")).unwrap()
     }
 
     #[test]
@@ -195,17 +234,13 @@ mod tests {
     fn the_files_of_the_environment_are_read_and_the_last_value_counts() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("config");
-        let status = crate::confine::spawn::command("git")
-            .args(["config", "-f"])
-            .arg(&file)
-            .args(["core.sshCommand", "from file"])
-            .status();
-        assert!(status.unwrap().success());
+        let content = "[core]\n\tsshCommand = first\n[core]\n\tsshcommand = from file\n";
+        write_atomic(&file, content.as_bytes(), Durability::Lazy).unwrap();
         let file = file.to_str().unwrap();
         let of = |more: &[(&str, &str)]| {
             let mut all = vec![("GIT_CONFIG_NOSYSTEM", "1"), ("GIT_CONFIG_GLOBAL", file)];
             all.extend(more);
-            UserConfig::load(&Environment::of(&all, "/"))
+            UserConfig::load(&Environment::of(&all, "/")).unwrap()
         };
         assert_eq!(of(&[]).get("core.sshcommand"), Some("from file"));
         let more = [
@@ -215,5 +250,16 @@ mod tests {
         ];
         assert_eq!(of(&more).get("core.sshcommand"), Some("from variable"));
         assert_eq!(of(&[("GIT_CONFIG_GLOBAL", "/dev/null")]).get("core.sshcommand"), None);
+    }
+
+    #[test]
+    fn a_file_that_is_broken_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config");
+        write_atomic(&file, b"[core\n", Durability::Lazy).unwrap();
+        let file = file.to_str().unwrap();
+        let environment = Environment::of(&[("GIT_CONFIG_NOSYSTEM", "1"), ("GIT_CONFIG_GLOBAL", file)], "/");
+        let error = UserConfig::load(&environment).unwrap_err();
+        assert!(format!("{error:#}").contains(file), "{error:#}");
     }
 }

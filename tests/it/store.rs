@@ -172,3 +172,24 @@ fn a_write_that_fails_is_never_success_and_leaves_nothing() {
     limited(&["rm", "whole"]);
     place.ok(["path", "whole"]);
 }
+
+#[test]
+fn a_broken_git_configuration_of_the_user_is_an_error_only_where_it_is_needed() {
+    let place = Place::new();
+    place.project("api");
+    place.ok(["create", "x", "--from", "api"]);
+    place.ok(["create", "empty", "--empty"]);
+    let broken = place.home().join(".gitconfig");
+    std::fs::write(&broken, "[user\n").expect("a file");
+    let (code, stderr) = fail(&place, &["create", "y", "--from", "api"]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("cannot read your git configuration") && stderr.contains(".gitconfig"), "{stderr}");
+    assert!(!place.tree("y").exists());
+    assert!(place.ok(["status"]).contains("empty"));
+    assert_eq!(place.ok(["exec", "empty", "--", "sh", "-c", "echo hello | tee new"]), "hello\n");
+    assert!(place.ok(["diff", "empty", "--run", "last"]).contains("new"));
+    place.ok(["rm", "empty", "-f"]);
+    place.ok(["restore", "empty"]);
+    std::fs::remove_file(&broken).expect("the file");
+    place.ok(["create", "y", "--from", "api"]);
+}

@@ -120,7 +120,12 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
         .map(|text| Pair::parse(text, config.environment.current_dir()))
         .collect::<Result<Vec<_>>>()?;
     let found = find(args, &name, config)?;
-    let asked = Asked { ask: &ask, name: &name, terminals: terminals(ui), identity: identity::of_user() };
+    let identity = if ask.identity.is_some() { Ok(None) } else { identity::of_user() };
+    let identity = identity.unwrap_or_else(|error| {
+        ui.warn(&format!("{error:#}; the command's commits get no identity from it"));
+        None
+    });
+    let asked = Asked { ask: &ask, name: &name, terminals: terminals(ui), identity };
     // Checked before anything is made; what the record adds cannot make it wrong.
     let draft = asked.spec(config, found.as_ref())?;
     if args.dry_run {

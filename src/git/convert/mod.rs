@@ -17,7 +17,7 @@ use anyhow::Context;
 use git2::{ObjectType, Repository, TreeWalkMode, TreeWalkResult};
 
 use crate::error::Result;
-use crate::git::{Oid, local};
+use crate::git::{Oid, local, userconfig};
 use content::Stats;
 use rules::{Rules, State};
 
@@ -76,6 +76,7 @@ impl Attributes {
 
     /// The same where the `.gitattributes` files are known already: their paths and contents.
     pub(crate) fn of_files(repository: &Repository, tree: Oid, mut files: Vec<(Vec<u8>, Oid)>) -> Result<Self> {
+        userconfig::check()?;
         let config = git2::Config::open_default().context("cannot open the user's git configuration")?;
         let mut rules = Rules::default();
         if let Some(content) = users_attributes(&config) {

@@ -161,7 +161,7 @@ fn run<T>(
 ) -> Result<T> {
     register()?;
     crate::progress::check(progress)?;
-    let transfer = Transfer::new(source, net);
+    let transfer = Transfer::new(source, net)?;
     let url = effective(source, direction, &transfer)?;
     let done = transfer.run(progress, || work(&url, &transfer));
     for phase in [Phase::Receive, Phase::Resolve] {

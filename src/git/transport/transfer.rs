@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::error::{Failure, Kind};
+use crate::error::{Failure, Kind, Result};
 use crate::git::source::{Address, Login, Source};
 use crate::git::transport::Net;
 use crate::git::userconfig::UserConfig;
@@ -31,21 +31,21 @@ pub(crate) struct Transfer {
 }
 
 impl Transfer {
-    pub(super) fn new(source: &Source, net: &Net) -> Arc<Self> {
-        let config = UserConfig::load(&net.environment);
+    pub(super) fn new(source: &Source, net: &Net) -> Result<Arc<Self>> {
+        let config = UserConfig::load(&net.environment)?;
         let address = Address::parse(&source.url()).ok().map(|(address, _)| address);
         let login = address.zip(source.login().cloned());
         // git's own knob for the same thing.
         let seconds = net.environment.text("GIT_HTTP_LOW_SPEED_TIME").or_else(|| config.get("http.lowspeedtime"));
         let seconds = seconds.and_then(|text| text.parse().ok()).filter(|seconds| *seconds > 0);
-        Arc::new(Self {
+        Ok(Arc::new(Self {
             net: net.clone(),
             login,
             idle: seconds.map_or(IDLE, Duration::from_secs),
             config,
             cancelled: AtomicBool::new(false),
             failure: Mutex::new(None),
-        })
+        }))
     }
 
     pub(crate) fn cancelled(&self) -> bool {

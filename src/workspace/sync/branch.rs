@@ -131,7 +131,7 @@ pub(super) fn tip(
                     Some(message) => message.clone(),
                     None => format!("Uncommitted work of workspace {}\n", workspace.name()),
                 };
-                let (name, mail) = super::who(workspace);
+                let (name, mail) = super::who(workspace)?;
                 work::commit(&state.store, state.work.tree, head, (&name, &mail), &message)?
             }
         },

@@ -193,10 +193,13 @@ pub(crate) struct Said {
 }
 
 /// Returns who commits: the workspace's identity, else the user's own, else stead.
-fn who(workspace: &Workspace) -> (String, String) {
-    let said = workspace.record.identity.clone().or_else(identity::of_user);
+fn who(workspace: &Workspace) -> Result<(String, String)> {
+    let said = match &workspace.record.identity {
+        Some(identity) => Some(identity.clone()),
+        None => identity::of_user()?,
+    };
     let (name, mail) = said.as_deref().and_then(split_identity).unwrap_or(("stead", "stead@localhost"));
-    (name.to_owned(), mail.to_owned())
+    Ok((name.to_owned(), mail.to_owned()))
 }
 
 /// Returns what of `after` needs `--allow-exec`, and refuses it when that was not said.

@@ -141,7 +141,7 @@ pub(super) fn joined_in(
 ) -> Result<Oid> {
     let (Relation::Diverged(base), Some(head)) = (relation, state.head) else { return Ok(other) };
     let name = workspace.name();
-    let (author, mail) = super::who(workspace);
+    let (author, mail) = super::who(workspace)?;
     let signature = Signature::now(&author, &mail)?;
     let joined = match way {
         Way::FastForward => {
