@@ -1,6 +1,7 @@
 //! How runs end, and that nothing of them is left.
 
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use super::{children, code, is_alive, signal, text, until};
 use crate::support::{Place, describe};
@@ -17,6 +18,32 @@ fn at_the_deadline_the_whole_tree_of_processes_ends() {
     assert!(stderr.contains("Running `sh` for at most 2 s"), "{stderr}");
     assert!(stderr.contains("The run was ended after 2 s: its time was over."), "{stderr}");
     assert!(stderr.contains("create file\n"), "{stderr}");
+}
+
+#[test]
+fn a_command_has_time_for_its_own_end_at_the_deadline() {
+    let place = Place::new();
+    let script = "trap 'sleep 1; echo work > saved; exit 3' TERM; while :; do sleep 0.05; done";
+    let output = place.run_sh(&["--timeout", "1"], script);
+    assert_eq!(code(&output), 124, "{}", describe(&output));
+    assert!(text(&output.stderr).contains("create saved\n"), "{}", describe(&output));
+}
+
+#[test]
+fn what_is_left_when_the_command_has_ended_at_the_deadline_has_less_time() {
+    let place = Place::new();
+    place.run_sh(&[], "true");
+    let script = "setsid sh -c 'trap \"echo told > told\" TERM; echo $$ > left; while :; do sleep 0.05; done' & \
+                  until [ -s left ]; do :; done; touch started; while :; do sleep 0.05; done";
+    let stead = place.start_sh(&[], script);
+    let start = Instant::now();
+    signal(stead.id(), "TERM");
+    let output = stead.wait_with_output().unwrap();
+    // As long as the command itself may take.
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert_eq!(code(&output), 143, "{}", describe(&output));
+    assert!(!is_alive(place.process_id("left")));
+    assert!(text(&output.stderr).contains("create told\n"), "{}", describe(&output));
 }
 
 #[test]

@@ -3,6 +3,8 @@
 //! One loop over signals, the parent's pipe, the streams and the clock. It never waits for anything else, so that neither a
 //! slow reader nor a pipe that somebody keeps open delays the end of a run.
 
+mod suspend;
+
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -23,14 +25,11 @@ use crate::run::supervise::{Ended, Outcome, Request, Stdin, Stop, Streams, WORD}
 use crate::sys::{self, Used, Waited};
 
 /// How long a command has between TERM and KILL.
-const GRACE: Duration = Duration::from_millis(500);
-/// How long what a command left behind has between TERM and KILL.
+const GRACE: Duration = Duration::from_secs(2);
+/// How long what a command left behind has between TERM and KILL, once the command itself has ended.
 const GRACE_LEFT: Duration = Duration::from_millis(200);
 /// After this long under KILL a process is stuck in the kernel or another user's.
 const GIVE_UP: Duration = Duration::from_secs(5);
-/// How long a stopped command is looked at before stead stops as well: when a shell continues them all, this process may be
-/// the first to run and see a command that is about to be continued.
-const SETTLE: Duration = Duration::from_millis(30);
 /// How often the processes are looked at while some are being killed.
 const ROUND: Duration = Duration::from_millis(5);
 
@@ -169,6 +168,8 @@ struct Supervision<'a> {
     stop: Option<Stop>,
     used: Used,
     left_behind: usize,
+    /// Whether what the command left behind was asked to end.
+    left_is_told: bool,
     alive: usize,
     parent_is_gone: bool,
     /// Whether a reader that does not read is no longer waited for.
@@ -202,6 +203,7 @@ impl<'a> Supervision<'a> {
             stop: None,
             used: Used::default(),
             left_behind: 0,
+            left_is_told: false,
             alive: 0,
             parent_is_gone: false,
             hurry: false,
@@ -372,12 +374,7 @@ impl<'a> Supervision<'a> {
     fn advance(&mut self, now: Instant) {
         match self.phase {
             Phase::Running if self.ended.is_some() => {
-                let left = processes::descendants(std::process::id());
-                self.left_behind = left.len();
-                for process in &left {
-                    process.signal(Signal::TERM);
-                    process.signal(Signal::CONT);
-                }
+                self.left_behind = self.end_left();
                 self.phase = Phase::Stopping(now + GRACE_LEFT);
             }
             Phase::Running => {
@@ -392,6 +389,11 @@ impl<'a> Supervision<'a> {
                 }
             }
             Phase::Stopping(until) if until <= now => self.kill(),
+            // The time was for the command's own end; what it leaves has not heard of it yet.
+            Phase::Stopping(until) if self.ended.is_some() && !self.left_is_told => {
+                self.end_left();
+                self.phase = Phase::Stopping(until.min(now + GRACE_LEFT));
+            }
             Phase::Stopping(_) | Phase::Over => {}
             Phase::Killing(until) => {
                 let alive = processes::descendants(std::process::id());
@@ -404,6 +406,17 @@ impl<'a> Supervision<'a> {
                 }
             }
         }
+    }
+
+    /// Asks what the command left behind to end, and returns how many processes that are.
+    fn end_left(&mut self) -> usize {
+        self.left_is_told = true;
+        let left = processes::descendants(std::process::id());
+        for process in &left {
+            process.signal(Signal::TERM);
+            process.signal(Signal::CONT);
+        }
+        left.len()
     }
 
     fn terminate(&mut self, signal: i32, grace: Duration) {
@@ -440,48 +453,6 @@ impl<'a> Supervision<'a> {
                     }
                 }
             }
-        }
-    }
-
-    /// The command has stopped: its clocks stand still.
-    fn suspend(&mut self) {
-        let now = Instant::now();
-        self.suspended = Some(now);
-        self.stop_parent = Some(now + SETTLE);
-        self.foreground = self.terminal.and_then(Terminal::foreground);
-    }
-
-    /// Stops stead, for the shell that waits for it, when the command is still stopped.
-    fn suspend_parent(&mut self) {
-        self.stop_parent = None;
-        if let Some(parent) = rustix::process::getppid()
-            && !self.parent_is_gone
-            && Process::read(self.child).is_some_and(|process| process.is_stopped())
-        {
-            // Stopped by the terminal it is stopped already. A parent that has just died is nobody's parent any more.
-            rustix::process::kill_process(parent, Signal::STOP).ok();
-        }
-    }
-
-    /// The shell has continued stead's group: so does the command, wherever it is, and with the terminal if it had it.
-    fn resume(&mut self) {
-        self.resumed();
-        if let Some(process) = Process::read(self.child).filter(Process::is_stopped)
-            && let Some(group) = i32::try_from(process.group).ok().and_then(Pid::from_raw)
-        {
-            if let Some(terminal) = self.terminal
-                && self.foreground.take() == Some(group)
-            {
-                terminal.hand_to(group);
-            }
-            rustix::process::kill_process_group(group, Signal::CONT).ok();
-        }
-    }
-
-    fn resumed(&mut self) {
-        self.stop_parent = None;
-        if let Some(since) = self.suspended.take() {
-            self.paused += since.elapsed();
         }
     }
 }
