@@ -156,3 +156,33 @@ fn dropped_commits_are_unsaved_work_in_the_trash() {
         place.ok(["gc", "--purge", "--yes"]);
     }
 }
+
+#[test]
+fn directories_in_each_other_without_end_are_named_and_break_nothing() {
+    let place = Place::new();
+    place.project("api");
+    place.ok(["create", "x", "--from", "api"]);
+    let tree = place.tree("x");
+    for (count, onto, code) in [(20_000, false, 125), (1000, false, 0), (40, true, 125)] {
+        let what = match onto {
+            true => format!("M 040000 {} ", place.git(&tree, ["rev-parse", "HEAD^{tree}"]).trim()),
+            false => "M 100644 inline ".to_owned(),
+        };
+        let input = format!(
+            "commit refs/heads/stead/x\ncommitter a <a> 0 +0000\ndata 1\nx\n{what}{}f\n{}",
+            "d/".repeat(count),
+            if onto { "" } else { "data 1\nx\n" }
+        );
+        place.git_in(&tree, ["fast-import", "--quiet", "--force"], &input);
+        let output = place.hostile("true");
+        assert_eq!(output.status.code(), Some(code), "{count}: {}", describe(&output));
+        let is_named = String::from_utf8_lossy(&output.stderr).contains("more than 1024 directories in each other");
+        assert_eq!(is_named, code == 125, "{count}: {}", describe(&output));
+        place.ok(["status", "x"]);
+        place.ok(["status"]);
+        place.ok(["diff", "x"]);
+        place.ok(["diff", "--dirty", "x"]);
+        let text = place.ok(["gc", "--all"]);
+        assert!(text.starts_with("Kept `x`"), "{count}: {text}");
+    }
+}

@@ -8,7 +8,7 @@
 mod delta;
 mod objects;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use git2::{ObjectType, OdbLookupFlags};
@@ -19,6 +19,11 @@ use crate::git::agentdir::{self, AgentRefs};
 use crate::git::repository::{Access, Store};
 use crate::store::beneath::Dir;
 use objects::Objects;
+
+/// libgit2 compares trees by recursion, and ends the process where the stack does. No path on disk is so deep.
+const MAX_DEPTH: usize = 1024;
+/// A tree of the store that is in more trees than this is measured: what was brought earlier must not be piled up.
+const SHALLOW: usize = 32;
 
 /// What came over.
 #[derive(Clone, Debug, Default)]
@@ -63,6 +68,7 @@ pub(crate) fn import_from(store: &Store, git: &Dir, bounds: Bounds) -> Result<Im
         store,
         objects: Objects::open(git, bounds.bytes),
         written: HashSet::new(),
+        heights: HashMap::new(),
         commits: Vec::new(),
         deadline: Instant::now() + bounds.time,
         steps: 0,
@@ -113,13 +119,16 @@ struct Walk<'a> {
     store: &'a Store,
     objects: Objects<'a>,
     written: HashSet<Oid>,
+    /// How many trees are below each other in the trees that were measured, themselves included.
+    heights: HashMap<Oid, usize>,
     commits: Vec<Oid>,
     deadline: Instant,
     steps: u64,
 }
 
 enum Step {
-    Enter(Oid, Option<ObjectType>),
+    /// The number of trees that this one is in.
+    Enter(Oid, Option<ObjectType>, usize),
     /// Everything that the object names is in the store.
     Leave(Oid, ObjectType, Vec<u8>),
 }
@@ -127,12 +136,18 @@ enum Step {
 impl Walk<'_> {
     /// Brings `tip` and all that it names; the inner error says why it cannot be whole.
     fn take(&mut self, tip: Oid) -> Result<Result<(), String>> {
-        let mut stack = vec![Step::Enter(tip, None)];
+        let mut stack = vec![Step::Enter(tip, None, 0)];
         while let Some(step) = stack.pop() {
             match step {
-                Step::Enter(id, expected) => {
+                Step::Enter(id, expected, depth) => {
                     if self.known(id)? {
+                        if depth > SHALLOW && expected == Some(ObjectType::Tree) {
+                            self.measure(id);
+                        }
                         continue;
+                    }
+                    if depth > MAX_DEPTH {
+                        return Ok(Err(too_deep()));
                     }
                     self.steps += 1;
                     if self.steps.is_multiple_of(32) && Instant::now() > self.deadline {
@@ -153,9 +168,17 @@ impl Walk<'_> {
                         return Ok(Err(format!("object {id} cannot be understood")));
                     };
                     stack.push(Step::Leave(id, kind, content));
-                    stack.extend(children.into_iter().map(|(id, kind)| Step::Enter(id, Some(kind))));
+                    let below = if kind == ObjectType::Tree { depth + 1 } else { 0 };
+                    stack.extend(children.into_iter().map(|(id, kind)| Step::Enter(id, Some(kind), below)));
                 }
                 Step::Leave(id, kind, content) => {
+                    if kind == ObjectType::Tree {
+                        let height = self.height(&content);
+                        if height > MAX_DEPTH {
+                            return Ok(Err(too_deep()));
+                        }
+                        self.heights.insert(id, height);
+                    }
                     self.store.write_known(id, kind, content)?;
                     self.written.insert(id);
                     if kind == ObjectType::Commit {
@@ -167,9 +190,39 @@ impl Walk<'_> {
         Ok(Ok(()))
     }
 
+    /// Returns the height of a tree by those of the trees in it, as far as they were measured.
+    fn height(&self, tree_content: &[u8]) -> usize {
+        let below = tree(tree_content).into_iter().flatten().filter_map(|(id, _)| self.heights.get(&id));
+        1 + below.max().copied().unwrap_or(0)
+    }
+
+    /// Measures a tree that the store has.
+    fn measure(&mut self, id: Oid) {
+        let mut stack = vec![(id, false)];
+        while let Some((id, is_done)) = stack.pop() {
+            if self.heights.contains_key(&id) {
+                continue;
+            }
+            let content = self.store.repository().odb().and_then(|odb| Ok(odb.read(id)?.data().to_vec()));
+            let content = content.unwrap_or_default();
+            if is_done {
+                let height = self.height(&content);
+                self.heights.insert(id, height);
+                continue;
+            }
+            stack.push((id, true));
+            let trees = tree(&content).into_iter().flatten().filter(|(_, kind)| *kind == ObjectType::Tree);
+            stack.extend(trees.map(|(id, _)| (id, false)));
+        }
+    }
+
     fn known(&self, id: Oid) -> Result<bool> {
         Ok(self.written.contains(&id) || self.store.repository().odb()?.exists_ext(id, OdbLookupFlags::NO_REFRESH))
     }
+}
+
+fn too_deep() -> String {
+    format!("more than {MAX_DEPTH} directories in each other")
 }
 
 /// Returns what an object names, in the order in which it is put on the stack: a commit's tree comes off before its parents.
