@@ -16,6 +16,10 @@ pub(crate) mod index;
 pub(crate) mod lfs;
 mod local;
 pub(crate) mod meta;
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests compare with git's own command")]
+#[path = "../../tests/it/support/oracle.rs"]
+mod oracle;
 pub(crate) mod pack;
 pub(crate) mod pool;
 pub(crate) mod repository;

@@ -138,7 +138,7 @@ fn with_fresh_index(place: &Place, dir: &Path, calls: &[&[&str]]) -> String {
         succeed(command.env("GIT_CONFIG_NOSYSTEM", "1"))
     };
     git(&["read-tree", "HEAD"]);
-    calls.iter().map(|args| git(args)).last().unwrap_or_default()
+    calls.iter().fold(String::new(), |_, args| git(args))
 }
 
 /// Returns the tree that git would commit of everything.

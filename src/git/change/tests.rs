@@ -29,7 +29,7 @@ impl Place {
     }
 
     fn git(&self, args: &[&str], input: &[u8]) -> String {
-        let mut child = Command::new("git")
+        let mut child = crate::git::oracle::git()
             .current_dir(self.tree())
             .args(args)
             .env("GIT_CONFIG_GLOBAL", "/dev/null")

@@ -4,7 +4,7 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use git2::Repository;
 
@@ -12,7 +12,7 @@ use super::{Attributes, Settings};
 use crate::git::Oid;
 
 fn git(dir: &Path, args: &[&str], input: &[u8]) -> String {
-    let mut child = Command::new("git")
+    let mut child = crate::git::oracle::git()
         .env_clear()
         .env("PATH", std::env::var_os("PATH").expect("PATH"))
         .env("HOME", dir)

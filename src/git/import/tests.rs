@@ -2,7 +2,6 @@
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use super::*;
 
@@ -27,7 +26,7 @@ impl Place {
     }
 
     fn git(&self, args: &[&str]) -> String {
-        let output = Command::new("git")
+        let output = crate::git::oracle::git()
             .args(["-C"])
             .arg(self.tree())
             .args(["-c", "user.name=A", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"])
@@ -52,7 +51,8 @@ impl Place {
     }
 
     fn fsck(&self) {
-        let output = Command::new("git").arg("-C").arg(self.store.path()).args(["fsck", "--full"]).output().unwrap();
+        let output =
+            crate::git::oracle::git().arg("-C").arg(self.store.path()).args(["fsck", "--full"]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 

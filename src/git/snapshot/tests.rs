@@ -2,7 +2,6 @@
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::process::Command;
 
 use super::*;
 use crate::progress::Silent;
@@ -61,7 +60,7 @@ impl Place {
     }
 
     fn git(&self, args: &[&str]) -> String {
-        let output = Command::new("git")
+        let output = crate::git::oracle::git()
             .current_dir(self.tree())
             .args(["-c", "user.name=A", "-c", "user.email=a@example.com"])
             .args(args)

@@ -246,7 +246,7 @@ mod tests {
         }
 
         fn git(&self, args: &[&str]) {
-            let done = crate::confine::spawn::command("git")
+            let done = crate::git::oracle::git()
                 .args(["-c", "user.name=x", "-c", "user.email=x@y", "-C"])
                 .arg(self.path())
                 .args(args)

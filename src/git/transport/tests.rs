@@ -38,7 +38,7 @@ impl Place {
     }
 
     fn git(&self, dir: &str, args: &[&str]) -> String {
-        let mut git = Command::new("git");
+        let mut git = crate::git::oracle::git();
         environment_of_git(&mut git, &self.net(&[]));
         let done = git.args(["-c", "user.name=x", "-c", "user.email=x@y"]).args(args);
         let done = done.current_dir(self.path().join(dir)).output().unwrap();
@@ -249,7 +249,7 @@ fn core_ssh_command_of_the_user_counts_and_other_programs_get_no_options() {
     let wrapper = std::fs::canonicalize(place.ssh()).unwrap();
     let wrapper = wrapper.with_file_name("wrapper");
     std::os::unix::fs::symlink("ssh", &wrapper).unwrap();
-    let status = Command::new("git")
+    let status = crate::git::oracle::git()
         .args(["config", "-f"])
         .arg(place.path().join("home/.gitconfig"))
         .args(["core.sshCommand", &format!("{} -F none", wrapper.display())])

@@ -60,6 +60,54 @@ fn an_agent_that_asks_for_nothing_needs_consent() {
     assert_eq!(text(&output.stdout), "args: -p\nkey: \nstdin: hi\n", "{}", describe(&output));
 }
 
+/// Prints its arguments, the content of the last one when it is a file, its variables and its stdin.
+const TELL_ALL: &str = "#!/bin/sh\nfor arg; do case $arg in\n*/prompt-*) echo \"file: $(cat \"$arg\")\";;\n\
+                        *) echo \"arg: $arg\";;\nesac; done\nenv | grep -E '_KEY=|_MODEL=|_SANDBOX=|_TOKEN=' | sort\n\
+                        echo \"stdin: $(cat)\"\necho edited > by-\"${0##*/}\"\n";
+
+#[test]
+fn each_of_the_six_is_called_as_it_expects() {
+    let place = Place::new();
+    let keys = ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "OPENROUTER_API_KEY", "DEEPSEEK_API_KEY"];
+    let cases: [(&str, &[&str], bool, &[&str]); 6] = [
+        ("claude", &["-p", "--permission-mode", "acceptEdits"], true, &["ANTHROPIC_API_KEY"]),
+        ("codex", &["exec", "--skip-git-repo-check", "--sandbox", "workspace-write", "-"], true, &["OPENAI_API_KEY"]),
+        ("gemini", &["--skip-trust", "--approval-mode", "auto_edit"], true, &["GEMINI_API_KEY"]),
+        ("opencode", &["run"], true, &["ANTHROPIC_API_KEY", "GEMINI_API_KEY", "OPENAI_API_KEY", "OPENROUTER_API_KEY"]),
+        ("pi", &["-p"], true, &["ANTHROPIC_API_KEY", "GEMINI_API_KEY", "OPENAI_API_KEY", "OPENROUTER_API_KEY"]),
+        (
+            "aider",
+            &[
+                "--no-gitignore",
+                "--no-check-update",
+                "--no-show-release-notes",
+                "--yes-always",
+                "--no-suggest-shell-commands",
+                "--message-file",
+            ],
+            false,
+            &["ANTHROPIC_API_KEY", "DEEPSEEK_API_KEY", "GEMINI_API_KEY", "OPENAI_API_KEY", "OPENROUTER_API_KEY"],
+        ),
+    ];
+    for (agent, args, on_stdin, passed) in cases {
+        let path = place.program(agent, TELL_ALL);
+        let mut command = place.stead(["exec", "x", "--create", "--isolation", "none", "-a", agent, "-m", "do\nit"]);
+        if !place.tree("x").exists() {
+            command.arg("--empty");
+        }
+        command.env("PATH", path).env("GITHUB_TOKEN", "s3cret").envs(keys.map(|key| (key, "k")));
+        let output = command.output().unwrap();
+        let mut expected: Vec<String> = args.iter().map(|arg| format!("arg: {arg}")).collect();
+        expected.extend((!on_stdin).then(|| "file: do\nit".to_owned()));
+        expected.extend(passed.iter().map(|key| format!("{key}=k")));
+        expected.push(if on_stdin { "stdin: do\nit\n".into() } else { "stdin: \n".into() });
+        let expected = expected.join("\n");
+        assert_eq!(text(&output.stdout), expected, "{agent}: {}", describe(&output));
+        let stderr = text(&output.stderr);
+        assert!(stderr.contains(&format!("create by-{agent}\n")), "{agent}: {stderr}");
+    }
+}
+
 #[test]
 fn agents_can_be_described_in_the_configuration() {
     let place = Place::new();

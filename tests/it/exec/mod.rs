@@ -65,7 +65,10 @@ impl Place {
     /// Puts a program on a PATH of its own, which is returned.
     fn program(&self, name: &str, script: &str) -> String {
         let path = self.path().join("bin").join(name);
-        write(self.path(), &format!("bin/{name}"), script);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        // By another process: a fork elsewhere in this one must not hold it open for writing.
+        write(self.path(), "script", script);
+        assert!(Command::new("cp").arg(self.path().join("script")).arg(&path).status().unwrap().success());
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         format!("{}:{}", path.parent().unwrap().display(), std::env::var("PATH").unwrap())
     }

@@ -1,12 +1,14 @@
 //! What every test uses: a root, a home and an environment of its own, and git as the oracle.
 
 pub(crate) mod http;
+mod oracle;
 
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use assert_cmd::output::OutputOkExt as _;
 use tempfile::TempDir;
 
 /// A root, a home and a place for projects, removed at the end.
@@ -16,6 +18,7 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new() -> Self {
+        drop(oracle::git());
         let place =
             Self { dir: tempfile::Builder::new().prefix("stead test é ").tempdir().expect("temporary directory") };
         for name in ["home", "projects"] {
@@ -43,7 +46,7 @@ impl Place {
 
     /// Returns `stead ARGS` in an environment of its own, started in `projects/`.
     pub(crate) fn stead(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_stead"));
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("stead"));
         self.isolate(&mut command);
         command.env("STEAD_ROOT", self.root()).args(args).current_dir(self.path().join("projects"));
         command
@@ -64,7 +67,7 @@ impl Place {
 
     /// Runs git in `dir`, which must succeed, and returns what it printed.
     pub(crate) fn git(&self, dir: &Path, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> String {
-        let mut command = Command::new("git");
+        let mut command = oracle::git();
         self.isolate(&mut command);
         command.arg("-C").arg(dir).args(args);
         succeed(&mut command)
@@ -72,7 +75,7 @@ impl Place {
 
     /// Runs git in `dir` with `input` on its stdin, which must succeed, and returns what it printed.
     pub(crate) fn git_in(&self, dir: &Path, args: impl IntoIterator<Item = impl AsRef<OsStr>>, input: &str) -> String {
-        let mut command = Command::new("git");
+        let mut command = oracle::git();
         self.isolate(&mut command);
         command.arg("-C").arg(dir).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("git starts");
@@ -121,9 +124,9 @@ pub(crate) fn write(dir: &Path, path: &str, content: impl AsRef<[u8]>) {
 }
 
 /// Runs a command that must succeed and returns its stdout.
+#[track_caller]
 pub(crate) fn succeed(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
-    assert!(output.status.success(), "{command:?}\n{}", describe(&output));
+    let output = command.ok().unwrap_or_else(|error| panic!("{error}"));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
