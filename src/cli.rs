@@ -110,15 +110,12 @@ fn run(cli: &Cli, matches: &ArgMatches, environment: Environment) -> Exit {
     let global = &cli.global;
     let ui = Ui::new(global.form(), global.level(), global.color, &environment);
     let exec = matches!(cli.command, Command::Exec(_));
-    let result = answer(cli, environment, matches, &ui);
-    result.unwrap_or_else(|error| {
+    let exit = answer(cli, environment, matches, &ui).unwrap_or_else(|error| {
         ui.fail(&error);
-        match ui.interrupted() {
-            Some(exit) => exit,
-            None if exec => Exit::EXEC_FAILURE,
-            None => Kind::of(&error).exit(),
-        }
-    })
+        ui.interrupted().unwrap_or_else(|| if exec { Exit::EXEC_FAILURE } else { Kind::of(&error).exit() })
+    });
+    // What was interrupted after the command's own end is told with its changes.
+    ui.interrupted().filter(|_| exec && exit == Exit::EXEC_FAILURE).unwrap_or(exit)
 }
 
 fn answer(cli: &Cli, environment: Environment, matches: &ArgMatches, ui: &Ui) -> Result<Exit> {

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::cmd;
-use crate::cmd::create::{Made, Options, named_source, set_up};
+use crate::cmd::create::{Made, Options, named_source};
+use crate::cmd::exec::set_up;
 use crate::config::Config;
 use crate::error::{Failure, Kind, Result};
 use crate::git::pool::Pool;
@@ -140,10 +141,9 @@ fn clone(args: &Args, name: &WorkspaceName, source: Source, config: &Config, ui:
         _ => None,
     };
     let Some(existing) = existing else {
-        let created = create::create(&at, &spec, &net, config, ui.progress())?;
+        let mut created = create::create(&at, &spec, &net, config, ui.progress())?;
+        set_up(&mut created.workspace, config, ui)?;
         let (name, made) = (created.workspace.name().clone(), Made::of(&created));
-        drop(created);
-        set_up(&name, config, ui)?;
         return Ok(Answer { workspaces: vec![Item { name: name.to_string(), done: Done::Created(made) }] });
     };
     let text = spec.source.to_string();

@@ -4,10 +4,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use anyhow::Context;
-use clap::{Args as _, FromArgMatches};
 use serde::Serialize;
 
+use crate::cmd::exec::set_up;
 use crate::cmd::{self, Problem};
 use crate::config::{Config, units};
 use crate::error::{Exit, Failure, Kind, Result};
@@ -334,14 +333,12 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
         {
             return Ok(made);
         }
-        let created = match pool {
+        let mut created = match pool {
             None => create::create(&at, spec, &net, config, progress)?,
             pool => create::make(&at, spec, pool, config, progress)?,
         };
+        set_up(&mut created.workspace, config, ui)?;
         let made = Made::of(&created);
-        let name = created.workspace.name().clone();
-        drop(created);
-        set_up(&name, config, ui)?;
         Ok(made)
     };
     if let [spec] = specs.as_slice() {
@@ -359,26 +356,6 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
         one(spec, pool.as_ref())
     });
     Ok(Answer { workspaces: specs.iter().zip(made).map(|(spec, made)| Item::of(&spec.name, made)).collect() })
-}
-
-/// Runs the configured set-up command in a new workspace, as a run like any other.
-pub(crate) fn set_up(name: &WorkspaceName, config: &Config, ui: &Ui) -> Result<()> {
-    if config.create.setup.is_empty() {
-        return Ok(());
-    }
-    let line =
-        ["exec", name.as_str(), "--no-create", "--"].into_iter().chain(config.create.setup.iter().map(String::as_str));
-    let matches = cmd::exec::Args::augment_args(clap::Command::new("exec")).try_get_matches_from(line);
-    let args = matches
-        .and_then(|matches| cmd::exec::Args::from_arg_matches(&matches))
-        .context("cannot read `create.setup`")?;
-    let exit = cmd::exec::run(&args, config, ui)?.exit();
-    if exit == Exit::DONE {
-        return Ok(());
-    }
-    Err(Failure::new(Kind::Failed, format!("the set-up of workspace `{name}` ended with {}", exit.0))
-        .hint(format!("the workspace is there; see `stead log {name}`"))
-        .into())
 }
 
 /// Returns the workspace that is there already, touched; one that somebody works in is as good.

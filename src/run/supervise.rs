@@ -121,18 +121,21 @@ impl Outcome {
     }
 }
 
+/// Watches for the signals that are meant for a run, from before its start until after its end, so that there is no moment
+/// in which one leaves the command behind.
+pub(crate) fn signals() -> Result<Signals> {
+    Signals::note(&[libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP]).context("cannot watch for signals")
+}
+
 /// Executes a run under `lease` and waits until nothing of it is alive.
-pub(crate) fn supervise(request: &Request, lease: &Lease) -> Result<Outcome> {
+pub(crate) fn supervise(request: &Request, lease: &Lease, signals: &Signals) -> Result<Outcome> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).context("cannot become a subreaper")?;
     // Ignored, as some callers leave it, it would take the children's ends away.
     sys::default_signal(libc::SIGCHLD);
     let terminal = Terminal::save();
-    // Noted before anything starts, so that there is no moment in which a signal leaves the command behind.
-    let signals = Signals::note(&[libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP])
-        .context("cannot watch for signals")?;
     let started = std::time::Instant::now();
     let (mut child, control, result) = start(request, lease).context("cannot start the supervisor")?;
-    let answer = attend(request, &signals, control, result).context("cannot wait for the supervisor")?;
+    let answer = attend(request, signals, control, result).context("cannot wait for the supervisor")?;
     child.wait().context("cannot wait for the supervisor")?;
     let outcome = serde_json::from_slice(&answer).unwrap_or_else(|_| {
         let whole = processes::end_descendants(Duration::from_secs(5));

@@ -218,6 +218,11 @@ impl Ui {
         self.bars.catch_interrupts().context("cannot catch signals")
     }
 
+    /// Ends what [`Ui::catch_interrupts`] has begun: from now on somebody else watches for them.
+    pub(crate) fn release_interrupts(&self) {
+        self.bars.release_interrupts();
+    }
+
     /// Returns the exit code that a caught signal asks for.
     pub(crate) fn interrupted(&self) -> Option<Exit> {
         self.bars.interrupted()

@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use signal_hook::SigId;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::error::{Exit, Result};
 use crate::progress::{Phase, Progress};
+use crate::sys;
 
 pub(super) struct Bars {
     /// `None` where nobody is looking.
@@ -17,6 +19,8 @@ pub(super) struct Bars {
     interrupted: Arc<AtomicBool>,
     /// The exit code that the signal asks for; 0 before there was one.
     code: Arc<AtomicUsize>,
+    /// What is registered for the signals; empty while nothing is caught.
+    caught: Mutex<Vec<SigId>>,
 }
 
 struct Bar {
@@ -35,20 +39,34 @@ impl Bars {
             bars: Mutex::default(),
             interrupted: Arc::default(),
             code: Arc::default(),
+            caught: Mutex::default(),
         }
     }
 
     /// From now on SIGINT and SIGTERM ask the work to stop at a point where it leaves nothing behind; a second one
-    /// ends the process at once.
+    /// ends the process at once. What the process ignored when it started stays ignored.
     pub(super) fn catch_interrupts(&self) -> Result<()> {
-        for signal in [SIGINT, SIGTERM] {
+        let mut caught = self.caught.lock().unwrap_or_else(PoisonError::into_inner);
+        if !caught.is_empty() {
+            return Ok(());
+        }
+        for signal in [SIGINT, SIGTERM].into_iter().filter(|&signal| !sys::ignores_signal(signal)) {
             let code = 128 + signal;
             // In this order: the first signal finds the flag still down.
-            signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&self.interrupted))?;
-            signal_hook::flag::register_usize(signal, Arc::clone(&self.code), code.unsigned_abs() as usize)?;
-            signal_hook::flag::register(signal, Arc::clone(&self.interrupted))?;
+            let interrupted = || Arc::clone(&self.interrupted);
+            caught.push(signal_hook::flag::register_conditional_shutdown(signal, code, interrupted())?);
+            let value = code.unsigned_abs() as usize;
+            caught.push(signal_hook::flag::register_usize(signal, Arc::clone(&self.code), value)?);
+            caught.push(signal_hook::flag::register(signal, interrupted())?);
         }
         Ok(())
+    }
+
+    /// Leaves the signals to whoever else watches for them; nobody means that they do nothing.
+    pub(super) fn release_interrupts(&self) {
+        for id in self.caught.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            signal_hook::low_level::unregister(id);
+        }
     }
 
     /// Returns the exit code that a caught signal asks for.

@@ -9,16 +9,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use clap::{Args as _, FromArgMatches as _};
 use jiff::Timestamp;
 
 use crate::cmd;
 use crate::config::closest::distance;
 use crate::config::{Config, units};
 use crate::confine::processes;
-use crate::error::{Failure, Kind, Result};
+use crate::error::{Exit, Failure, Kind, Result};
 use crate::git::identity;
 use crate::git::repository::Access;
 use crate::git::source::Source;
+use crate::progress;
 use crate::run::policy::{Isolation, NetAccess};
 use crate::run::record::{self, RunRecord};
 use crate::run::supervise;
@@ -120,12 +122,7 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
         .map(|text| Pair::parse(text, config.environment.current_dir()))
         .collect::<Result<Vec<_>>>()?;
     let found = find(args, &name, config)?;
-    let identity = if ask.identity.is_some() { Ok(None) } else { identity::of_user() };
-    let identity = identity.unwrap_or_else(|error| {
-        ui.warn(&format!("{error:#}; the command's commits get no identity from it"));
-        None
-    });
-    let asked = Asked { ask: &ask, name: &name, terminals: terminals(ui), identity };
+    let asked = Asked { ask: &ask, name: &name, terminals: terminals(ui), identity: users_identity(&ask, ui) };
     // Checked before anything is made; what the record adds cannot make it wrong.
     let draft = asked.spec(config, found.as_ref())?;
     if args.dry_run {
@@ -134,14 +131,47 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
     if draft.wall_is_news {
         ui.status("There is no wall yet: the command may do whatever you may (`--isolation none` accepts that).");
     }
+    // Nothing is made before there is the lease: until then a signal just ends this process.
     let mut workspace = match found {
         Some(workspace) => workspace.lease("exec", wait(args))?,
-        None => make(args, &name, config, ui)?,
+        None => {
+            ui.catch_interrupts()?;
+            make(args, &name, config, ui)?
+        }
     };
-    sweep(&workspace, ui)?;
-    let spec = asked.spec(config, Some(&workspace))?;
-    announce(&spec, ui);
-    execute(args, &mut workspace, &spec, &context, config, ui).map(|ran| Answer::Ran(Box::new(ran)))
+    ui.catch_interrupts()?;
+    asked.run(args, &mut workspace, &context, config, ui)
+}
+
+/// Runs the configured set-up command in a new workspace, as a run like any other.
+pub(crate) fn set_up(workspace: &mut LeasedWorkspace, config: &Config, ui: &Ui) -> Result<()> {
+    if config.create.setup.is_empty() {
+        return Ok(());
+    }
+    let name = workspace.name().clone();
+    let line =
+        ["exec", name.as_str(), "--no-create", "--"].into_iter().chain(config.create.setup.iter().map(String::as_str));
+    let matches = Args::augment_args(clap::Command::new("exec")).try_get_matches_from(line);
+    let args = matches.and_then(|matches| Args::from_arg_matches(&matches)).context("cannot read `create.setup`")?;
+    let ask = ask(&args)?;
+    let asked = Asked { ask: &ask, name: &name, terminals: terminals(ui), identity: users_identity(&ask, ui) };
+    workspace.sign("exec");
+    let exit = asked.run(&args, workspace, &[], config, ui)?.exit();
+    if exit == Exit::DONE {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::Failed, format!("the set-up of workspace `{name}` ended with {}", exit.0))
+        .hint(format!("the workspace is there; see `stead log {name}`"))
+        .into())
+}
+
+/// Returns the user's own identity for the commits of a run that was told of no other.
+fn users_identity(ask: &Ask, ui: &Ui) -> Option<String> {
+    let identity = if ask.identity.is_some() { Ok(None) } else { identity::of_user() };
+    identity.unwrap_or_else(|error| {
+        ui.warn(&format!("{error:#}; the command's commits get no identity from it"));
+        None
+    })
 }
 
 fn ask(args: &Args) -> Result<Ask> {
@@ -262,11 +292,7 @@ fn make(args: &Args, name: &WorkspaceName, config: &Config, ui: &Ui) -> Result<L
     let created = create::create(&at, &spec, &cmd::net(config, ui), config, ui.progress())?;
     ui.status(&created.line());
     let mut workspace = created.workspace;
-    if !config.create.setup.is_empty() {
-        drop(workspace);
-        cmd::create::set_up(name, config, ui)?;
-        return Workspace::open(&at, name)?.lease("exec", wait(args));
-    }
+    set_up(&mut workspace, config, ui)?;
     workspace.sign("exec");
     Ok(workspace)
 }
@@ -280,6 +306,20 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
+    fn run(
+        &self,
+        args: &Args,
+        workspace: &mut LeasedWorkspace,
+        context: &[Pair],
+        config: &Config,
+        ui: &Ui,
+    ) -> Result<Answer> {
+        sweep(workspace, ui)?;
+        let spec = self.spec(config, Some(&*workspace))?;
+        announce(&spec, ui);
+        execute(args, workspace, &spec, context, config, ui).map(|ran| Answer::Ran(Box::new(ran)))
+    }
+
     /// Decides everything about the run, for a workspace or (as a draft) for one that is not made yet.
     fn spec(&self, config: &Config, workspace: Option<&Workspace>) -> Result<RunSpec> {
         let at = workspace.map(Workspace::at);
@@ -383,6 +423,10 @@ fn execute(
         temporary.replace(Path::new(file), prompt.as_bytes(), 0o600)?;
     }
 
+    // From here on a signal is for the run; one that came before means that there is none.
+    let signals = supervise::signals()?;
+    ui.release_interrupts();
+    progress::check(ui.progress())?;
     let started = Timestamp::now();
     let directory = record::directory(&workspace.runs(), &spec.id);
     make_directory(&directory)?;
@@ -391,7 +435,10 @@ fn execute(
     record.write(&directory)?;
     store.set_ref(&spec.id.refs().0, before.commit)?;
 
-    let outcome = supervise::supervise(&spec.request(&tree, &directory), workspace.lease())?;
+    let outcome = supervise::supervise(&spec.request(&tree, &directory), workspace.lease(), &signals)?;
+    // From here on a signal is for stead again.
+    ui.catch_interrupts()?;
+    drop(signals);
     if let Some(file) = prompt_file {
         temporary.unlink(Path::new(file))?;
     }

@@ -2,6 +2,7 @@
 
 mod agents;
 mod ends;
+mod interrupts;
 
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
