@@ -8,7 +8,7 @@ use crate::support::{Place, describe, write};
 impl Place {
     /// Runs a script in the workspace `x`.
     fn hostile(&self, script: &str) -> Output {
-        self.stead(["exec", "x", "--isolation", "none", "--", "sh", "-c", script]).output().unwrap()
+        self.stead(["exec", "x", "--isolation", "none", "--", "sh", "-c", script]).output().expect("stead starts")
     }
 
     /// Runs a script in the workspace `x`, which stead must record whole, and returns what stead said.
@@ -30,7 +30,7 @@ const COMMIT: &str = "git checkout -q -b o && echo work > n && git add n && git 
 #[test]
 fn refs_that_cannot_be_read_outlive_the_hooks_beside_them() {
     let place = Place::new();
-    place.project("api");
+    let project = place.project("api");
     place.ok(["create", "x", "--from", "api"]);
     let said = place.tamed(&format!(
         "{COMMIT} git pack-refs --all && sed -i 's/^.* refs.heads.o/?&/' .git/packed-refs && echo ? > .git/refs/heads/p && \
@@ -44,6 +44,12 @@ fn refs_that_cannot_be_read_outlive_the_hooks_beside_them() {
     assert!(std::fs::read_to_string(git.join("packed-refs")).unwrap().contains(" refs/heads/o\n"));
     let text = place.ok(["gc", "--all"]);
     assert!(text.contains("Kept `x`: it has unsaved work.\n  2 unreadable refs or commits"), "{text}");
+    place.git(&project, ["commit", "-q", "--allow-empty", "-m", "more"]);
+    for sync in [vec!["sync", "x"], vec!["sync", "x", "--from", project.to_str().expect("text")]] {
+        let (code, answer) = place.json(sync);
+        assert_eq!((code, &answer["error"]["kind"]), (7, &"refused".into()), "{answer}");
+    }
+    assert!(std::fs::read_to_string(git.join("packed-refs")).unwrap().contains(" refs/heads/o\n"));
 }
 
 #[test]
@@ -110,8 +116,8 @@ fn a_flood_of_bad_refs_is_named_in_a_few_lines() {
     place.ok(["create", "x", "--from", "api"]);
     let said = place.tamed("yes a | head -c 60000000 > .git/packed-refs");
     assert_eq!(said.lines().filter(|line| line.starts_with("not recorded")).count(), 1, "{said}");
-    let refs: String = (1..=5000).map(|number| format!("{number:040} refs/heads/b{number}\n")).collect();
-    write(place.path(), "refs", refs);
+    let refs: Vec<String> = (1..=5000).map(|number| format!("{number:040} refs/heads/b{number}\n")).collect();
+    write(place.path(), "refs", refs.concat());
     let output = place.hostile(&format!("cp '{}' .git/packed-refs", place.path().join("refs").display()));
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(125), "{said}");
@@ -164,9 +170,10 @@ fn directories_in_each_other_without_end_are_named_and_break_nothing() {
     place.ok(["create", "x", "--from", "api"]);
     let tree = place.tree("x");
     for (count, onto, code) in [(20_000, false, 125), (1000, false, 0), (40, true, 125)] {
-        let what = match onto {
-            true => format!("M 040000 {} ", place.git(&tree, ["rev-parse", "HEAD^{tree}"]).trim()),
-            false => "M 100644 inline ".to_owned(),
+        let what = if onto {
+            format!("M 040000 {} ", place.git(&tree, ["rev-parse", "HEAD^{tree}"]).trim())
+        } else {
+            "M 100644 inline ".to_owned()
         };
         let input = format!(
             "commit refs/heads/stead/x\ncommitter a <a> 0 +0000\ndata 1\nx\n{what}{}f\n{}",

@@ -28,6 +28,7 @@ pub(crate) struct FromPlan {
 
 /// Plans to bring the work of the project or plain folder at `path`.
 pub(crate) fn plan(workspace: &Workspace, state: &State, path: &Path, way: Way, config: &Config) -> Result<FromPlan> {
+    state.check_refs(workspace)?;
     let path = super::outside_root(workspace, path)?;
     let opened = state.scratch(workspace)?;
     let scratch = opened.as_ref().unwrap_or(&state.store);

@@ -120,6 +120,15 @@ impl State {
             .into())
     }
 
+    /// Fails when some of the agent's refs cannot be read: a new `.git` would not have them.
+    fn check_refs(&self, workspace: &Workspace) -> Result<()> {
+        let Some((name, reason)) = self.imported.refs.bad.first() else { return Ok(()) };
+        let name = if name == ".git" { name.clone() } else { format!(".git/{name}") };
+        Err(Failure::new(Kind::Refused, format!("cannot read `{name}` of workspace `{}`: {reason}", workspace.name()))
+            .hint("repair its `.git`; what hangs on it would be lost")
+            .into())
+    }
+
     /// Fails when large files have come in the place of their pointers.
     fn check_lfs(&self) -> Result<()> {
         let Some(first) = self.work.lfs.first() else { return Ok(()) };

@@ -28,6 +28,7 @@ pub(crate) struct UpstreamPlan {
 
 /// Plans to bring the workspace's branch up to its upstream as `pool` has it.
 pub(crate) fn plan(workspace: &Workspace, state: &State, pool: Pool, way: Way) -> Result<UpstreamPlan> {
+    state.check_refs(workspace)?;
     let name = workspace.name();
     let Some(upstream_name) = workspace.record.upstream.clone() else {
         return Err(Failure::new(Kind::Conflict, format!("workspace `{name}` follows no branch of its source")).into());
