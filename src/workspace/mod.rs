@@ -210,8 +210,7 @@ pub(crate) fn lease(at: &UserRoot, name: &WorkspaceName, command: &str, wait: Wa
     let taken = Lease::acquire(&at.lock(name), &format!("workspace `{name}`"), command, wait);
     taken.map_err(|error| match Failure::of(&error) {
         Some(failure) if failure.kind == Kind::Busy => {
-            let waits = matches!(command, "exec" | "import");
-            let wait = if waits { "wait for it with `--wait`, or see" } else { "try again later, or see" };
+            let wait = if command == "exec" { "wait for it with `--wait`, or see" } else { "try again later, or see" };
             failure.clone().hint(format!("{wait} `stead status {name}`")).into()
         }
         _ => error,
@@ -398,6 +397,7 @@ pub(crate) mod tests {
         for (command, hint) in [
             ("exec", "wait for it with `--wait`, or see `stead status x`"),
             ("rm", "try again later, or see `stead status x`"),
+            ("import", "try again later, or see `stead status x`"),
         ] {
             let error = Workspace::clone(&leased).lease(command, Wait::No).unwrap_err();
             assert_eq!(Kind::of(&error), Kind::Busy);

@@ -368,6 +368,17 @@ fn work_is_pushed_to_a_branch_of_origin() {
 }
 
 #[test]
+fn a_path_with_a_working_tree_is_not_pushed_to() {
+    let place = Place::new();
+    let (project, tree) = workspace(&place);
+    write(&tree, "new.txt", "one\n");
+    let said = "has a working tree, and only a bare repository can be pushed to by its path";
+    fails(&place, &["sync", "work", "--push"], 8, said);
+    fails(&place, &["sync", "work", "--push", "--as", "main"], 7, "is checked out");
+    assert_eq!(place.git(&project, ["branch", "--list", "stead/*"]), "");
+}
+
+#[test]
 fn what_would_run_commands_is_taken_out_with_the_old_git_directory() {
     let place = Place::new();
     let (project, tree) = workspace(&place);

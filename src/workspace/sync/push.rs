@@ -1,5 +1,7 @@
 //! `--push`: head's history and at most one commit for uncommitted work, as a branch of origin.
 
+use std::path::Path;
+
 use super::branch::{self, Tip};
 use super::{Outline, Said, State};
 use crate::error::{Failure, Kind, Result};
@@ -51,16 +53,8 @@ pub(crate) fn plan(
     if !crate::git::Reference::is_valid_name(&refname) {
         return Err(Failure::new(Kind::Usage, format!("`{name}` is not a name for a branch")).into());
     }
-    if let Source::Local(path) = &source
-        && let Some(directory) =
-            crate::git::sync::branch::checked_out(&crate::git::sync::branch::open(path)?, &refname)?
-    {
-        return Err(Failure::new(
-            Kind::Refused,
-            format!("branch `{name}` is checked out in `{}`", directory.display()),
-        )
-        .hint("push to another branch with `--as BRANCH`")
-        .into());
+    if let Source::Local(path) = &source {
+        check_local(workspace, path, &refname, &name)?;
     }
     let last = super::delivered_commit(workspace, origin, Some(&refname));
     let tip = branch::tip(workspace, state, said, last, dry)?;
@@ -100,6 +94,28 @@ pub(crate) fn plan(
         force = !forward;
     }
     Ok(PushPlan { source, refname, tip, force, outline })
+}
+
+/// Refuses a push to a path where it would go behind a working tree's back.
+fn check_local(workspace: &Workspace, path: &Path, refname: &str, name: &str) -> Result<()> {
+    let project = crate::git::sync::branch::open(path)?;
+    if let Some(directory) = crate::git::sync::branch::checked_out(&project, refname)? {
+        return Err(Failure::new(
+            Kind::Refused,
+            format!("branch `{name}` is checked out in `{}`", directory.display()),
+        )
+        .hint("push to another branch with `--as BRANCH`")
+        .into());
+    }
+    if !project.is_bare() {
+        return Err(Failure::new(
+            Kind::Unsupported,
+            format!("`{}` has a working tree, and only a bare repository can be pushed to by its path", path.display()),
+        )
+        .hint(format!("bring the work there as a branch: `stead sync {} --to`", workspace.name()))
+        .into());
+    }
+    Ok(())
 }
 
 fn beyond(state: &State, commit: Oid, other: Option<Oid>) -> Result<usize> {
