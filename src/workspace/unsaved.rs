@@ -23,7 +23,7 @@ use crate::git::repository::{Access, Store};
 use crate::git::snapshot::{self, Snapshot};
 use crate::git::source::Source;
 use crate::git::sync::work::work;
-use crate::git::{Oid, agentdir, lfs};
+use crate::git::{Oid, agentdir, lfs, tracked};
 use crate::store::beneath::Dir;
 use crate::workspace::Workspace;
 
@@ -140,6 +140,7 @@ pub(crate) fn unsaved(workspace: &Workspace, store: &Store, snapshot: &Snapshot)
         reasons.extend(of_files(workspace, store, snapshot, &imported, &outside)?);
     }
     reasons.extend(of_commits(workspace, store, &imported, &outside)?);
+    reasons.extend(of_index(workspace, store, &tree));
     reasons.extend(of_meta(snapshot, created.as_ref()));
     Ok(reasons)
 }
@@ -227,6 +228,26 @@ fn of_commits(workspace: &Workspace, store: &Store, imported: &Imported, outside
     .into_iter()
     .flatten()
     .collect())
+}
+
+/// Returns what is staged and was never seen in the tree or a commit: only the index names it.
+fn of_index(workspace: &Workspace, store: &Store, tree: &Dir) -> Option<Unsaved> {
+    const LARGEST: u64 = 256 << 20;
+    let repository = store.repository();
+    // Where the pool is gone all would seem to be nowhere.
+    if workspace.base().is_some_and(|base| repository.find_commit(base).is_err()) {
+        return None;
+    }
+    let git = agentdir::git_dir(tree, &mut Vec::new())?;
+    let index = git.read(Path::new("index"), LARGEST).ok()??;
+    let odb = repository.odb().ok()?;
+    // An entry that is only intended to be added has it.
+    let empty = Oid::hash_object(ObjectType::Blob, b"").ok()?;
+    let mut staged = tracked::entries(&index);
+    staged.retain(|entry| entry.mode != 0o160_000 && entry.id != empty && !odb.exists(entry.id));
+    let paths = staged.into_iter().map(|entry| entry.path).collect();
+    Unsaved::paths(Code::Uncommitted, paths)
+        .map(|unsaved| Unsaved { detail: Some("staged only".to_owned()), ..unsaved })
 }
 
 /// Returns what git cannot hold and was not so at creation.

@@ -193,3 +193,23 @@ fn directories_in_each_other_without_end_are_named_and_break_nothing() {
         assert!(text.starts_with("Kept `x`"), "{count}: {text}");
     }
 }
+
+#[test]
+fn what_is_only_staged_is_unsaved() {
+    let place = Place::new();
+    place.project("api");
+    for (script, kept) in [
+        ("echo work > n && git add n && rm n", true),
+        ("echo work >> README.md && git add README.md && git checkout -q HEAD~0 -- . ; true", false),
+        ("touch n && git add -N n && rm n", false),
+        ("echo work >> README.md && git add . && git show HEAD:README.md > README.md", true),
+    ] {
+        place.ok(["create", "x", "--from", "api"]);
+        place.tamed(script);
+        let text = place.ok(["gc", "--all"]);
+        assert_eq!(text.contains("Kept `x`") && text.contains("(staged only)"), kept, "{script}: {text}");
+        if kept {
+            place.ok(["rm", "-f", "x"]);
+        }
+    }
+}
