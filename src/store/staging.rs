@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use rustix::fs::{Mode, OFlags};
@@ -14,6 +15,9 @@ use crate::error::Result;
 use crate::progress::Silent;
 use crate::store::fs;
 use crate::store::root::Root;
+
+/// No write takes so long.
+const OLD: Duration = Duration::from_hours(24);
 
 /// A new private directory in `staging/`, locked by its own descriptor and removed on drop with what is left in it.
 #[must_use = "the directory is removed when the value is dropped"]
@@ -77,9 +81,10 @@ impl DirectoryLock {
     }
 }
 
-/// Returns the staging directories that nobody holds now.
+/// Returns what commands that never ended have left: the staging directories that nobody holds now, and old temporary
+/// files.
 pub(crate) fn dead(root: &Root) -> Result<Vec<PathBuf>> {
-    let mut dead = Vec::new();
+    let mut dead = temporary_files(root)?;
     for path in fs::entries(&root.staging())? {
         if !path.is_dir() || DirectoryLock::try_take(&path)?.is_some() {
             dead.push(path);
@@ -88,9 +93,42 @@ pub(crate) fn dead(root: &Root) -> Result<Vec<PathBuf>> {
     Ok(dead)
 }
 
-/// Removes the staging directories that nobody holds and returns how many there were.
+/// Returns the temporary files of atomic writes that nobody can be writing any more, wherever stead writes.
+fn temporary_files(root: &Root) -> Result<Vec<PathBuf>> {
+    let mut directories = vec![root.path().to_owned(), root.pools()];
+    directories.extend(fs::entries_of_directory(&root.pools())?);
+    directories.extend(fs::entries_of_directory(&root.trash())?);
+    for user in fs::entries_of_directory(&root.path().join("state"))? {
+        for state in fs::entries_of_directory(&user)? {
+            let runs = state.join("runs");
+            directories.extend(fs::entries_of_directory(&runs)?);
+            directories.extend(["store.git", "store.git/objects/info"].map(|below| state.join(below)));
+            directories.extend([runs, state]);
+        }
+        directories.push(user);
+    }
+    let mut found = Vec::new();
+    for directory in directories {
+        let paths = fs::entries_of_directory(&directory)?.into_iter();
+        found.extend(paths.filter(|path| path.file_name().is_some_and(fs::is_temporary) && is_old_file(path)));
+    }
+    Ok(found)
+}
+
+fn is_old_file(path: &Path) -> bool {
+    let Ok(metadata) = std::fs::symlink_metadata(path) else { return false };
+    // A time in the future is no age.
+    let age = metadata.modified().ok().and_then(|modified| modified.elapsed().ok());
+    metadata.is_file() && age.is_some_and(|age| age > OLD)
+}
+
+/// Removes what [`dead`] returns, and returns how much that was.
 pub(crate) fn sweep(root: &Root) -> Result<usize> {
     let mut count = 0;
+    for path in temporary_files(root)? {
+        fs::remove_tree(&path, &Silent)?;
+        count += 1;
+    }
     for path in fs::entries(&root.staging())? {
         let is_file = std::fs::symlink_metadata(&path).is_ok_and(|metadata| !metadata.is_dir());
         let lock = DirectoryLock::try_take(&path)?;

@@ -68,7 +68,7 @@ fn halves_go_to_the_trash_and_dead_staging_goes() {
     let (code, answer) = place.json(["doctor"]);
     assert_eq!(code, 9);
     assert_eq!(checks(&answer, "workspace"), [("problem", "`half`: it is half-made or half-removed")]);
-    assert_eq!(checks(&answer, "staging"), [("warning", "1 dead directories")]);
+    assert_eq!(checks(&answer, "staging"), [("warning", "1 left by commands that never ended")]);
 
     assert_eq!(place.json(["doctor", "--repair"]).0, 0);
     assert!(!place.tree("half").exists() && place.tree("one").exists());

@@ -254,3 +254,35 @@ fn nothing_is_collected_where_there_is_no_root() {
     assert_eq!(answer["workspaces"].as_array().map(Vec::len), Some(0));
     assert!(!place.root().exists());
 }
+
+#[test]
+fn temporary_files_of_writes_that_never_ended_go_after_a_day() {
+    let place = Place::new();
+    place.ok(["create", "x", "--empty"]);
+    place.ok(["exec", "x", "--", "true"]);
+    let runs = place.root().join("state/local/x/runs");
+    let run = runs.read_dir().expect("runs").next().expect("a run").expect("a run").path();
+    let state = place.root().join("state/local/x");
+    let directories = [place.root(), place.root().join("pools"), state, run];
+    let old = std::time::SystemTime::now() - std::time::Duration::from_hours(25);
+    for directory in &directories {
+        write(directory, ".stead-tmp-new", "");
+        write(directory, ".stead-tmp-old", "");
+        let file = std::fs::File::open(directory.join(".stead-tmp-old")).expect("file");
+        file.set_modified(old).expect("a time");
+    }
+    // The agent's own.
+    write(&place.tree("x"), ".stead-tmp-old", "");
+    std::fs::File::open(place.tree("x").join(".stead-tmp-old")).expect("file").set_modified(old).expect("a time");
+    let (_, answer) = place.json(["doctor"]);
+    let staging = answer["checks"].as_array().expect("checks").iter().find(|check| check["name"] == "staging");
+    assert_eq!(staging.expect("a check")["message"], "4 left by commands that never ended", "{answer}");
+    place.ok(["gc", "--dry-run"]);
+    assert!(directories[0].join(".stead-tmp-old").exists());
+    place.ok(["gc"]);
+    for directory in &directories {
+        assert!(!directory.join(".stead-tmp-old").exists(), "{}", directory.display());
+        assert!(directory.join(".stead-tmp-new").exists(), "{}", directory.display());
+    }
+    assert!(place.tree("x").join(".stead-tmp-old").exists());
+}

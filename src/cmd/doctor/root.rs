@@ -65,8 +65,10 @@ fn inside(root: &Root, repair: bool, ui: &Ui, checks: &mut Vec<Check>) -> Result
     let dead = if repair { staging::sweep(root)? } else { staging::dead(root)?.len() };
     checks.push(match (dead, repair) {
         (0, _) => Check::new("staging", Status::Ok, "nothing dead"),
-        (_, true) => Check::new("staging", Status::Repaired, format!("{dead} dead directories are removed")),
-        (_, false) => Check::new("staging", Status::Warning, format!("{dead} dead directories"))
+        (_, true) => {
+            Check::new("staging", Status::Repaired, format!("{dead} left by commands that never ended, removed"))
+        }
+        (_, false) => Check::new("staging", Status::Warning, format!("{dead} left by commands that never ended"))
             .hint("`stead gc` or `stead doctor --repair` removes them"),
     });
     let spent = trash::entries(root)?.iter().filter(|entry| entry.why.is_none()).count();
