@@ -1,7 +1,11 @@
 //! What is done when nothing of a run is alive. Each step is tried whatever became of the others: what the command did and
 //! printed is told although something cannot be recorded.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
@@ -68,6 +72,9 @@ impl Conclusion<'_> {
         }
         if let Some(more @ 1..) = imported.failed.len().checked_sub(NAMED) {
             problems.0.push(format!("cannot keep {more} more commits"));
+        }
+        if let Some(after) = &after {
+            problems.note(import_nested(workspace, store, &after.meta));
         }
         problems.note(store.flush());
         let changes = after.as_ref().and_then(|after| problems.note(change::between(store, self.before, after)));
@@ -234,16 +241,34 @@ fn import(workspace: &LeasedWorkspace, store: &Store) -> Result<Imported> {
     import::import(store, &tree, import::Bounds::default()).context("cannot keep the commits of the run")
 }
 
+/// Keeps the commits of nested repositories too. What cannot come over whole stays in the tree alone: it is told as nested,
+/// and keeps the workspace from being collected.
+fn import_nested(workspace: &LeasedWorkspace, store: &Store, meta: &Meta) -> Result<()> {
+    let tree = Dir::open(&workspace.tree())?;
+    let mut bounds = import::Bounds::default();
+    let until = Instant::now() + bounds.time;
+    for (name, _) in &meta.nested {
+        let path = Path::new(OsStr::from_bytes(name));
+        bounds.time = until.saturating_duration_since(Instant::now());
+        // It is where git puts it for a submodule; what the agent's `.git` file says is not followed.
+        let git = tree.dir(&path.join(".git")).or_else(|_| tree.dir(&Path::new(".git/modules").join(path)));
+        let Ok(git) = git else { continue };
+        let failed = || format!("cannot keep the commits of `{}`", quote(name));
+        import::import_from(store, &git, bounds).with_context(failed)?;
+    }
+    Ok(())
+}
+
 fn held(workspace: &LeasedWorkspace) -> Result<Vec<String>> {
     Ok(agentdir::held_config(&Dir::open(&workspace.tree())?))
 }
 
-fn write_changes(directory: &std::path::Path, changes: &[ChangeObject]) -> Result<()> {
+fn write_changes(directory: &Path, changes: &[ChangeObject]) -> Result<()> {
     let object = serde_json::json!({ "schema": 1, "changes": changes });
     write_atomic(&directory.join("changes.json"), object.to_string().as_bytes(), Durability::Lazy)
 }
 
-fn output(directory: &std::path::Path) -> Result<Output> {
+fn output(directory: &Path) -> Result<Output> {
     let (output, output_truncated) = super::tail(&directory.join("out"), OUTPUT_CAP)?;
     let (error, error_truncated) = super::tail(&directory.join("err"), OUTPUT_CAP)?;
     Ok(Output { output, output_truncated, error, error_truncated })

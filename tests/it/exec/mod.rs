@@ -383,3 +383,31 @@ fn what_would_run_commands_is_taken_out_of_the_git_directory() {
     assert!(!place.tree("x").join(".git/hooks/pre-commit").exists());
     assert!(!std::fs::read_to_string(place.tree("x").join(".git/config")).unwrap().contains("fsmonitor"));
 }
+
+#[test]
+fn commits_of_nested_repositories_are_kept_and_block_collection() {
+    let place = Place::new();
+    let module = place.project("module").display().to_string();
+    let script = format!(
+        "git init -q deep/sub; cd deep/sub; git commit -q --allow-empty -m one; git rev-parse HEAD > ../../ids; \
+         cd ../..; git -c protocol.file.allow=always submodule --quiet add '{module}' mod; \
+         cd mod; echo more > more; git add more; git commit -qm two; git rev-parse HEAD >> ../ids"
+    );
+    let (code, object) = place.json(["exec", "x", "--empty", "--", "sh", "-c", &script]);
+    assert_eq!((code, object["problems"].as_array().unwrap().len()), (0, 0), "{object}");
+    let store = place.root().join("state/local/x/store.git");
+    let ids = std::fs::read_to_string(place.tree("x").join("ids")).unwrap();
+    let subjects = |ids: &str| -> Vec<String> {
+        ids.lines().map(|id| place.git(&store, ["log", "-1", "--format=%s", &format!("refs/kept/{id}")])).collect()
+    };
+    assert_eq!(subjects(&ids), ["one\n", "two\n"]);
+    // Made and dropped again within one run.
+    let script = "cd deep/sub; git commit -q --allow-empty -m three; git rev-parse HEAD; git reset -q --hard HEAD~1";
+    let id = place.ok(["exec", "x", "--", "sh", "-c", script]);
+    assert_eq!(subjects(&id), ["three\n"]);
+    let (_, object) = place.json(["gc", "--all", "--yes"]);
+    assert!(object["workspaces"][0]["unsaved"].to_string().contains("nested"), "{object}");
+    let output = place.stead(["rm", "x"]).output().unwrap();
+    assert_eq!(output.status.code().unwrap(), 7, "{}", describe(&output));
+    assert!(text(&output.stderr).contains("2 nested repositories"), "{}", describe(&output));
+}
