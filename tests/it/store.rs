@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::support::{Place, describe};
+use crate::support::{Place, describe, write};
 
 fn chmod(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("mode");
@@ -150,7 +150,9 @@ fn a_write_that_fails_is_never_success_and_leaves_nothing() {
         command.envs(stead.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let output = command.output().expect("sh starts");
         assert_eq!(output.status.code(), Some(1), "{args:?}: {}", describe(&output));
-        assert!(String::from_utf8_lossy(&output.stderr).contains("File too large"), "{}", describe(&output));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(stderr.contains("File too large"), "{}", describe(&output));
+        assert!(stderr.contains(place.root().to_str().expect("UTF-8")), "{}", describe(&output));
     };
     limited(&["create", "x", "--from", "api"]);
     limited(&["create", "y", "--empty"]);
@@ -168,6 +170,8 @@ fn a_write_that_fails_is_never_success_and_leaves_nothing() {
         assert_eq!(std::fs::read_dir(place.root().join(part)).expect("directory").count(), 0, "{part}");
     }
     place.ok(["rm", "whole"]);
+    limited(&["restore", "whole"]);
+    assert!(!place.root().join("state/local/whole").exists() && !place.tree("whole").exists());
     place.ok(["restore", "whole"]);
     limited(&["rm", "whole"]);
     place.ok(["path", "whole"]);
@@ -192,4 +196,48 @@ fn a_broken_git_configuration_of_the_user_is_an_error_only_where_it_is_needed() 
     place.ok(["restore", "empty"]);
     std::fs::remove_file(&broken).expect("the file");
     place.ok(["create", "y", "--from", "api"]);
+}
+
+#[test]
+fn on_a_full_disk_what_is_made_is_whole_or_not_there_and_cleaning_up_works() {
+    let place = Place::new();
+    let project = place.project("big");
+    write(
+        &project,
+        "large",
+        (0..2_000_000_u32).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()).collect::<Vec<_>>(),
+    );
+    place.git(&project, ["add", "."]);
+    place.git(&project, ["commit", "-q", "-m", "large"]);
+    let script = r#"
+        mkdir "$STEAD_ROOT" && mount -t tmpfs -o size=4m,mode=0700 tmpfs "$STEAD_ROOT" || exit 77
+        fails() { "$STEAD" "$@" 2> err && exit 1; grep "$STEAD_ROOT" err > found || { cat err; exit 2; }; }
+        set -e
+        "$STEAD" create x --empty
+        "$STEAD" exec x -- sh -c "echo x > file"
+        fails create large --from big
+        head -c 8m /dev/zero > "$STEAD_ROOT/fill" || true
+        fails create y --empty
+        fails exec x -- sh -c "echo y > file"
+        "$STEAD" status --porcelain | cut -f 1 > listed
+        "$STEAD" rm x -f
+        fails restore x
+        "$STEAD" status --porcelain >> listed
+        rm "$STEAD_ROOT/fill"
+        "$STEAD" restore x
+        grep x "$("$STEAD" path x)/file"
+        "$STEAD" doctor > /dev/null
+        ls -A "$STEAD_ROOT/staging" >> listed
+    "#;
+    let stead = place.stead([""; 0]);
+    let mut command = std::process::Command::new("unshare");
+    command.args(["-rm", "sh", "-c", script]).env_clear().current_dir(place.path().join("projects"));
+    command.envs(stead.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("STEAD", stead.get_program());
+    // Where it may not be mounted, the test of failing writes has to do.
+    let Ok(output) = command.output() else { return };
+    if !output.stderr.starts_with(b"unshare:") && output.status.code() != Some(77) {
+        assert!(output.status.success(), "{}", describe(&output));
+        let listed = std::fs::read_to_string(place.path().join("projects/listed")).expect("names");
+        assert_eq!(listed, "x\n", "{}", describe(&output));
+    }
 }

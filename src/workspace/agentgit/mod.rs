@@ -84,6 +84,10 @@ pub(crate) fn split_identity(identity: &str) -> Option<(&str, &str)> {
 
 /// Builds a `.git` directory at `into`, where nothing is yet.
 pub(crate) fn build(spec: &AgentGit<'_>, into: &Path) -> Result<()> {
+    fill(spec, into).with_context(|| format!("cannot build `{}`", into.display()))
+}
+
+fn fill(spec: &AgentGit<'_>, into: &Path) -> Result<()> {
     for directory in ["", "objects/info", "objects/pack", "refs/heads", "refs/tags", "info", "hooks"] {
         let path = into.join(directory);
         std::fs::create_dir_all(&path).with_context(|| format!("cannot make `{}`", path.display()))?;

@@ -208,7 +208,14 @@ pub(crate) fn make(
     };
     built.make_directories()?;
     let checkout = match (pool, start.commit) {
-        (Some(pool), Some(commit)) => checkout::checkout(pool.path(), commit, &built.tree, progress)?,
+        (Some(pool), Some(commit)) => {
+            checkout::checkout(pool.path(), commit, &built.tree, progress).map_err(|error| {
+                match Failure::of(&error) {
+                    Some(_) => error,
+                    None => error.context(format!("cannot write the files below `{}`", built.tree.display())),
+                }
+            })?
+        }
         _ => Checkout::default(),
     };
     let git = agent_git(spec, pool, &start, &checkout)?;
