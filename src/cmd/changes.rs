@@ -1,78 +1,32 @@
 //! Changes as commands show them: one line each for people, one object each for programs.
 
-use base64::Engine as _;
 use serde::Serialize;
 
 use crate::error::Result;
-use crate::git::change::{Change, ChangeKind};
+use crate::git::change::{self, Change, ChangeKind, Content};
 use crate::git::repository::Store;
-use crate::ui::text::{JsonPath, quote};
+use crate::ui::text::quote;
 
 /// Bytes of a file above which its content is left out.
-const CONTENT_CAP: usize = 1 << 20;
+const MAX_CONTENT: u64 = 1 << 20;
 
-/// A change as an object.
+/// A change as an object, perhaps with the content that the file has now.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct ChangeObject {
     #[serde(flatten)]
-    path: JsonPath,
-    operation: ChangeKind,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    old_path: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    old_path_base64: Option<String>,
-    /// As git writes modes, `100644` for instance.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    old_mode: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mode: Option<String>,
-    binary: bool,
-    additions: u64,
-    deletions: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content_base64: Option<String>,
-    /// Whether the content was asked for and is too large to be here.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    content_omitted: bool,
+    pub(crate) change: Change,
+    #[serde(flatten)]
+    content: Option<Content>,
 }
 
 impl ChangeObject {
-    pub(crate) fn new(change: &Change) -> Self {
-        let old = change.old_path.as_deref().map(JsonPath::of);
-        let mode = |mode: u32| format!("{mode:06o}");
-        Self {
-            path: JsonPath::of(&change.path),
-            operation: change.kind,
-            old_path_base64: old.as_ref().and_then(|path| path.path_base64.clone()),
-            old_path: old.map(|path| path.path),
-            old_mode: change.old_mode.map(mode),
-            mode: change.mode.map(mode),
-            binary: change.binary,
-            additions: change.additions,
-            deletions: change.deletions,
-            content: None,
-            content_base64: None,
-            content_omitted: false,
-        }
+    pub(crate) fn new(change: Change) -> Self {
+        Self { change, content: None }
     }
 
-    /// Like [`Self::new`], with the content that the file has now: as text, or in base64 when it is not UTF-8.
-    pub(crate) fn with_content(change: &Change, store: &Store) -> Result<Self> {
-        let mut object = Self::new(change);
-        let Some(id) = change.id else { return Ok(object) };
-        match store.content(id, CONTENT_CAP)? {
-            None => object.content_omitted = true,
-            Some(bytes) => match String::from_utf8(bytes) {
-                Ok(text) => object.content = Some(text),
-                Err(error) => {
-                    let bytes = error.as_bytes();
-                    object.content_base64 = Some(base64::engine::general_purpose::STANDARD.encode(bytes));
-                }
-            },
-        }
-        Ok(object)
+    pub(crate) fn with_content(change: Change, store: &Store) -> Result<Self> {
+        let content = change::content(store, &change, MAX_CONTENT)?;
+        Ok(Self { change, content })
     }
 }
 

@@ -4,10 +4,11 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use crate::cmd;
+use crate::cmd::changes::ChangeObject;
 use crate::config::Config;
 use crate::error::{Exit, Failure, Kind, Result};
 use crate::git::Oid;
-use crate::git::change::{self, Change, ChangeKind, Content};
+use crate::git::change::{self, Change, ChangeKind};
 use crate::git::meta::Meta;
 use crate::git::repository::{Access, Store};
 use crate::git::snapshot;
@@ -18,9 +19,6 @@ use crate::ui::text::{JsonPath, Page, quote};
 use crate::ui::{Report, Ui};
 use crate::workspace::Workspace;
 use crate::workspace::work::{Sides, Work};
-
-/// Files above this size have no `content` in JSON.
-pub(crate) const MAX_CONTENT: u64 = 1 << 20;
 
 /// Show the changes of a workspace
 ///
@@ -71,21 +69,13 @@ pub(crate) struct Answer {
     running: bool,
     additions: u64,
     deletions: u64,
-    changes: Vec<Item>,
+    changes: Vec<ChangeObject>,
     #[serde(flatten)]
     unrecorded: Unrecorded,
     #[serde(skip_serializing_if = "Option::is_none")]
     patch: Option<String>,
     #[serde(skip)]
     stat: bool,
-}
-
-#[derive(Debug, Serialize)]
-pub(crate) struct Item {
-    #[serde(flatten)]
-    pub(crate) change: Change,
-    #[serde(flatten)]
-    pub(crate) content: Option<Content>,
 }
 
 /// What is in the tree but not among the changes.
@@ -192,8 +182,11 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Exit> {
         .iter()
         .fold((0, 0), |(added, deleted), change| (added + change.additions, deleted + change.deletions));
     for change in found.changes {
-        let content = if args.content { change::content(&found.store, &change, MAX_CONTENT)? } else { None };
-        changes.push(Item { change, content });
+        changes.push(if args.content {
+            ChangeObject::with_content(change, &found.store)?
+        } else {
+            ChangeObject::new(change)
+        });
     }
     ui.answer(&Answer {
         workspace: name.to_string(),
@@ -297,7 +290,7 @@ fn names(changes: &[Change], args: &Args) -> Vec<u8> {
     out
 }
 
-fn stat(page: &mut Page, changes: &[Item]) {
+fn stat(page: &mut Page, changes: &[ChangeObject]) {
     const WIDTH: u64 = 40;
     let names: Vec<String> = changes
         .iter()

@@ -198,17 +198,6 @@ impl Store {
         Ok(())
     }
 
-    /// Returns the content of a file; `None` for one of more than `cap` bytes.
-    pub(crate) fn content(&self, id: Oid, cap: usize) -> Result<Option<Vec<u8>>> {
-        let odb = self.repository.odb()?;
-        let failed = || format!("cannot read object {id} of `{}`", self.path.display());
-        let (size, _) = odb.read_header(id).with_context(failed)?;
-        if size > cap {
-            return Ok(None);
-        }
-        Ok(Some(odb.read(id).with_context(failed)?.data().to_vec()))
-    }
-
     /// Points a ref at an object, after flushing what was collected.
     pub(crate) fn set_ref(&self, name: &str, id: Oid) -> Result<()> {
         self.flush()?;

@@ -156,11 +156,13 @@ impl Conclusion<'_> {
     fn objects(&self, changes: &[Change], store: &Store) -> Result<Vec<ChangeObject>> {
         changes
             .iter()
-            .map(
-                |change| {
-                    if self.content { ChangeObject::with_content(change, store) } else { Ok(ChangeObject::new(change)) }
-                },
-            )
+            .map(|change| {
+                if self.content {
+                    ChangeObject::with_content(change.clone(), store)
+                } else {
+                    Ok(ChangeObject::new(change.clone()))
+                }
+            })
             .collect()
     }
 

@@ -236,7 +236,15 @@ fn the_answer_in_json_is_one_object() {
     assert_eq!((&change("new")["operation"], &change("new")["old_path"]), (&"rename".into(), &"old".into()));
     assert_eq!(change("gone")["operation"], "delete");
     assert_eq!((&change("text")["operation"], &change("text")["content"]), (&"create".into(), &"text\n".into()));
-    assert_eq!(change("bytes")["content_base64"], "/w==");
+    assert_eq!((&change("bytes")["content"], &change("bytes")["encoding"]), (&"/w==".into(), &"base64".into()));
+    // All but the content is there for each, as in `diff`.
+    for change in changes {
+        for field in ["path", "operation", "old_path", "old_mode", "mode", "binary", "additions", "deletions"] {
+            assert!(change.get(field).is_some(), "{field}: {change}");
+        }
+    }
+    let (_, diff) = place.json(["diff", "x", "--run", "last", "--content"]);
+    assert_eq!(diff["changes"], object["changes"]);
     for list in ["nested", "newly_ignored", "git_config_held", "commits", "problems"] {
         assert_eq!(object[list], serde_json::json!([]), "{list}");
     }
