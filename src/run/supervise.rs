@@ -155,8 +155,7 @@ pub(crate) fn supervise(request: &Request, lease: &Lease, signals: &Signals) -> 
 fn start(request: &Request, lease: &Lease) -> Result<(Child, OwnedFd, OwnedFd)> {
     let told = rustix::fs::memfd_create("request", rustix::fs::MemfdFlags::CLOEXEC)?;
     let mut told = File::from(told);
-    serde_json::to_writer(&told, request)?;
-    told.flush()?;
+    told.write_all(&serde_json::to_vec(request)?)?;
     told.rewind()?;
     let (obeyed, control) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     let (result, answer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;

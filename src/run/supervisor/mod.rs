@@ -45,7 +45,8 @@ pub(crate) fn entry(arguments: &[OsString]) -> Option<ExitCode> {
         let mut answer = File::from(spawn::adopt(answer)?);
         // The lease among them: it stays with this process and never reaches the command.
         sys::close_on_exec_from(3)?;
-        let request = serde_json::from_reader(request)?;
+        // At once: from a reader it would be taken byte by byte.
+        let request = serde_json::from_str(&io::read_to_string(request)?)?;
         let outcome = supervise(&request, &obeyed)?;
         answer.write_all(&serde_json::to_vec(&outcome)?)
     })();
