@@ -3,6 +3,10 @@
 /// Returns whether a path component is `.git` in any case, or one of the forms in which NTFS and HFS+ would open it:
 /// `git~1`, `.git` with dots, spaces or a stream behind it, `.git` with invisible characters in it.
 pub(crate) fn is_dot_git(component: &[u8]) -> bool {
+    // Nearly every name ends here: the others begin with a dot, the short name or a character that HFS+ may ignore.
+    if !matches!(component.first(), Some(b'.' | b'g' | b'G' | 0x80..)) {
+        return false;
+    }
     let visible: Vec<u8> = match std::str::from_utf8(component) {
         Ok(text) if !text.is_ascii() => {
             text.chars().filter(|character| !is_ignored_by_hfs(*character)).collect::<String>().into_bytes()

@@ -168,12 +168,19 @@ pub(crate) struct Queue<J> {
 struct State<J> {
     jobs: Vec<J>,
     busy: usize,
+    /// Threads that wait for a job: waking when there are none would be a system call for nothing.
+    waiting: usize,
 }
 
 impl<J> Queue<J> {
     pub(crate) fn push(&self, job: J) {
-        self.state().jobs.push(job);
-        self.wake.notify_one();
+        let mut state = self.state();
+        state.jobs.push(job);
+        let waiting = state.waiting > 0;
+        drop(state);
+        if waiting {
+            self.wake.notify_one();
+        }
     }
 
     /// Waits for a job; `None` when there is none and nobody is busy who could add one.
@@ -187,7 +194,9 @@ impl<J> Queue<J> {
             if state.busy == 0 {
                 return None;
             }
+            state.waiting += 1;
             state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.waiting -= 1;
         }
     }
 
@@ -216,7 +225,7 @@ pub(crate) fn work<J: Send, O: Send>(
     run: impl Fn(J, &Queue<J>, &SyncSender<O>) + Sync,
     mut receive: impl FnMut(O),
 ) {
-    let queue = Queue { state: Mutex::new(State { jobs, busy: 0 }), wake: Condvar::new() };
+    let queue = Queue { state: Mutex::new(State { jobs, busy: 0, waiting: 0 }), wake: Condvar::new() };
     let (sender, receiver) = sync_channel(8);
     std::thread::scope(|scope| {
         for _ in 0..threads.max(1) {
