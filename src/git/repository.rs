@@ -21,7 +21,8 @@ use git2::{ObjectType, OdbLookupFlags, Oid};
 use crate::error::{Failure, Kind, Result};
 use crate::store::fs::{Durability, write_atomic};
 
-/// So many objects are written one by one rather than as a pack: packs slow every lookup, forever.
+/// So many objects are written one by one rather than as a pack: packs slow every lookup, forever. The first are a pack in
+/// any case: each object on its own costs two fsyncs.
 const FEW: usize = 24;
 
 /// Bytes collected in memory above which a pack is written without waiting for [`Store::flush`].
@@ -182,7 +183,7 @@ impl Store {
     /// pack.
     pub(crate) fn flush(&self) -> Result<()> {
         let mut collected = self.collected.borrow_mut();
-        if collected.len() > FEW {
+        if collected.len() > FEW || (collected.len() > 1 && !self.has_packs()) {
             self.write_pack(&collected)?;
         } else {
             let odb = self.repository.odb()?;
@@ -205,6 +206,10 @@ impl Store {
             .reference(name, id, true, "stead")
             .with_context(|| format!("cannot write `{name}` in `{}`", self.path.display()))?;
         Ok(())
+    }
+
+    fn has_packs(&self) -> bool {
+        fs::read_dir(self.path.join("objects/pack")).is_ok_and(|mut entries| entries.next().is_some())
     }
 
     fn write_pack(&self, objects: &HashMap<Oid, (ObjectType, Vec<u8>)>) -> Result<()> {

@@ -297,7 +297,9 @@ pub(crate) fn prefill(path: &Path, index: &[u8]) -> Result<()> {
     for (path, entries) in &directories {
         writer.directory(path, TRACKED, Oid::ZERO_SHA1, entries);
     }
-    writer.write(path, jiff::Timestamp::now(), ANY_DEVICE, Oid::ZERO_SHA1, Oid::ZERO_SHA1)
+    // Nobody else can write to the tree before it is published, so that nothing in it is racy.
+    let never = jiff::Timestamp::from_nanosecond(i64::MAX.into()).expect("a time in the year 2262");
+    writer.write(path, never, ANY_DEVICE, Oid::ZERO_SHA1, Oid::ZERO_SHA1)
 }
 
 /// The rules of a directory in which everything remembered is tracked.

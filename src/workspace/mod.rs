@@ -155,6 +155,7 @@ impl Workspace {
             limits: &config.capture,
             excludes: excludes.as_deref(),
             brought: &self.record.brought,
+            alone: false,
             threads,
         };
         snapshot::capture(store, &spec, progress)

@@ -42,6 +42,8 @@ pub(crate) struct CaptureSpec<'a> {
     pub(crate) excludes: Option<&'a Path>,
     /// Paths that stead itself brought in: always captured, ignored or not.
     pub(crate) brought: &'a [PathBuf],
+    /// Nobody else can write to the tree meanwhile: what was written shortly before need not be read again next time.
+    pub(crate) alone: bool,
     /// Threads for one tree.
     pub(crate) threads: usize,
 }
@@ -143,6 +145,7 @@ pub(crate) fn capture(store: &Store, spec: &CaptureSpec<'_>, progress: &dyn Prog
     };
     store.flush()?;
     if known.is_none() || differs.into_inner() {
+        let captured = if spec.alone { jiff::Timestamp::now() } else { captured };
         writer.write(spec.seen, captured, device, commit, root.id)?;
     }
     Ok(Snapshot { commit, ..root })

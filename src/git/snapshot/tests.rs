@@ -86,6 +86,7 @@ impl Place {
             limits: &self.limits,
             excludes: None,
             brought: &self.brought,
+            alone: false,
             threads,
         };
         capture(store, &spec, &Silent).expect("a snapshot")

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::Result;
-use crate::git::uncommitted;
+use crate::git::uncommitted::Uncommitted;
 use crate::store::beneath::Dir;
 use crate::workspace::files::{self, Pair};
 
@@ -14,8 +14,8 @@ pub(super) struct Brought {
     pub(super) left_out: usize,
 }
 
-pub(super) fn from_project(project: &Path, tree: &Dir, with_changes: bool) -> Result<Brought> {
-    let Some(state) = uncommitted::of(project)? else { return Ok(Brought::default()) };
+/// Brings into `tree` what is wanted of what was found in the project.
+pub(super) fn from_project(project: &Path, state: Uncommitted, tree: &Dir, with_changes: bool) -> Result<Brought> {
     let mut wanted = state.included;
     let mut left_out = state.changed.len() + state.deleted.len();
     if with_changes {

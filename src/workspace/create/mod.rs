@@ -9,6 +9,7 @@ mod ports;
 mod start;
 
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ use crate::git::repository::{Access, Store};
 use crate::git::snapshot::{self, CaptureSpec};
 use crate::git::source::Source;
 use crate::git::transport::Net;
-use crate::git::{ignore, seen};
+use crate::git::{ignore, seen, uncommitted};
 use crate::progress::Progress;
 use crate::store::beneath::Dir;
 use crate::store::fs::{self, Durability};
@@ -207,17 +208,25 @@ pub(crate) fn make(
         state: staging.path().join("state"),
     };
     built.make_directories()?;
-    let checkout = match (pool, start.commit) {
-        (Some(pool), Some(commit)) => {
-            checkout::checkout(pool.path(), commit, &built.tree, progress).map_err(|error| {
-                match Failure::of(&error) {
-                    Some(_) => error,
-                    None => error.context(format!("cannot write the files below `{}`", built.tree.display())),
-                }
-            })?
-        }
-        _ => Checkout::default(),
-    };
+    let (checkout, uncommitted) = std::thread::scope(|scope| {
+        // The project is read meanwhile: neither touches what the other looks at.
+        let uncommitted = match &spec.source {
+            Source::Local(project) => Some(scope.spawn(|| uncommitted::of(project))),
+            _ => None,
+        };
+        let checkout =
+            match (pool, start.commit) {
+                (Some(pool), Some(commit)) => checkout::checkout(pool.path(), commit, &built.tree, progress).map_err(
+                    |error| match Failure::of(&error) {
+                        Some(_) => error,
+                        None => error.context(format!("cannot write the files below `{}`", built.tree.display())),
+                    },
+                )?,
+                _ => Checkout::default(),
+            };
+        let uncommitted = uncommitted.map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        Ok::<_, anyhow::Error>((checkout, uncommitted.transpose()?.flatten()))
+    })?;
     let git = agent_git(spec, pool, &start, &checkout)?;
     agentgit::build(&git, &built.tree.join(".git"))?;
 
@@ -228,8 +237,8 @@ pub(crate) fn make(
             tree.create_dir_all(Path::new(directory))?;
         }
     }
-    let project = match &spec.source {
-        Source::Local(project) => bring::from_project(project, &tree, spec.with_changes)?,
+    let project = match (&spec.source, uncommitted) {
+        (Source::Local(project), Some(state)) => bring::from_project(project, state, &tree, spec.with_changes)?,
         _ => bring::Brought::default(),
     };
     record.brought = project.brought;
@@ -251,6 +260,7 @@ pub(crate) fn make(
             limits: &config.capture,
             excludes: ignore::global_excludes(&config.environment).as_deref(),
             brought: &record.brought,
+            alone: true,
             threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         },
         progress,

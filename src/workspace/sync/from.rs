@@ -88,6 +88,7 @@ fn work_of(scratch: &Store, path: &Path, head: Option<Oid>, config: &Config) -> 
         limits: &config.capture,
         excludes: excludes.as_deref(),
         brought: &[],
+        alone: false,
         threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
     };
     let snapshot = snapshot::capture(scratch, &spec, &Silent)?;
