@@ -98,6 +98,13 @@ pub(crate) fn ignores_signal(signal: i32) -> bool {
     result == 0 && action.sa_sigaction == libc::SIG_IGN
 }
 
+/// Maps a file of a pool into memory.
+pub(crate) fn map(file: &std::fs::File) -> io::Result<memmap2::Mmap> {
+    // SAFETY: a pack and its index get their names when they are whole, and are never written to or cut short then; nobody
+    // but this program and its user can reach them.
+    unsafe { memmap2::Mmap::map(file) }
+}
+
 /// Registers a transport with libgit2.
 pub(crate) fn register_transport<F>(prefix: &str, factory: F) -> Result<(), git2::Error>
 where

@@ -9,17 +9,19 @@ use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
-use git2::{ObjectType, Odb, Repository};
+use git2::{ObjectType, Repository};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps};
 
 use crate::error::{Failure, Kind, Result};
 use crate::git::convert::Attributes;
 use crate::git::index::{Entry, Index, Stat};
+use crate::git::packed::{Packs, Reader};
 use crate::git::{Oid, local};
 use crate::progress::{self, Phase, Progress};
 use crate::store::dotgit::is_dot_git;
@@ -72,6 +74,7 @@ pub(crate) fn checkout(repository: &Path, commit: Oid, into: &Path, progress: &d
     }
     let writing = Writing {
         repository,
+        packs: &Packs::open(repository),
         root: &root,
         items: &plan.items,
         attributes: &attributes,
@@ -204,6 +207,7 @@ impl Plan {
 /// The writing of all files, shared by the threads.
 struct Writing<'a> {
     repository: &'a Path,
+    packs: &'a Packs,
     root: &'a OwnedFd,
     items: &'a [Item],
     attributes: &'a Attributes,
@@ -213,6 +217,27 @@ struct Writing<'a> {
     lfs_pointers: AtomicU64,
     converted: AtomicBool,
     failed: AtomicBool,
+}
+
+/// Where a thread reads objects.
+struct Objects<'a> {
+    repository: &'a Path,
+    packed: Reader<'a>,
+    /// For what is not in a pack; opened when it is needed.
+    opened: Option<Repository>,
+}
+
+impl Objects<'_> {
+    fn read(&mut self, id: Oid) -> Result<Rc<Vec<u8>>> {
+        if let Some(content) = self.packed.read(id) {
+            return Ok(content);
+        }
+        let opened = match &mut self.opened {
+            Some(opened) => opened,
+            opened => opened.insert(local::open(self.repository)?),
+        };
+        Ok(Rc::new(opened.odb()?.read(id)?.data().to_vec()))
+    }
 }
 
 /// A thread's part of the items: where the next batch starts, and the end.
@@ -273,8 +298,7 @@ impl Writing<'_> {
     }
 
     fn write_batches(&self, parts: &[Part], own: usize, stats: &Mutex<Vec<Stat>>) -> Result<()> {
-        let repository = local::open(self.repository)?;
-        let odb = repository.odb().context("cannot open the objects")?;
+        let mut objects = Objects { repository: self.repository, packed: self.packs.reader(), opened: None };
         let mut directory: Option<(Vec<u8>, OwnedFd)> = None;
         let mut written = Vec::new();
         let mut part = &parts[own];
@@ -292,7 +316,7 @@ impl Writing<'_> {
             progress::check(self.progress)?;
             let length = batch.len() as u64;
             for position in batch {
-                written.push((position, self.item(&odb, &self.items[position], &mut directory)?));
+                written.push((position, self.item(&mut objects, &self.items[position], &mut directory)?));
             }
             let done = self.done.fetch_add(length, Ordering::Relaxed) + length;
             self.progress.report(Phase::Checkout, done, self.items.len() as u64);
@@ -304,7 +328,7 @@ impl Writing<'_> {
         Ok(())
     }
 
-    fn item(&self, odb: &Odb<'_>, item: &Item, directory: &mut Option<(Vec<u8>, OwnedFd)>) -> Result<Stat> {
+    fn item(&self, objects: &mut Objects<'_>, item: &Item, directory: &mut Option<(Vec<u8>, OwnedFd)>) -> Result<Stat> {
         if item.mode == GITLINK {
             return Ok(Stat::default());
         }
@@ -323,10 +347,10 @@ impl Writing<'_> {
             *directory = Some((parent.to_owned(), opened));
         }
         let (_, parent) = directory.as_ref().expect("it was opened above");
-        let object = odb
+        let content = objects
             .read(item.id)
             .with_context(|| format!("cannot read the content of `{}`", String::from_utf8_lossy(&item.path)))?;
-        self.write(parent, name, item, object.data())
+        self.write(parent, name, item, &content)
     }
 
     fn write(&self, parent: &OwnedFd, name: &[u8], item: &Item, content: &[u8]) -> Result<Stat> {

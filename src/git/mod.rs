@@ -21,6 +21,7 @@ pub(crate) mod meta;
 #[path = "../../tests/it/support/oracle.rs"]
 mod oracle;
 pub(crate) mod pack;
+mod packed;
 pub(crate) mod pool;
 pub(crate) mod repository;
 mod scan;

@@ -7,7 +7,7 @@ pub(super) fn result_size(delta: &[u8]) -> Option<u64> {
 }
 
 /// Applies a delta; `None` when it is not one of this base or makes more or less than it says.
-pub(super) fn apply(base: &[u8], delta: &[u8]) -> Option<Vec<u8>> {
+pub(in crate::git) fn apply(base: &[u8], delta: &[u8]) -> Option<Vec<u8>> {
     let (base_size, rest) = size(delta)?;
     let (result_size, mut rest) = size(rest)?;
     if base_size != base.len() as u64 {

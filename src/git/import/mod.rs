@@ -5,7 +5,7 @@
 //! The agent's alternates, `shallow` and indexes of packs are never trusted: what is not found beneath is missing, and
 //! what is found must have the hash that it is asked for by.
 
-mod delta;
+pub(super) mod delta;
 mod objects;
 
 use std::collections::{HashMap, HashSet};
