@@ -1,5 +1,5 @@
-//! How long a look at workspaces takes: `stead status` of one and of many, as a ratio to `git status`, and an `exec` of
-//! `true` with its two captures, as a ratio to `git status; true; git status`.
+//! How long a look at workspaces takes: `stead status` of one and of many, as a ratio to `git status`, an `exec` of `true`
+//! with its two captures, as a ratio to `git status; true; git status`, and the start alone.
 //!
 //! Whole commands are started in turns; printed is the median of the ratios of each pair. `STEAD_BENCH_DIR` names where the
 //! corpus goes (a tmpfs, or an ext4 with a journal), `STEAD_BENCH_ROUNDS` how many pairs:
@@ -15,8 +15,10 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const FILES: usize = 10_000;
+/// Of each workspace where there are many.
+const FEW_FILES: usize = 500;
 const FILES_PER_DIRECTORY: usize = 12;
-const WORKSPACES: usize = 10;
+const WORKSPACES: usize = 100;
 const SHELL_LOOP: &str = "for name in w*; do git -C $name status --porcelain=v2 -uall >/dev/null; done";
 const SHELL_EXEC: &str = "git status --porcelain=v2 -uall; true; git status --porcelain=v2 -uall";
 
@@ -28,17 +30,32 @@ fn main() {
     }
     .expect("a directory");
     let bench = Bench { place: place.path().to_owned() };
-    let project = bench.place.join("project");
-    bench.generate(&project);
-    let names: Vec<String> = (0..WORKSPACES).map(|number| format!("w{number}")).collect();
-    let mut create = bench.stead(&["create", "--from"]);
-    bench.time(create.arg(&project).args(&names));
-    let trees = bench.place.join("root/workspaces/local");
-    for name in &names {
-        bench.time(bench.command("git").arg("-C").arg(trees.join(name)).arg("status"));
-    }
-    println!("{FILES} files, {WORKSPACES} workspaces below {}", bench.place.display());
-    let tree = trees.join("w0");
+    println!("below {} on {}", bench.place.display(), bench.file_system());
+    let empty = bench.place.join("empty");
+    bench.time(bench.command("git").args(["init", "-q"]).arg(&empty));
+    bench.compare("stead --version", "git --version", rounds * 5, || {
+        let mut git = bench.command("git");
+        git.arg("--version");
+        (bench.stead(&["--version"]), git)
+    });
+    bench.compare("stead status", "git status in an empty repository", rounds * 5, || {
+        let mut git = bench.command("git");
+        git.arg("-C").arg(&empty).arg("status");
+        (bench.stead(&["status"]), git)
+    });
+
+    let workspaces = |files: usize, user: &str, names: &[String]| {
+        let project = bench.place.join(format!("project-{files}"));
+        bench.generate(&project, files);
+        bench.time(bench.stead(&["--user", user, "create", "--from"]).arg(&project).args(names));
+        let trees = bench.place.join("root/workspaces").join(user);
+        for name in names {
+            bench.time(bench.command("git").arg("-C").arg(trees.join(name)).arg("status"));
+        }
+        trees
+    };
+    println!("a workspace of {FILES} files");
+    let tree = workspaces(FILES, "local", &["w0".to_owned()]).join("w0");
     let shell = |script: &str, dir: &Path| {
         let mut command = bench.command("sh");
         command.args(["-c", script]).current_dir(dir);
@@ -47,9 +64,15 @@ fn main() {
     bench.compare("stead status w0", "git status --porcelain=v2 -uall", rounds, || {
         (bench.stead(&["status", "w0"]), shell("exec git status --porcelain=v2 -uall", &tree))
     });
-    bench.compare("stead status", SHELL_LOOP, rounds, || (bench.stead(&["status"]), shell(SHELL_LOOP, &trees)));
     bench.compare("stead exec w0 --isolation none -- true", SHELL_EXEC, rounds, || {
         (bench.stead(&["exec", "w0", "--isolation", "none", "--", "true"]), shell(SHELL_EXEC, &tree))
+    });
+
+    println!("{WORKSPACES} workspaces of {FEW_FILES} files");
+    let names: Vec<String> = (0..WORKSPACES).map(|number| format!("w{number}")).collect();
+    let trees = workspaces(FEW_FILES, "many", &names);
+    bench.compare("stead --user many status", SHELL_LOOP, rounds, || {
+        (bench.stead(&["--user", "many", "status"]), shell(SHELL_LOOP, &trees))
     });
 }
 
@@ -106,8 +129,13 @@ impl Bench {
         time
     }
 
-    fn generate(&self, project: &Path) {
-        for number in 0..FILES {
+    fn file_system(&self) -> String {
+        let output = Command::new("stat").args(["-f", "-c", "%T"]).arg(&self.place).output().expect("stat starts");
+        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+
+    fn generate(&self, project: &Path, files: usize) {
+        for number in 0..files {
             let directory = number / FILES_PER_DIRECTORY;
             let directory = project.join(format!("d{}/e{}/f{directory}", directory % 7, directory % 61));
             std::fs::create_dir_all(&directory).expect("a directory");
