@@ -344,7 +344,7 @@ mod tests {
         let store = Store::create(&path, None).expect("a store");
         let id = store.write(ObjectType::Blob, b"hello".to_vec()).expect("a blob");
         let in_the_way = path.join("objects").join(&id.to_string()[..2]);
-        fs::write(&in_the_way, "").expect("a file");
+        fs::File::create(&in_the_way).expect("a file");
         store.flush().expect_err("no directory");
         fs::remove_file(&in_the_way).expect("the file");
         store.flush().expect("an object");

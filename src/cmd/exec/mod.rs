@@ -132,12 +132,11 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
         ui.status("There is no wall yet: the command may do whatever you may (`--isolation none` accepts that).");
     }
     // Nothing is made before there is the lease: until then a signal just ends this process.
-    let mut workspace = match found {
-        Some(workspace) => workspace.lease("exec", wait(args))?,
-        None => {
-            ui.catch_interrupts()?;
-            make(args, &name, config, ui)?
-        }
+    let mut workspace = if let Some(workspace) = found {
+        workspace.lease("exec", wait(args))?
+    } else {
+        ui.catch_interrupts()?;
+        make(args, &name, config, ui)?
     };
     ui.catch_interrupts()?;
     asked.run(args, &mut workspace, &context, config, ui)
