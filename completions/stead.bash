@@ -636,7 +636,7 @@ _stead() {
             return 0
             ;;
         stead__subcmd__gc)
-            opts="-n -y -q -v -h -V --dry-run --max-age --all --max-size --purge --watch --yes --root --user --json --quiet --verbose --color --help --version"
+            opts="-n -y -q -v -h -V --dry-run --max-age --all --max-size --purge --watch --all-users --yes --root --user --json --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1152,7 +1152,7 @@ _stead() {
             return 0
             ;;
         stead__subcmd__sync)
-            opts="-m -n -q -v -h -V --to --apply --from --push --as --merge --rebase --snapshot --message --allow-exec --dry-run --root --user --json --quiet --verbose --color --help --version"
+            opts="-m -n -q -v -h -V --to --apply --from --push --as --merge --rebase --snapshot --message --allow-exec --keep-git-config --dry-run --root --user --json --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -3,18 +3,24 @@
 use serde::Serialize;
 
 use crate::error::Result;
+use crate::git::agentdir::AgentRefs;
 use crate::git::change::{self, Change, ChangeKind, Content};
+use crate::git::meta::Meta;
 use crate::git::repository::Store;
-use crate::ui::text::quote;
+use crate::ui::text::{self, JsonPath, Page, quote};
 
 /// Bytes of a file above which its content is left out.
 const MAX_CONTENT: u64 = 1 << 20;
+
+const TYPE: u32 = 0o170_000;
+const LINK: u32 = 0o120_000;
+const REPOSITORY: u32 = 0o160_000;
 
 /// A change as an object, perhaps with the content that the file has now.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct ChangeObject {
     #[serde(flatten)]
-    pub(crate) change: Change,
+    change: Change,
     #[serde(flatten)]
     content: Option<Content>,
 }
@@ -30,12 +36,12 @@ impl ChangeObject {
     }
 }
 
-/// Returns a change as a line: `create hello.txt`, `update src/x.rs (+3 -1)`, `rename a -> b`.
+/// Returns a change as a line: `create hello.txt (+1 -0)`, `update src/x.rs (+3 -1)`, `rename a -> b`.
 pub(crate) fn line(change: &Change) -> String {
     let path = quote(&change.path);
     let mut line = match change.kind {
-        ChangeKind::Create => return format!("create {path}"),
-        ChangeKind::Delete => return format!("delete {path}"),
+        ChangeKind::Create => format!("create {path}"),
+        ChangeKind::Delete => format!("delete {path}"),
         ChangeKind::Update => format!("update {path}"),
         ChangeKind::Rename => {
             format!("rename {} -> {path}", quote(change.old_path.as_deref().unwrap_or_default()))
@@ -43,16 +49,19 @@ pub(crate) fn line(change: &Change) -> String {
     };
     let mut notes = Vec::new();
     if change.binary {
-        if change.old_id != change.id {
+        if change.old_id != change.id || change.id.is_none() {
             notes.push("binary".to_owned());
         }
     } else if change.additions + change.deletions > 0 {
         notes.push(format!("+{} -{}", change.additions, change.deletions));
     }
-    if let (Some(old), Some(new)) = (change.old_mode, change.mode)
-        && old != new
-    {
-        notes.push(format!("{} -> {}", mode(old), mode(new)));
+    match (change.old_mode, change.mode) {
+        (Some(old), Some(new)) if old != new => notes.push(format!("{} -> {}", mode(old), mode(new))),
+        // What a plain file is, goes without saying.
+        (None, Some(one)) | (Some(one), None) if one & TYPE == LINK || one & TYPE == REPOSITORY || one & 0o111 != 0 => {
+            notes.push(mode(one));
+        }
+        _ => {}
     }
     if !notes.is_empty() {
         line = format!("{line} ({})", notes.join(", "));
@@ -61,10 +70,102 @@ pub(crate) fn line(change: &Change) -> String {
 }
 
 fn mode(mode: u32) -> String {
-    match mode & 0o170_000 {
-        0o120_000 => "link".into(),
-        0o160_000 => "repository".into(),
+    match mode & TYPE {
+        LINK => "link".into(),
+        REPOSITORY => "repository".into(),
         _ => format!("mode {:o}", mode & 0o7777),
+    }
+}
+
+/// Adds a line of what in `.git` would run commands, if there is any.
+pub(crate) fn held(page: &mut Page, held: &[String], kept: bool) {
+    if held.is_empty() {
+        return;
+    }
+    let names: Vec<_> = held.iter().map(|name| quote(name.as_bytes())).collect();
+    let what = if kept {
+        "`.git` holds what would run commands"
+    } else {
+        "Taken out of `.git`, because it would run commands"
+    };
+    page.line(format!("{what}: {}", names.join(", ")));
+}
+
+/// What a snapshot names apart from its files.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Beside {
+    /// Nested repositories, which are no part of the changes.
+    nested: Vec<JsonPath>,
+    /// What only rules newer than the base ignore.
+    newly_ignored: Vec<JsonPath>,
+    /// What could not be recorded: special files, too large or unreadable ones.
+    unrecorded: Vec<Unrecorded>,
+}
+
+#[derive(Debug, Serialize)]
+struct Unrecorded {
+    #[serde(flatten)]
+    path: JsonPath,
+    reason: String,
+    #[serde(skip)]
+    shown: String,
+}
+
+impl Beside {
+    /// Returns what `after` names and `before` did not.
+    pub(crate) fn between(before: &Meta, after: &Meta) -> Self {
+        let nested = after.nested.iter().filter(|entry| !before.nested.contains(entry));
+        let ignored = after.newly_ignored.iter().filter(|path| !before.newly_ignored.contains(path));
+        let mut unrecorded = Vec::new();
+        let mut add = |path: &[u8], reason: String| {
+            unrecorded.push(Unrecorded { path: JsonPath::of(path), reason, shown: quote(path).into_owned() });
+        };
+        for (path, kind) in after.special.iter().filter(|entry| !before.special.contains(entry)) {
+            add(path, kind.clone());
+        }
+        for (path, size) in after.too_large.iter().filter(|entry| !before.too_large.contains(entry)) {
+            add(path, format!("too large: {}", text::bytes(*size)));
+        }
+        for (path, reason) in after.unreadable.iter().filter(|entry| !before.unreadable.contains(entry)) {
+            add(path, reason.clone());
+        }
+        Self {
+            nested: nested.map(|(path, _)| JsonPath::of(path)).collect(),
+            newly_ignored: ignored.map(|path| JsonPath::of(path)).collect(),
+            unrecorded,
+        }
+    }
+
+    /// Adds what of the agent's refs cannot be read, whether or not it could be before: commits may hide there.
+    pub(crate) fn add_unread_refs(&mut self, refs: &AgentRefs) {
+        let mut last = "";
+        // What is in the place of `.git` itself is named by the snapshot.
+        for (name, reason) in refs.bad.iter().filter(|(name, _)| name != ".git") {
+            let path = format!(".git/{name}");
+            let is_named = self.unrecorded.iter().any(|other| other.path.path == path);
+            if name != last && !is_named {
+                let shown = quote(path.as_bytes()).into_owned();
+                self.unrecorded.push(Unrecorded { path: JsonPath::of(path.as_bytes()), reason: reason.clone(), shown });
+            }
+            last = name;
+        }
+    }
+
+    /// Adds a line for each.
+    pub(crate) fn text(&self, page: &mut Page) {
+        for path in &self.nested {
+            page.line(format!("nested repository {}", quote(path.path.as_bytes())));
+        }
+        for path in &self.newly_ignored {
+            page.line(format!("newly ignored {}", quote(path.path.as_bytes())));
+        }
+        for unrecorded in &self.unrecorded {
+            page.line(format!("not recorded {} ({})", unrecorded.shown, unrecorded.reason));
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.nested.is_empty() && self.newly_ignored.is_empty() && self.unrecorded.is_empty()
     }
 }
 
@@ -89,7 +190,9 @@ mod tests {
 
     #[test]
     fn a_change_is_one_line() {
-        assert_eq!(line(&change(ChangeKind::Create)), "create a b");
+        assert_eq!(line(&Change { old_mode: None, ..change(ChangeKind::Create) }), "create a b");
+        let program = Change { old_mode: None, mode: Some(0o100_755), additions: 2, ..change(ChangeKind::Create) };
+        assert_eq!(line(&program), "create a b (+2 -0, mode 755)");
         let update = Change { additions: 3, deletions: 1, mode: Some(0o100_755), ..change(ChangeKind::Update) };
         assert_eq!(line(&update), "update a b (+3 -1, mode 644 -> mode 755)");
         let rename = Change { old_path: Some(b"x\ny".to_vec()), ..change(ChangeKind::Rename) };

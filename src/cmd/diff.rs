@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use crate::cmd;
-use crate::cmd::changes::ChangeObject;
+use crate::cmd::changes::{Beside, ChangeObject, line};
 use crate::config::Config;
 use crate::error::{Exit, Failure, Kind, Result};
 use crate::git::Oid;
@@ -15,7 +15,7 @@ use crate::git::snapshot;
 use crate::run::RunId;
 use crate::run::record;
 use crate::store::name::WorkspaceName;
-use crate::ui::text::{JsonPath, Page, quote};
+use crate::ui::text::{Page, quote};
 use crate::ui::{Report, Ui};
 use crate::workspace::Workspace;
 use crate::workspace::work::{Sides, Work};
@@ -71,84 +71,25 @@ pub(crate) struct Answer {
     deletions: u64,
     changes: Vec<ChangeObject>,
     #[serde(flatten)]
-    unrecorded: Unrecorded,
+    beside: Beside,
     #[serde(skip_serializing_if = "Option::is_none")]
     patch: Option<String>,
+    /// The list or stat for people.
     #[serde(skip)]
-    stat: bool,
-}
-
-/// What is in the tree but not among the changes.
-#[derive(Debug, Serialize)]
-pub(crate) struct Unrecorded {
-    /// Nested repositories.
-    pub(crate) nested: Vec<JsonPath>,
-    /// What only rules newer than the base ignore.
-    pub(crate) newly_ignored: Vec<JsonPath>,
-    pub(crate) special: Vec<JsonPath>,
-    pub(crate) too_large: Vec<JsonPath>,
-    pub(crate) unreadable: Vec<JsonPath>,
-}
-
-impl Unrecorded {
-    pub(crate) fn of(meta: &Meta) -> Self {
-        fn paths<'a>(paths: impl Iterator<Item = &'a Vec<u8>>) -> Vec<JsonPath> {
-            paths.map(|path| JsonPath::of(path)).collect()
-        }
-        Self {
-            nested: paths(meta.nested.iter().map(|(path, _)| path)),
-            newly_ignored: paths(meta.newly_ignored.iter()),
-            special: paths(meta.special.iter().map(|(path, _)| path)),
-            too_large: paths(meta.too_large.iter().map(|(path, _)| path)),
-            unreadable: paths(meta.unreadable.iter().map(|(path, _)| path)),
-        }
-    }
-
-    /// Adds a line for each kind that there is any of.
-    pub(crate) fn text(&self, page: &mut Page) {
-        for (what, paths) in [
-            ("nested repositories, not part of the changes", &self.nested),
-            ("ignored only by new rules, not recorded", &self.newly_ignored),
-            ("special files, not recorded", &self.special),
-            ("too large, not recorded", &self.too_large),
-            ("not readable", &self.unreadable),
-        ] {
-            if !paths.is_empty() {
-                let names: Vec<_> = paths.iter().map(|path| quote(path.path.as_bytes())).collect();
-                page.line(format!("{what}: {}", names.join(", ")));
-            }
-        }
-    }
+    shown: Vec<String>,
 }
 
 impl Report for Answer {
     fn text(&self, page: &mut Page) {
-        if self.stat {
-            stat(page, &self.changes);
-        } else {
-            for item in &self.changes {
-                page.line(line(&item.change));
-            }
+        for line in &self.shown {
+            page.line(line);
         }
-        self.unrecorded.text(page);
+        self.beside.text(page);
         page.line(format!("snapshot {}", self.snapshot));
     }
 }
 
-/// Returns one change as a line of a list: a letter, the path, and what else is to be known.
-pub(crate) fn line(change: &Change) -> String {
-    let mut line = match &change.old_path {
-        Some(old) => format!("{} {} -> {}", letter(change.kind), quote(old), quote(&change.path)),
-        None => format!("{} {}", letter(change.kind), quote(&change.path)),
-    };
-    if let (Some(old), Some(new)) = (change.old_mode, change.mode)
-        && old != new
-    {
-        line = format!("{line} (mode {old:o} -> {new:o})");
-    }
-    line
-}
-
+/// As git names it where a flag asks for git's form.
 fn letter(kind: ChangeKind) -> char {
     match kind {
         ChangeKind::Create => 'A',
@@ -161,51 +102,51 @@ fn letter(kind: ChangeKind) -> char {
 pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Exit> {
     let name = WorkspaceName::parse(&args.name)?;
     let at = cmd::reader(config)?.ok_or_else(|| cmd::no_workspace(&name))?;
-    let workspace = Workspace::open(&at, &name)?;
-    let found = match &args.run {
-        Some(run) => of_run(&workspace, run)?,
-        None => of_now(&workspace, args, config)?,
-    };
-    let patch = if args.patch { Some(found.patch()?) } else { None };
+    let found = cmd::settled(&at, &name, Workspace::open, |workspace| find(workspace, args, config))?;
     if !ui.json() {
-        if let Some(patch) = patch {
+        if let Some(patch) = &found.patch {
             ui.status(&format!("Snapshot {}.", found.snapshot));
-            return ui.raw(&patch);
+            return ui.raw(patch);
         }
         if args.name_only || args.null {
             return ui.raw(&names(&found.changes, args));
         }
     }
-    let mut changes = Vec::new();
     let (additions, deletions) = found
         .changes
         .iter()
         .fold((0, 0), |(added, deleted), change| (added + change.additions, deleted + change.deletions));
-    for change in found.changes {
-        changes.push(if args.content {
-            ChangeObject::with_content(change, &found.store)?
-        } else {
-            ChangeObject::new(change)
-        });
-    }
     ui.answer(&Answer {
         workspace: name.to_string(),
         snapshot: found.snapshot.to_string(),
         against: found.against,
-        from: found.sides.before.map(|id| id.to_string()),
+        from: found.before.map(|id| id.to_string()),
         run: found.run.map(|run| run.to_string()),
-        running: workspace.holder()?.is_some(),
+        running: found.running,
         additions,
         deletions,
-        changes,
-        unrecorded: Unrecorded::of(&found.meta),
-        patch: patch.map(|patch| String::from_utf8_lossy(&patch).into_owned()),
-        stat: args.stat,
+        changes: found.objects,
+        beside: Beside::between(&Meta::default(), &found.meta),
+        patch: found.patch.map(|patch| String::from_utf8_lossy(&patch).into_owned()),
+        shown: if args.stat { stat(&found.changes) } else { found.changes.iter().map(line).collect() },
     })
 }
 
 /// What is to be shown.
 struct Found {
+    snapshot: Oid,
+    meta: Meta,
+    against: &'static str,
+    before: Option<Oid>,
+    changes: Vec<Change>,
+    objects: Vec<ChangeObject>,
+    patch: Option<Vec<u8>>,
+    run: Option<RunId>,
+    running: bool,
+}
+
+/// What is compared.
+struct Compared {
     store: Store,
     snapshot: Oid,
     meta: Meta,
@@ -215,13 +156,23 @@ struct Found {
     run: Option<RunId>,
 }
 
-impl Found {
-    fn patch(&self) -> Result<Vec<u8>> {
-        change::patch(&self.store, self.sides.before, Some(self.sides.after))
-    }
+/// Reads all that is to be shown, so that a workspace that goes meanwhile is noticed before anything is printed.
+fn find(workspace: &Workspace, args: &Args, config: &Config) -> Result<Found> {
+    let running = workspace.holder()?.is_some();
+    let compared = match &args.run {
+        Some(run) => of_run(workspace, run)?,
+        None => of_now(workspace, args, config)?,
+    };
+    let Compared { store, snapshot, meta, against, sides, changes, run } = compared;
+    let object = |change| {
+        if args.content { ChangeObject::with_content(change, &store) } else { Ok(ChangeObject::new(change)) }
+    };
+    let objects = changes.iter().cloned().map(object).collect::<Result<_>>()?;
+    let patch = args.patch.then(|| change::patch(&store, sides.before, Some(sides.after))).transpose()?;
+    Ok(Found { snapshot, meta, against, before: sides.before, changes, objects, patch, run, running })
 }
 
-fn of_now(workspace: &Workspace, args: &Args, config: &Config) -> Result<Found> {
+fn of_now(workspace: &Workspace, args: &Args, config: &Config) -> Result<Compared> {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let work = Work::look(workspace, config, threads)?;
     if !args.dirty && work.base.is_none() && workspace.base().is_some() {
@@ -232,10 +183,10 @@ fn of_now(workspace: &Workspace, args: &Args, config: &Config) -> Result<Found> 
     let (commit, against) = if args.dirty { (work.head, "head") } else { (work.base, "base") };
     let (changes, sides) = work.since(commit)?;
     let Work { store, snapshot, .. } = work;
-    Ok(Found { store, snapshot: snapshot.id, meta: snapshot.meta, against, sides, changes, run: None })
+    Ok(Compared { store, snapshot: snapshot.id, meta: snapshot.meta, against, sides, changes, run: None })
 }
 
-fn of_run(workspace: &Workspace, run: &str) -> Result<Found> {
+fn of_run(workspace: &Workspace, run: &str) -> Result<Compared> {
     let not_found = |what: String| {
         Failure::new(Kind::NotFound, what).hint(format!("`stead log {}` lists its runs", workspace.name()))
     };
@@ -263,7 +214,7 @@ fn of_run(workspace: &Workspace, run: &str) -> Result<Found> {
     let (before, after) = (load("before")?, load("after")?);
     let changes = change::between(&store, &before, &after).context("cannot compare the snapshots of the run")?;
     let sides = Sides { before: Some(before.files), after: after.files };
-    Ok(Found { snapshot: after.id, meta: after.meta, against: "run", sides, changes, run: Some(run), store })
+    Ok(Compared { snapshot: after.id, meta: after.meta, against: "run", sides, changes, run: Some(run), store })
 }
 
 /// Returns the paths (and letters) for programs, as `git diff --name-only` and `--name-status` do.
@@ -290,34 +241,41 @@ fn names(changes: &[Change], args: &Args) -> Vec<u8> {
     out
 }
 
-fn stat(page: &mut Page, changes: &[ChangeObject]) {
+fn stat(changes: &[Change]) -> Vec<String> {
     const WIDTH: u64 = 40;
     let names: Vec<String> = changes
         .iter()
-        .map(|item| match &item.change.old_path {
-            Some(old) => format!("{} => {}", quote(old), quote(&item.change.path)),
-            None => quote(&item.change.path).into_owned(),
+        .map(|change| match &change.old_path {
+            Some(old) => format!("{} => {}", quote(old), quote(&change.path)),
+            None => quote(&change.path).into_owned(),
         })
         .collect();
     let widest = names.iter().map(|name| name.chars().count()).max().unwrap_or_default();
-    let most = changes.iter().map(|item| item.change.additions + item.change.deletions).max().unwrap_or_default();
+    let most = changes.iter().map(|change| change.additions + change.deletions).max().unwrap_or_default();
+    let mut lines = Vec::new();
     let (mut added, mut deleted) = (0, 0);
-    for (item, name) in changes.iter().zip(names) {
-        let Change { additions, deletions, binary, .. } = item.change;
+    for (change, name) in changes.iter().zip(names) {
+        let Change { additions, deletions, binary, .. } = change;
         let scale = |count: u64| if most <= WIDTH { count } else { (count * WIDTH).div_ceil(most) };
         let bar = |sign: &str, count: u64| sign.repeat(usize::try_from(scale(count)).unwrap_or_default());
-        if binary {
-            page.line(format!(" {name:widest$} | Bin"));
+        if *binary {
+            lines.push(format!(" {name:widest$} | Bin"));
         } else {
             let sum = additions + deletions;
-            let bars = format!(" {name:widest$} | {sum:>5} {}{}", bar("+", additions), bar("-", deletions));
-            page.line(bars.trim_end());
+            let bars = format!(" {name:widest$} | {sum:>5} {}{}", bar("+", *additions), bar("-", *deletions));
+            lines.push(bars.trim_end().to_owned());
         }
         added += additions;
         deleted += deletions;
     }
     if !changes.is_empty() {
-        let files = if changes.len() == 1 { "file" } else { "files" };
-        page.line(format!(" {} {files} changed, {added} insertions(+), {deleted} deletions(-)", changes.len()));
+        let count = |count: u64, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+        lines.push(format!(
+            " {} changed, {}(+), {}(-)",
+            count(changes.len() as u64, "file"),
+            count(added, "insertion"),
+            count(deleted, "deletion")
+        ));
     }
+    lines
 }

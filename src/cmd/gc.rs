@@ -6,14 +6,14 @@ use serde::Serialize;
 
 use crate::cmd;
 use crate::cmd::rm::Reason;
-use crate::config::{Config, Origin, units};
+use crate::config::{Config, units};
 use crate::error::{Exit, Failure, Kind, Result};
 use crate::progress;
 use crate::store::lease::{Lease, Wait};
-use crate::store::root::{Root, UserRoot};
+use crate::store::root::Root;
 use crate::ui::text::Page;
 use crate::ui::{Report, Ui};
-use crate::workspace::gc::{Done, GcPlan, Rules, Why};
+use crate::workspace::gc::{self, Done, GcPlan, Rules, Why};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -41,6 +41,9 @@ pub(crate) struct Args {
     /// Collect again and again, with a pause of this length
     #[arg(long, value_name = "DURATION", value_parser = units::duration, conflicts_with_all = ["dry_run", "purge"])]
     watch: Option<Duration>,
+    /// Collect for all users of this root, not only for the one that `--user` names
+    #[arg(long)]
+    all_users: bool,
     /// Answer every question with yes
     #[arg(short, long)]
     yes: bool,
@@ -63,6 +66,11 @@ pub(crate) struct Answer {
     more: bool,
     /// What could not be done.
     faults: Vec<String>,
+    /// Whether those are named too that stay for no other reason than that they are not due.
+    #[serde(skip)]
+    verbose: bool,
+    #[serde(skip)]
+    of_all_users: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -77,10 +85,10 @@ struct Item {
     name: String,
     user: String,
     action: Action,
+    /// A word that stays the same between versions: `expired`, `ephemeral`, `idle`, `no-space`, `half-made` for what goes;
+    /// `not-due`, `pinned`, `in-use`, `unsaved`, `damaged`, `failed` for what stays.
+    code: &'static str,
     reason: String,
-    /// Its time has not come; there is nothing to say of it.
-    #[serde(skip)]
-    quiet: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     trash: Option<String>,
     /// It did not stay in the trash.
@@ -105,8 +113,9 @@ struct Emptied {
 impl Report for Answer {
     fn text(&self, page: &mut Page) {
         let (moved, removed) = if self.dry_run { ("Would move", "Would remove") } else { ("Moved", "Removed") };
-        for item in self.workspaces.iter().filter(|item| !item.quiet) {
-            let Item { name, reason, .. } = item;
+        for item in self.workspaces.iter().filter(|item| self.verbose || !item.is_quiet()) {
+            let Item { reason, .. } = item;
+            let name = &self.shown(item);
             match item.action {
                 Action::Remove if item.for_good => page.line(format!("{removed} `{name}` for good: {reason}.")),
                 Action::Remove => page.line(format!("{moved} `{name}` to the trash: {reason}.")),
@@ -116,8 +125,12 @@ impl Report for Answer {
                 page.line(format!("  {}", unsaved.shown()));
             }
         }
-        for Emptied { id, name, reason, unsaved, .. } in &self.trash {
-            page.line(format!("{removed} `{}` from the trash: {reason}.", name.as_ref().unwrap_or(id)));
+        for Emptied { id, name, user, reason, unsaved } in &self.trash {
+            let name = match (name, user) {
+                (Some(name), Some(user)) if self.of_all_users => format!("{user}/{name}"),
+                _ => name.as_ref().unwrap_or(id).clone(),
+            };
+            page.line(format!("{removed} `{name}` from the trash: {reason}."));
             for unsaved in unsaved {
                 page.line(format!("  unsaved: {unsaved}"));
             }
@@ -147,6 +160,7 @@ impl Report for Answer {
 
 pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
     let Some(root) = Root::open(&config.root)? else {
+        ui.status("Nothing to collect.");
         return Ok(Answer { dry_run: args.dry_run, ..Answer::default() });
     };
     if args.purge && !args.dry_run && !args.yes {
@@ -162,10 +176,17 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
         all: args.all,
         purge: args.purge,
     };
-    let Some(pause) = args.watch else { return once(args.dry_run, &root, &rules, config, ui) };
-    let _one = Lease::acquire(&root.watch_lock(), "the watch of this root", "gc --watch", Wait::No)?;
+    let Some(pause) = args.watch else {
+        let answer = once(args, &root, &rules, config, ui)?;
+        if let (false, Some(line)) = (ui.json(), answer.rest()) {
+            ui.status(&line);
+        }
+        return Ok(answer);
+    };
+    let lock = if args.all_users { root.watch_lock() } else { cmd::writer(config)?.watch_lock() };
+    let _one = Lease::acquire(&lock, "the watch of this root", "gc --watch", Wait::No)?;
     loop {
-        let answer = once(false, &root, &rules, config, ui)?;
+        let answer = once(args, &root, &rules, config, ui)?;
         if ui.json() || answer.says_something() {
             ui.answer(&answer)?;
         }
@@ -177,9 +198,9 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
     }
 }
 
-fn once(dry_run: bool, root: &Root, rules: &Rules, config: &Config, ui: &Ui) -> Result<Answer> {
-    let users = users(root, config)?;
-    if !dry_run {
+fn once(args: &Args, root: &Root, rules: &Rules, config: &Config, ui: &Ui) -> Result<Answer> {
+    let users = if args.all_users { root.users()? } else { cmd::reader(config)?.into_iter().collect() };
+    if !args.dry_run {
         Root::open_or_create(root.path())?;
         for at in &users {
             at.ensure()?;
@@ -187,7 +208,9 @@ fn once(dry_run: bool, root: &Root, rules: &Rules, config: &Config, ui: &Ui) -> 
     }
     let plan = GcPlan::new(root, &users, rules, config, ui.progress())?;
     let mut answer = Answer::of(&plan);
-    if dry_run {
+    answer.verbose = args.dry_run || ui.verbose();
+    answer.of_all_users = args.all_users;
+    if args.dry_run {
         answer.dry_run = true;
         return Ok(answer);
     }
@@ -195,11 +218,10 @@ fn once(dry_run: bool, root: &Root, rules: &Rules, config: &Config, ui: &Ui) -> 
     Ok(answer)
 }
 
-/// Returns the user that was named, else all users of the root: they are namespaces of one owner.
-fn users(root: &Root, config: &Config) -> Result<Vec<UserRoot>> {
-    match config.settings.get("user").map(|setting| &setting.origin) {
-        None | Some(Origin::Default) => root.users(),
-        Some(_) => Ok(cmd::reader(config)?.into_iter().collect()),
+impl Item {
+    /// There is nothing more to say of it than how many there are.
+    fn is_quiet(&self) -> bool {
+        matches!(self.code, "not-due" | "pinned")
     }
 }
 
@@ -212,29 +234,33 @@ impl Answer {
                 name: removal.name.to_string(),
                 user: removal.user.clone(),
                 action: Action::Remove,
+                code: removal.code,
                 reason: removal.reason.clone(),
-                quiet: false,
                 trash: None,
                 for_good: removal.for_good,
                 unsaved: Vec::new(),
             })
             .collect();
         workspaces.extend(plan.kept.iter().map(|kept| {
-            let (reason, unsaved) = match &kept.why {
-                Why::NotExpired => ("its time has not come".to_owned(), Vec::new()),
-                Why::Pinned => ("it is pinned".to_owned(), Vec::new()),
-                Why::InUse(Some(by)) => (format!("it is in use by `{by}`"), Vec::new()),
-                Why::InUse(None) => ("it is in use".to_owned(), Vec::new()),
-                Why::Damaged(reason) => (format!("it is damaged: {reason}"), Vec::new()),
-                Why::Failed(reason) => (reason.clone(), Vec::new()),
-                Why::Unsaved(unsaved) => ("it has unsaved work".to_owned(), unsaved.iter().map(Reason::of).collect()),
+            let (code, reason) = match &kept.why {
+                Why::NotDue(left) => ("not-due", format!("it is due in {}", gc::days(*left))),
+                Why::Pinned => ("pinned", "it is pinned".to_owned()),
+                Why::InUse(Some(by)) => ("in-use", format!("it is in use by `{by}`")),
+                Why::InUse(None) => ("in-use", "it is in use".to_owned()),
+                Why::Damaged(reason) => ("damaged", format!("it is damaged: {reason}")),
+                Why::Failed(reason) => ("failed", reason.clone()),
+                Why::Unsaved(_) => ("unsaved", "it has unsaved work".to_owned()),
+            };
+            let unsaved = match &kept.why {
+                Why::Unsaved(unsaved) => unsaved.iter().map(Reason::of).collect(),
+                _ => Vec::new(),
             };
             Item {
                 name: kept.name.to_string(),
                 user: kept.user.clone(),
                 action: Action::Keep,
+                code,
                 reason,
-                quiet: matches!(kept.why, Why::NotExpired | Why::Pinned),
                 trash: None,
                 for_good: false,
                 unsaved,
@@ -259,6 +285,30 @@ impl Answer {
             clock: plan.clock.reason(),
             more: plan.more,
             faults: Vec::new(),
+            verbose: false,
+            of_all_users: false,
+        }
+    }
+
+    /// Returns the name of a workspace, with its user where it may be any.
+    fn shown(&self, item: &Item) -> String {
+        if self.of_all_users { format!("{}/{}", item.user, item.name) } else { item.name.clone() }
+    }
+
+    /// Says that there was nothing to do, and how many workspaces stay that were not named.
+    fn rest(&self) -> Option<String> {
+        let count = |code: &str| self.workspaces.iter().filter(|item| item.code == code).count();
+        let kept: Vec<String> = [("not-due", "not due yet"), ("pinned", "pinned")]
+            .into_iter()
+            .filter(|(code, _)| !self.verbose && count(code) > 0)
+            .map(|(code, words)| format!("{} {words}", count(code)))
+            .collect();
+        let nothing = !self.says_something();
+        match (nothing, kept.is_empty()) {
+            (true, true) => Some("Nothing to collect.".to_owned()),
+            (true, false) => Some(format!("Nothing to collect: {}. `stead gc -n` tells of each.", kept.join(", "))),
+            (false, true) => None,
+            (false, false) => Some(format!("Also kept: {}.", kept.join(", "))),
         }
     }
 
@@ -281,7 +331,7 @@ impl Answer {
     }
 
     fn says_something(&self) -> bool {
-        self.workspaces.iter().any(|item| !item.quiet)
+        self.workspaces.iter().any(|item| !item.is_quiet())
             || !self.trash.is_empty()
             || self.staging > 0
             || !self.pools.is_empty()

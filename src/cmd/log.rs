@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::cmd::{no_workspace, reader};
+use crate::cmd::{no_workspace, reader, settled};
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::run::record::{self, Outcome, RunRecord};
 use crate::store::audit::{self, Event};
 use crate::store::name::WorkspaceName;
@@ -169,26 +169,36 @@ pub(crate) fn run(args: &Args, config: &Config, _ui: &Ui) -> Result<Answer> {
             own.filter(|event| name.as_ref().is_none_or(|name| event.workspaces.iter().any(|of| of == name.as_str())));
         return Ok(Answer::Events { events: named.take(limit).collect() });
     }
-    let workspaces = match (&name, &at) {
-        (Some(name), Some(at)) => vec![Workspace::find(at, name)?],
+    let names = match (&name, &at) {
+        (Some(name), Some(_)) => vec![name.clone()],
         (Some(name), None) => return Err(no_workspace(name)),
         (None, Some(at)) => whole(at)?,
         (None, None) => Vec::new(),
     };
     let mut runs = Vec::new();
-    for workspace in &workspaces {
-        let running = workspace.holder()?.is_some();
-        let all = record::all(&workspace.runs())?;
-        runs.extend(all.into_iter().map(|run| Line::of(workspace, run, running)));
+    for (one, at) in names.iter().zip(at.iter().cycle()) {
+        match settled(at, one, Workspace::find, of) {
+            Ok(lines) => runs.extend(lines),
+            // Removed since all were listed.
+            Err(error) if name.is_none() && Kind::of(&error) == Kind::NotFound => {}
+            Err(error) => return Err(error),
+        }
     }
     runs.sort_by_key(|line| std::cmp::Reverse(line.started));
     runs.truncate(limit);
     Ok(Answer::Runs { runs })
 }
 
-fn whole(at: &UserRoot) -> Result<Vec<Workspace>> {
+fn of(workspace: &Workspace) -> Result<Vec<Line>> {
+    let running = workspace.holder()?.is_some();
+    let all = record::all(&workspace.runs())?;
+    anyhow::ensure!(workspace.state().exists(), "workspace `{}` was removed meanwhile", workspace.name());
+    Ok(all.into_iter().map(|run| Line::of(workspace, run, running)).collect())
+}
+
+fn whole(at: &UserRoot) -> Result<Vec<WorkspaceName>> {
     let listed = Workspace::all(at)?.into_iter().filter_map(|listed| match listed {
-        Listed::Whole(workspace) => Some(workspace),
+        Listed::Whole(workspace) => Some(workspace.name().clone()),
         Listed::Damaged { .. } => None,
     });
     Ok(listed.collect())

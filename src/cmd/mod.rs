@@ -28,6 +28,7 @@ use crate::git::transport::Net;
 use crate::store::name::{UserId, WorkspaceName};
 use crate::store::root::{Root, UserRoot};
 use crate::ui::Ui;
+use crate::workspace::Workspace;
 
 /// Opens the user's part of the root for reading; `None` when there is no root yet.
 pub(crate) fn reader(config: &Config) -> Result<Option<UserRoot>> {
@@ -57,6 +58,25 @@ pub(crate) fn existing(config: &Config, name: &str) -> Result<UserRoot> {
             .hint(format!("there is nothing at `{}` yet; `stead create` makes it", config.root.display()))
             .into()
     })
+}
+
+/// Opens a workspace without a lease and looks at it. What goes wrong because it is removed or comes back meanwhile is
+/// looked at again; once it is gone, that is the failure.
+pub(crate) fn settled<T>(
+    at: &UserRoot,
+    name: &WorkspaceName,
+    open: fn(&UserRoot, &WorkspaceName) -> Result<Workspace>,
+    look: impl Fn(&Workspace) -> Result<T>,
+) -> Result<T> {
+    const TRIES: usize = 4;
+    let mut result = look(&open(at, name)?);
+    for _ in 1..TRIES {
+        match &result {
+            Err(error) if matches!(Kind::of(error), Kind::Failed | Kind::Damaged) => result = look(&open(at, name)?),
+            _ => break,
+        }
+    }
+    result
 }
 
 /// Why one of several items failed.

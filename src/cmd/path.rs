@@ -37,9 +37,12 @@ impl Report for Answer {
 
 pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
     let name = WorkspaceName::parse(&args.name)?;
-    let workspace = Workspace::open(&cmd::existing(config, name.as_str())?, &name)?;
-    let tree = workspace.tree();
-    let held = agentdir::held_config(&Dir::open(&tree)?);
+    let at = cmd::existing(config, name.as_str())?;
+    let (tree, held) = cmd::settled(&at, &name, Workspace::open, |workspace| {
+        let tree = workspace.tree();
+        let held = agentdir::held_config(&Dir::open(&tree)?);
+        Ok((tree, held))
+    })?;
     if !held.is_empty() {
         ui.warn(&format!("using git there runs commands that the workspace has set: {}", held.join(", ")));
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::cmd;
+use crate::cmd::changes::{self, ChangeObject};
 use crate::config::Config;
 use crate::error::{Failure, Kind, Result};
 use crate::git::agentdir;
@@ -18,6 +19,7 @@ use crate::store::name::WorkspaceName;
 use crate::store::root::UserRoot;
 use crate::ui::text::{JsonPath, Page, quote};
 use crate::ui::{Report, Ui};
+use crate::workspace::agentgit::Running;
 use crate::workspace::sync::{self, Outline, Said, State, apply, branch, from, push, upstream};
 use crate::workspace::{LeasedWorkspace, Workspace};
 
@@ -62,6 +64,9 @@ pub(crate) struct Args {
     /// Let files across that run code when opened, and links that lead outside
     #[arg(long)]
     allow_exec: bool,
+    /// Leave in `.git` what would run commands
+    #[arg(long, conflicts_with_all = ["to", "push"])]
+    keep_git_config: bool,
     /// Show what would be done
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -85,23 +90,18 @@ pub(crate) struct Answer {
     commits: usize,
     /// One of them, or the change as a whole, is uncommitted work.
     uncommitted: bool,
-    changes: Vec<Change>,
+    changes: Vec<ChangeObject>,
+    #[serde(skip)]
+    lines: Vec<String>,
     /// What is never part of it, with the reason.
     left_out: Vec<Named>,
     /// What needs `--allow-exec`, with the reason.
     runs_code: Vec<Named>,
     other_refs: Vec<OtherRef>,
-    /// What was taken out of the workspace's `.git` because it would run commands.
+    /// What in the workspace's `.git` would run commands, where that was taken out or kept.
     git_config_held: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct Change {
-    #[serde(flatten)]
-    path: JsonPath,
-    operation: &'static str,
-    #[serde(skip)]
-    shown: String,
+    /// Whether that was left in place.
+    git_config_kept: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -123,13 +123,8 @@ struct OtherRef {
 impl Report for Answer {
     fn text(&self, page: &mut Page) {
         page.line(self.headline());
-        for change in &self.changes {
-            let letter = match change.operation {
-                "create" => 'A',
-                "delete" => 'D',
-                _ => 'M',
-            };
-            page.line(format!("  {letter} {}", change.shown));
+        for line in &self.lines {
+            page.line(format!("  {line}"));
         }
         list(page, "Needs --allow-exec:", &self.runs_code);
         list(page, "Left out:", &self.left_out);
@@ -139,21 +134,18 @@ impl Report for Answer {
                 page.line(format!("  {} ({})", quote(other.name.as_bytes()), commits(other.commits)));
             }
         }
-        if !self.git_config_held.is_empty() {
-            page.line("Taken out of `.git`, because it would run commands:");
-            for held in &self.git_config_held {
-                page.line(format!("  {}", quote(held.as_bytes())));
-            }
+        changes::held(page, &self.git_config_held, self.git_config_kept);
+        if let (false, false, "to", Some(branch)) = (self.dry_run, self.up_to_date, self.direction, &self.branch) {
+            page.line(format!("Next: `git merge {branch}` in `{}`", quote(self.target.as_bytes())));
         }
-        self.hint(page);
     }
 }
 
 impl Answer {
     fn headline(&self) -> String {
-        let target = quote(self.target.as_bytes());
-        let branch = self.branch.as_deref().unwrap_or_default();
-        let name = &self.workspace;
+        let target = format!("`{}`", quote(self.target.as_bytes()));
+        let branch = format!("`{}`", self.branch.as_deref().unwrap_or_default());
+        let name = format!("`{}`", self.workspace);
         if self.up_to_date {
             return match self.direction {
                 "upstream" | "from" => format!("Workspace {name} is up to date with {target}."),
@@ -177,15 +169,6 @@ impl Answer {
         }
     }
 
-    fn hint(&self, page: &mut Page) {
-        if self.dry_run || self.up_to_date {
-            return;
-        }
-        if let ("to", Some(branch)) = (self.direction, &self.branch) {
-            page.hint(&format!("in the project: git merge {branch}"));
-        }
-    }
-
     fn new(name: &WorkspaceName, direction: &'static str, snapshot: String, dry_run: bool, outline: Outline) -> Self {
         let named = |list: Vec<(Vec<u8>, String)>| {
             list.into_iter()
@@ -204,19 +187,13 @@ impl Answer {
             old_commit: outline.old_commit.map(|id| id.to_string()),
             commits: outline.commits,
             uncommitted: outline.uncommitted,
-            changes: outline
-                .changes
-                .into_iter()
-                .map(|line| Change {
-                    path: JsonPath::of(&line.path),
-                    operation: line.operation,
-                    shown: quote(&line.path).into_owned(),
-                })
-                .collect(),
+            lines: outline.changes.iter().map(changes::line).collect(),
+            changes: outline.changes.into_iter().map(ChangeObject::new).collect(),
             left_out: named(outline.left_out),
             runs_code: named(outline.runs_code),
             other_refs: outline.other_refs.into_iter().map(|(name, commits)| OtherRef { name, commits }).collect(),
             git_config_held: Vec::new(),
+            git_config_kept: false,
         }
     }
 }
@@ -249,8 +226,7 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
         return sync.shown(&workspace, &state);
     }
     let mut workspace = workspace.lease("sync", Wait::No)?;
-    let state = State::take(&mut workspace, config, ui.progress())?;
-    sync.check(&state)?;
+    let state = sync.take(&mut workspace)?;
     sync.applied(&mut workspace, &state)
 }
 
@@ -272,6 +248,18 @@ impl Sync<'_> {
             (_, true) => Way::Rebase,
             _ => Way::FastForward,
         }
+    }
+
+    fn running(&self) -> Running {
+        if self.args.keep_git_config || self.config.exec.keep_git_config { Running::Kept } else { Running::Dropped }
+    }
+
+    /// Records the state of a workspace before it is changed.
+    fn take(&self, workspace: &mut LeasedWorkspace) -> Result<State> {
+        let mut state = State::take(workspace, self.config, self.ui.progress())?;
+        state.running = self.running();
+        self.check(&state)?;
+        Ok(state)
     }
 
     fn push(&self) -> push::Way<'_> {
@@ -334,8 +322,20 @@ impl Sync<'_> {
             ("to", plan.apply(workspace, state)?)
         };
         let mut answer = self.answer(workspace, state, direction, outline);
-        answer.git_config_held = taken_out(workspace, held)?;
+        self.tell_held(&mut answer, workspace, held)?;
         Ok(answer)
+    }
+
+    /// Says what of `before` was taken out, or what was kept where the `.git` was to be built anew.
+    fn tell_held(&self, answer: &mut Answer, workspace: &Workspace, before: Vec<String>) -> Result<()> {
+        if before.is_empty() || !matches!(answer.direction, "upstream" | "from") {
+            return Ok(());
+        }
+        let now = agentdir::held_config(&Dir::open(&workspace.tree())?);
+        answer.git_config_kept = self.running() == Running::Kept;
+        answer.git_config_held =
+            if answer.git_config_kept { now } else { before.into_iter().filter(|held| !now.contains(held)).collect() };
+        Ok(())
     }
 
     /// Looks at origin once more, so that what was pushed counts as delivered. The push itself is done already.
@@ -374,22 +374,12 @@ impl Sync<'_> {
         // Fetched before the lease is taken: no command waits for a second lock.
         let pool = self.fetch(at, &workspace)?;
         let mut workspace = workspace.lease("sync", Wait::No)?;
-        let state = State::take(&mut workspace, self.config, self.ui.progress())?;
-        self.check(&state)?;
+        let state = self.take(&mut workspace)?;
         let held = agentdir::held_config(&Dir::open(&workspace.tree())?);
         let plan = upstream::plan(&workspace, &state, pool, self.way())?;
         let outline = plan.apply(&mut workspace, &state)?;
         let mut answer = self.answer(&workspace, &state, "upstream", outline);
-        answer.git_config_held = taken_out(&workspace, held)?;
+        self.tell_held(&mut answer, &workspace, held)?;
         Ok(answer)
     }
-}
-
-/// Returns what is not held any more.
-fn taken_out(workspace: &Workspace, before: Vec<String>) -> Result<Vec<String>> {
-    if before.is_empty() {
-        return Ok(before);
-    }
-    let now = agentdir::held_config(&Dir::open(&workspace.tree())?);
-    Ok(before.into_iter().filter(|held| !now.contains(held)).collect())
 }

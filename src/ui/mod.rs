@@ -185,6 +185,11 @@ impl Ui {
         self.form == Form::Json
     }
 
+    /// Returns whether more is to be said than usual.
+    pub(crate) fn verbose(&self) -> bool {
+        self.level >= Level::Verbose
+    }
+
     /// Returns whether stdin and stderr are terminals, so that a question can be asked.
     #[expect(clippy::unused_self, reason = "asked of the one that asks questions")]
     pub(crate) fn interactive(&self) -> bool {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use signal_hook::SigId;
@@ -23,8 +24,13 @@ pub(super) struct Bars {
     caught: Mutex<Vec<SigId>>,
 }
 
+/// Work that is over sooner shows no bar: it would only flash.
+const PATIENCE: Duration = Duration::from_millis(300);
+
 struct Bar {
-    shown: ProgressBar,
+    since: Instant,
+    /// `None` as long as the work is young.
+    shown: Option<ProgressBar>,
     /// 0 as long as it is not known.
     total: u64,
 }
@@ -88,22 +94,25 @@ impl Progress for Bars {
     fn report(&self, phase: Phase, done: u64, total: u64) {
         let Some(multi) = &self.multi else { return };
         let mut bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
-        let Bar { shown, total: known } = bars.entry(phase).or_insert_with(|| {
+        let bar = bars.entry(phase).or_insert_with(|| Bar { since: Instant::now(), shown: None, total: 0 });
+        if bar.shown.is_none() && bar.since.elapsed() < PATIENCE {
+            return;
+        }
+        let shown = bar.shown.get_or_insert_with(|| {
             // Styled before it is added, which draws it.
-            let shown = ProgressBar::no_length().with_style(style(UNKNOWN)).with_message(words(phase));
-            Bar { shown: multi.add(shown), total: 0 }
+            multi.add(ProgressBar::no_length().with_style(style(UNKNOWN)).with_message(words(phase)))
         });
-        if *known != total {
+        if bar.total != total {
             shown.set_style(style(if total == 0 { UNKNOWN } else { KNOWN }));
             shown.set_length(total);
-            *known = total;
+            bar.total = total;
         }
         shown.set_position(done);
     }
 
     fn finish(&self, phase: Phase) {
         let bar = self.bars.lock().unwrap_or_else(PoisonError::into_inner).remove(&phase);
-        if let Some(Bar { shown, .. }) = bar {
+        if let Some(Bar { shown: Some(shown), .. }) = bar {
             shown.finish_and_clear();
         }
     }
@@ -115,8 +124,10 @@ impl Progress for Bars {
 
 impl Drop for Bars {
     fn drop(&mut self) {
-        for (_, Bar { shown, .. }) in self.bars.get_mut().unwrap_or_else(PoisonError::into_inner).drain() {
-            shown.finish_and_clear();
+        for (_, bar) in self.bars.get_mut().unwrap_or_else(PoisonError::into_inner).drain() {
+            if let Some(shown) = bar.shown {
+                shown.finish_and_clear();
+            }
         }
     }
 }

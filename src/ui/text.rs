@@ -215,6 +215,25 @@ pub(crate) fn age(time: Timestamp, now: Timestamp) -> String {
     format!("{count} {unit}{} ago", if count == 1 { "" } else { "s" })
 }
 
+/// Returns in how long: `in 7 days`, `now`.
+pub(crate) fn until(time: Timestamp, now: Timestamp) -> String {
+    let seconds = time.as_second() - now.as_second();
+    // Rounded up: what has just been given a week has a week.
+    let (count, unit) = match seconds {
+        ..=0 => return "now".into(),
+        1..60 => (seconds, "second"),
+        60..3600 => ((seconds + 59) / 60, "minute"),
+        3600..86400 => ((seconds + 3599) / 3600, "hour"),
+        _ => ((seconds + 86399) / 86400, "day"),
+    };
+    format!("in {count} {unit}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Returns a time without the fractions of its second.
+pub(crate) fn whole_second(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
 /// Returns a duration: `1.3 s`, `5 min`, `2 h 10 min`.
 pub(crate) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -305,6 +324,11 @@ mod tests {
         assert_eq!(
             [at(-5), at(3), at(60), at(7300), at(86400 * 9)].join(", "),
             "in the future, just now, 1 minute ago, 2 hours ago, 9 days ago"
+        );
+        let until = |seconds: i64| until(Timestamp::from_second(1_000_000 + seconds).expect("in range"), now);
+        assert_eq!(
+            [until(-5), until(1), until(61), until(7200), until(86400 * 7 - 1)].join(", "),
+            "now, in 1 second, in 2 minutes, in 2 hours, in 7 days"
         );
         let of = |millis| duration(Duration::from_millis(millis));
         assert_eq!(

@@ -46,10 +46,10 @@ fn the_list_names_what_changed_and_the_snapshot() {
     snapbox::assert_data_eq!(
         list.replace(id, "ID"),
         str![[r#"
-M README.md
-R docs/guide.md -> docs/moved.md
-A new file
-D src/main.rs
+update README.md (+1 -1)
+rename docs/guide.md -> docs/moved.md
+create new file (+1 -0)
+delete src/main.rs (+0 -1)
 snapshot ID
 
 "#]]
@@ -160,7 +160,7 @@ fn what_is_not_recorded_is_named() {
     let (_, answer) = place.json(["diff", "w"]);
     assert_eq!(answer["newly_ignored"][0]["path"], "hidden");
     assert_eq!(answer["nested"][0]["path"], "sub");
-    assert_eq!(answer["special"][0]["path"], "fifo");
+    assert_eq!(answer["unrecorded"][0]["path"], "fifo");
     assert_eq!(answer["changes"].as_array().map(Vec::len), Some(1));
 }
 

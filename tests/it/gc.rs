@@ -38,9 +38,27 @@ fn what_is_unused_and_saved_goes_and_the_rest_is_kept_with_the_reason() {
         .expect("record");
     let shown = place.ok(["gc", "-n"]);
     assert!(shown.starts_with("Would move `clean` to the trash: not used for "), "{shown}");
-    assert!(shown.ends_with(" days.\nKept `work`: it has unsaved work.\n  1 untracked file: `new.txt`\n"), "{shown}");
+    assert!(
+        shown.ends_with(
+            " days.\nKept `fresh`: it is due in 6 days.\nKept `pinned`: it is pinned.\n\
+             Kept `work`: it has unsaved work.\n  1 untracked file: `new.txt`\n"
+        ),
+        "{shown}"
+    );
     assert!(place.tree("clean").exists());
-    assert_eq!(place.ok(["gc"]), shown.replace("Would move", "Moved"));
+    let (_, answer) = place.json(["gc", "-n"]);
+    let codes: Vec<_> = answer["workspaces"].as_array().unwrap().iter().map(|one| one["code"].clone()).collect();
+    assert_eq!(codes, ["expired", "not-due", "pinned", "unsaved"]);
+    let output = place.stead(["gc"]).output().expect("stead starts");
+    let shown: String =
+        shown.split_inclusive('\n').filter(|line| !line.contains("fresh") && !line.contains("pinned")).collect();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), shown.replace("Would move", "Moved"));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "Also kept: 1 not due yet, 1 pinned.\n");
+    let output = place.stead(["gc", "--max-age", "36500d"]).output().expect("stead starts");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "Nothing to collect: 2 not due yet, 1 pinned. `stead gc -n` tells of each.\n"
+    );
     let left: Vec<_> = entries(&place, "workspaces/local");
     assert_eq!(left, ["fresh", "pinned", "work"].map(|name| place.tree(name)));
     place.ok(["restore", "clean"]);
@@ -56,6 +74,22 @@ fn all_takes_idle_workspaces_of_any_age_and_nothing_in_use() {
     let text = place.ok(["gc", "--all"]);
     assert!(text.starts_with("Moved `idle` to the trash: idle.\nKept `used`: it is in use"), "{text}");
     drop(lock);
+}
+
+#[test]
+fn only_what_belongs_to_the_user_is_touched_unless_all_users_are_asked_for() {
+    let place = Place::new();
+    place.ok(["create", "mine", "gone", "--empty"]);
+    place.ok(["--user", "ann", "create", "hers", "lost", "--empty"]);
+    place.ok(["rm", "gone"]);
+    place.ok(["--user", "ann", "rm", "lost"]);
+    assert_eq!(place.ok(["gc", "--all"]), "Moved `mine` to the trash: idle.\n");
+    place.ok(["restore", "mine"]);
+    let text = place.ok(["gc", "--purge", "--yes", "--max-size", "1", "--max-age", "36500d"]);
+    assert!(text.contains("`gone`") && !text.contains("`lost`") && !text.contains("hers"), "{text}");
+    let text = place.ok(["gc", "--all-users", "--all"]);
+    assert_eq!(text, "Moved `ann/hers` to the trash: idle.\n");
+    place.ok(["--user", "ann", "restore", "lost"]);
 }
 
 #[test]
@@ -217,10 +251,10 @@ fn a_size_takes_the_longest_unused_and_saved_work_for_good() {
 }
 
 #[test]
-fn one_watch_per_root() {
+fn one_watch_per_user() {
     let place = Place::new();
     place.ok(["create", "x", "--empty"]);
-    let lock = std::fs::File::create(place.root().join("locks/.watch")).expect("lock");
+    let lock = std::fs::File::create(place.root().join("locks/local/.watch")).expect("lock");
     lock.lock().expect("lock");
     let output = place.stead(["gc", "--watch", "1h"]).output().expect("stead starts");
     assert_eq!(output.status.code(), Some(5), "{}", describe(&output));

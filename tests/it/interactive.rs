@@ -133,7 +133,7 @@ fn a_command_has_the_terminal_itself() {
     let script = "test -t 0 && test -t 1 && test -t 2 && echo all three; stty size; echo made > file";
     let mut session = Session::stead(&place, &["sh", "-c", script]);
     session.expect("all three\r\n33 111\r\n");
-    session.expect("create file\r\n");
+    session.expect("create file");
     session.expect("Next: ");
     assert_eq!(session.wait(), 0);
 }

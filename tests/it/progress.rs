@@ -43,16 +43,33 @@ fn project(place: &Place) -> String {
 }
 
 #[test]
-fn bars_are_seen_on_a_terminal_and_gone_at_the_end() {
+fn bars_are_seen_on_a_terminal_when_it_takes_long_and_gone_at_the_end() {
     let place = Place::new();
     let source = project(&place);
-    let (code, shown) = on_a_terminal(&place, &["create", "one", "--from", &source], &[]);
+    // A line so slow that half of the answer comes long after the other.
+    let slow = place.path().join("slow");
+    write(
+        place.path(),
+        "slow",
+        "#!/bin/sh\nshift\nsh -c \"$*\" | { dd bs=1 count=20000 2>/dev/null; sleep 1; cat; }\n",
+    );
+    std::fs::set_permissions(&slow, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a mode");
+    let command = format!("'{}'", slow.display());
+    let url = format!("ssh://host{}", source.replace(' ', "%20"));
+    let variables = [("GIT_SSH_COMMAND", command.as_str()), ("GIT_SSH_VARIANT", "simple")];
+    let (code, shown) = on_a_terminal(&place, &["create", "one", "--from", &url], &variables);
     assert_eq!(code, 0, "{shown}");
-    // Which of them are drawn is a matter of speed.
-    let last = ["receiving", "writing", "reading"].iter().filter_map(|word| shown.rfind(word)).max();
-    let last = last.unwrap_or_else(|| panic!("no bar: {shown:?}"));
+    let last = shown.rfind("receiving").unwrap_or_else(|| panic!("no bar: {shown:?}"));
     // The line is cleared before the answer comes.
     assert!(shown[last..].contains("\x1b[2K"), "{shown:?}");
+}
+
+#[test]
+fn work_of_a_moment_shows_no_bar() {
+    let place = Place::new();
+    let source = place.project("api");
+    let (code, shown) = on_a_terminal(&place, &["create", "one", "--from", source.to_str().expect("UTF-8")], &[]);
+    assert_eq!((code, shown.contains("\x1b[2K")), (0, false), "{shown:?}");
 }
 
 #[test]

@@ -10,11 +10,11 @@ use std::time::Instant;
 use anyhow::Context as _;
 use jiff::Timestamp;
 
-use crate::cmd::changes::ChangeObject;
-use crate::cmd::exec::report::{Output, Ran, Unrecorded, Usage};
+use crate::cmd::changes::{self, Beside, ChangeObject};
+use crate::cmd::exec::report::{Output, Ran, Usage};
 use crate::config::Config;
 use crate::error::Result;
-use crate::git::agentdir::{self, AgentRefs};
+use crate::git::agentdir;
 use crate::git::change::{self, Change};
 use crate::git::import::{self, Imported};
 use crate::git::repository::Store;
@@ -25,7 +25,7 @@ use crate::run::supervise::{Ended, Outcome, Stop, Streams};
 use crate::store::beneath::Dir;
 use crate::store::fs::{Durability, write_atomic};
 use crate::ui::Ui;
-use crate::ui::text::{self, JsonPath, quote};
+use crate::ui::text::{self, quote};
 use crate::workspace::{LeasedWorkspace, agentgit};
 
 /// Bytes of one stream in the JSON answer.
@@ -120,8 +120,9 @@ impl Conclusion<'_> {
             ui.warn(problem);
         }
         let output = if ui.json() { problems.note(output(&directory)) } else { None };
-        let mut fresh = after.as_ref().map_or_else(Fresh::default, |after| Fresh::of(&self.before.meta, &after.meta));
-        fresh.unread_refs(&imported.refs);
+        let beside = after.as_ref().map(|after| Beside::between(&self.before.meta, &after.meta));
+        let mut beside = beside.unwrap_or_default();
+        beside.add_unread_refs(&imported.refs);
         Ran {
             workspace: workspace.name().to_string(),
             run: self.spec.id.to_string(),
@@ -138,12 +139,10 @@ impl Conclusion<'_> {
                 peak_memory: self.outcome.peak_memory,
             },
             output,
-            lines: Ran::lines(&changes),
+            lines: changes.iter().map(changes::line).collect(),
             changes: objects,
             commits: imported.commits.iter().map(ToString::to_string).collect(),
-            nested: fresh.nested,
-            newly_ignored: fresh.newly_ignored,
-            unrecorded: fresh.unrecorded,
+            beside,
             git_config_held: held,
             git_config_kept: kept,
             problems: problems.0,
@@ -274,52 +273,4 @@ fn output(directory: &Path) -> Result<Output> {
     let (output, output_truncated) = super::tail(&directory.join("out"), OUTPUT_CAP)?;
     let (error, error_truncated) = super::tail(&directory.join("err"), OUTPUT_CAP)?;
     Ok(Output { output, output_truncated, error, error_truncated })
-}
-
-/// What a snapshot names apart from its files, as far as the one before did not.
-#[derive(Default)]
-struct Fresh {
-    nested: Vec<JsonPath>,
-    newly_ignored: Vec<JsonPath>,
-    unrecorded: Vec<Unrecorded>,
-}
-
-impl Fresh {
-    /// Adds what of the agent's refs cannot be read, whether or not it could be before: commits may hide there.
-    fn unread_refs(&mut self, refs: &AgentRefs) {
-        let mut last = "";
-        // What is in the place of `.git` itself is named by the snapshot.
-        for (name, reason) in refs.bad.iter().filter(|(name, _)| name != ".git") {
-            let path = format!(".git/{name}");
-            let is_named = self.unrecorded.iter().any(|other| other.path.path == path);
-            if name != last && !is_named {
-                let shown = quote(path.as_bytes()).into_owned();
-                self.unrecorded.push(Unrecorded { path: JsonPath::of(path.as_bytes()), reason: reason.clone(), shown });
-            }
-            last = name;
-        }
-    }
-
-    fn of(before: &Meta, after: &Meta) -> Self {
-        let nested = after.nested.iter().filter(|entry| !before.nested.contains(entry));
-        let ignored = after.newly_ignored.iter().filter(|path| !before.newly_ignored.contains(path));
-        let mut unrecorded = Vec::new();
-        let mut add = |path: &[u8], reason: String| {
-            unrecorded.push(Unrecorded { path: JsonPath::of(path), reason, shown: quote(path).into_owned() });
-        };
-        for (path, kind) in after.special.iter().filter(|entry| !before.special.contains(entry)) {
-            add(path, kind.clone());
-        }
-        for (path, size) in after.too_large.iter().filter(|entry| !before.too_large.contains(entry)) {
-            add(path, format!("too large: {}", text::bytes(*size)));
-        }
-        for (path, reason) in after.unreadable.iter().filter(|entry| !before.unreadable.contains(entry)) {
-            add(path, reason.clone());
-        }
-        Self {
-            nested: nested.map(|(path, _)| JsonPath::of(path)).collect(),
-            newly_ignored: ignored.map(|path| JsonPath::of(path)).collect(),
-            unrecorded,
-        }
-    }
 }

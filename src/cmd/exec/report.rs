@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::cmd::changes::{self, ChangeObject};
+use crate::cmd::changes::{self, Beside, ChangeObject};
 use crate::error::{Exit, Result};
-use crate::git::change::Change;
 use crate::run::record::Outcome as End;
-use crate::ui::text::{self, JsonPath, Page, quote};
+use crate::ui::text::{self, Page, quote};
 use crate::ui::{Report, Ui};
 
 /// The answer: of a run, whose stdout belongs to the command, or of `--dry-run`.
@@ -61,12 +60,8 @@ pub(crate) struct Ran {
     pub(crate) changes: Vec<ChangeObject>,
     /// Commits that the run made, newest first.
     pub(crate) commits: Vec<String>,
-    /// Nested repositories that changed.
-    pub(crate) nested: Vec<JsonPath>,
-    /// What only rules newer than the base ignore, and did not before.
-    pub(crate) newly_ignored: Vec<JsonPath>,
-    /// What could not be recorded: special files, too large or unreadable ones.
-    pub(crate) unrecorded: Vec<Unrecorded>,
+    #[serde(flatten)]
+    pub(crate) beside: Beside,
     /// What in `.git` would run commands.
     pub(crate) git_config_held: Vec<String>,
     /// Whether that was left in place.
@@ -103,26 +98,9 @@ pub(crate) struct Output {
     pub(crate) error_truncated: bool,
 }
 
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Unrecorded {
-    #[serde(flatten)]
-    pub(crate) path: JsonPath,
-    pub(crate) reason: String,
-    #[serde(skip)]
-    pub(crate) shown: String,
-}
-
 impl Ran {
-    pub(crate) fn lines(changes: &[Change]) -> Vec<String> {
-        changes.iter().map(changes::line).collect()
-    }
-
     fn nothing_changed(&self) -> bool {
-        self.changes.is_empty()
-            && self.commits.is_empty()
-            && self.nested.is_empty()
-            && self.newly_ignored.is_empty()
-            && self.unrecorded.is_empty()
+        self.changes.is_empty() && self.commits.is_empty() && self.beside.is_empty()
     }
 }
 
@@ -134,28 +112,13 @@ impl Report for Ran {
         for line in &self.lines {
             page.line(line);
         }
-        for path in &self.nested {
-            page.line(format!("nested {}", quote(path.path.as_bytes())));
-        }
-        for path in &self.newly_ignored {
-            page.line(format!("newly ignored {}", quote(path.path.as_bytes())));
-        }
-        for unrecorded in &self.unrecorded {
-            page.line(format!("not recorded {} ({})", unrecorded.shown, unrecorded.reason));
-        }
+        self.beside.text(page);
         match self.commits.len() {
             0 => {}
             1 => page.line("1 new commit"),
             count => page.line(format!("{count} new commits")),
         }
-        if !self.git_config_held.is_empty() {
-            let held = self.git_config_held.join(", ");
-            if self.git_config_kept {
-                page.line(format!("`.git` holds what would run commands: {held}"));
-            } else {
-                page.line(format!("taken out of `.git`, because it would run commands: {held}"));
-            }
-        }
+        changes::held(page, &self.git_config_held, self.git_config_kept);
         if self.problems.is_empty() && self.nothing_changed() {
             page.line("Nothing changed.");
         } else if self.snapshot.is_some() {

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use super::{Answer, Item, Summary};
 use crate::error::{Exit, Kind};
 use crate::ui::Report;
-use crate::ui::text::{Page, age, bytes, quote};
+use crate::ui::text::{Page, age, bytes, quote, until};
 
 impl Report for Answer {
     fn text(&self, page: &mut Page) {
@@ -133,7 +133,10 @@ fn facts(page: &mut Page, item: &Item, answer: &Answer) {
     );
     fact("created", item.created.map(|time| age(time, answer.now)));
     fact("last used", item.last_used.map(|time| age(time, answer.now)));
-    let expires = item.expires.map(|time| time.to_string());
+    let expires = item.expires.map(|time| match until(time, answer.now) {
+        now if now == "now" => "now: `stead gc` takes it unless it has unsaved work".to_owned(),
+        later => later,
+    });
     fact("expires", if item.pinned { Some("never: it is pinned".to_owned()) } else { expires });
     fact(
         "ports",

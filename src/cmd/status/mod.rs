@@ -20,7 +20,7 @@ use crate::run::live::{self, Live};
 use crate::store::name::WorkspaceName;
 use crate::store::root::UserRoot;
 use crate::store::walk::{self, Usage};
-use crate::ui::text::JsonPath;
+use crate::ui::text::{JsonPath, whole_second};
 use crate::ui::{Report, Ui};
 use crate::workspace::record::State;
 use crate::workspace::unsaved;
@@ -152,6 +152,9 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Exit> {
     }
     let workspaces = look(&listed, args, config, now, ui)?;
     let answer = Answer { workspaces, now, named: !args.names.is_empty() };
+    if answer.workspaces.is_empty() && !ui.json() {
+        ui.status("There is no workspace yet; `stead create NAME` or `stead clone SOURCE` makes one.");
+    }
     if (args.porcelain || args.null) && !ui.json() {
         ui.raw(&form::porcelain(&answer.workspaces, args.null))?;
         return Ok(Report::exit(&answer));
@@ -238,12 +241,16 @@ fn item(workspace: &Workspace, args: &Args, config: &Config, now: Timestamp, thr
             State::Error => "error",
         },
         path: JsonPath::of(workspace.tree().as_os_str().as_bytes()),
-        running: holder.map(|holder| Running { command: holder.command, pid: holder.pid, since: holder.since }),
+        running: holder.map(|holder| Running {
+            command: holder.command,
+            pid: holder.pid,
+            since: whole_second(holder.since),
+        }),
         base: record.base.clone(),
         upstream: record.upstream.clone(),
-        created: Some(record.created),
-        last_used: Some(record.last_used.min(now)),
-        expires: expires(workspace, config, now),
+        created: Some(whole_second(record.created)),
+        last_used: Some(whole_second(record.last_used.min(now))),
+        expires: expires(workspace, config, now).map(whole_second),
         pinned: record.pinned,
         ephemeral: record.ephemeral,
         source: record.source.clone(),
@@ -367,7 +374,7 @@ fn summary(listed: &[Found], config: &Config, now: Timestamp) -> Summary {
         damaged: listed.len() - whole.len(),
         running: running.iter().filter(|running| **running).count(),
         total_size_mb: megabytes,
-        oldest_access: whole.iter().map(|workspace| workspace.record.last_used).min(),
+        oldest_access: whole.iter().map(|workspace| whole_second(workspace.record.last_used)).min(),
         limits: config.limits.clone(),
     }
 }

@@ -3,6 +3,8 @@
 //! Snapshots are compared raw with raw. A snapshot is compared with a commit in the form that git would commit it in
 //! ([`committed`]): only paths that differ are cleaned by the commit's attributes.
 
+mod rename;
+
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -12,9 +14,7 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use git2::build::TreeUpdateBuilder;
-use git2::{
-    Delta, Diff, DiffDelta, DiffFile, DiffFindOptions, DiffFormat, DiffOptions, FileMode, ObjectType, Repository, Tree,
-};
+use git2::{Blob, Delta, Diff, DiffDelta, DiffFile, DiffFormat, DiffOptions, FileMode, ObjectType, Repository, Tree};
 use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 
@@ -27,9 +27,6 @@ use crate::git::{Oid, lfs};
 
 /// Content above this size is compared as a whole, not by lines.
 const MAX_TEXT: i64 = 16 << 20;
-
-/// More new or deleted paths than this are not compared with each other by content: that grows with the square.
-const MAX_SIMILAR: usize = 1000;
 
 const TYPE: u32 = 0o170_000;
 const REGULAR: u32 = 0o100_000;
@@ -113,13 +110,12 @@ pub(crate) fn between_trees(store: &Store, before: Option<Oid>, after: Option<Oi
     let repository = store.repository();
     let mut options = DiffOptions::new();
     options.include_typechange(true).max_size(MAX_TEXT);
-    let mut diff = diff(repository, before, after, &mut options)?;
-    let candidates = diff.deltas().filter(|delta| matches!(delta.status(), Delta::Added | Delta::Deleted)).count();
-    let mut find = DiffFindOptions::new();
-    find.renames(true).rename_limit(MAX_SIMILAR).exact_match_only(candidates > MAX_SIMILAR);
-    diff.find_similar(Some(&mut find)).context("cannot look for renames")?;
-    let mut changes =
-        (0..diff.deltas().len()).map(|index| change(repository, &diff, index)).collect::<Result<Vec<_>>>()?;
+    let diff = diff(repository, before, after, &mut options)?;
+    let mut changes: Vec<Change> = diff.deltas().map(|delta| plain(&delta)).collect();
+    rename::pair(repository, &mut changes)?;
+    for change in &mut changes {
+        count_lines(repository, change)?;
+    }
     changes.sort_by(|one, other| one.path.cmp(&other.path));
     Ok(changes)
 }
@@ -248,25 +244,34 @@ fn tree(repository: &Repository, id: Option<Oid>) -> Result<Option<Tree<'_>>> {
     Ok(Some(object.peel_to_tree().with_context(|| format!("object {id} holds no files"))?))
 }
 
-fn change(repository: &Repository, diff: &Diff<'_>, index: usize) -> Result<Change> {
-    let delta = diff.get_delta(index).context("a difference that is gone")?;
-    let mut change = plain(&delta);
-    let is_text = |mode: Option<u32>| mode.is_none_or(|mode| mode & TYPE != 0o160_000);
-    if !is_text(change.old_mode) || !is_text(change.mode) || change.old_id == change.id {
-        return Ok(change);
+/// Fills in what is read from the contents.
+fn count_lines(repository: &Repository, change: &mut Change) -> Result<()> {
+    let is_repository = |mode: Option<u32>| mode.is_some_and(|mode| mode & TYPE == 0o160_000);
+    if is_repository(change.old_mode) || is_repository(change.mode) || change.old_id == change.id {
+        return Ok(());
     }
-    if let (Delta::Typechange, Some(old), Some(new)) = (delta.status(), change.old_id, change.id) {
+    if let (Some(old_mode), Some(mode), Some(old), Some(new)) = (change.old_mode, change.mode, change.old_id, change.id)
+        && old_mode & TYPE != mode & TYPE
+    {
         // As git counts it: one file gone, another made.
         (change.additions, change.deletions) = (lines(repository, new), lines(repository, old));
-        return Ok(change);
+        return Ok(());
     }
-    let patch = git2::Patch::from_diff(diff, index).context("cannot compare two files")?;
-    change.binary = patch.as_ref().is_none_or(|patch| patch.delta().flags().is_binary());
-    if let Some(patch) = patch.filter(|_| !change.binary) {
+    let blob = |id: Option<Oid>| {
+        id.map(|id| repository.find_blob(id).with_context(|| format!("cannot read object {id}"))).transpose()
+    };
+    let (old, new) = (blob(change.old_id)?, blob(change.id)?);
+    let mut options = DiffOptions::new();
+    options.max_size(MAX_TEXT);
+    let (old, new) = (old.as_ref().map_or(&[][..], Blob::content), new.as_ref().map_or(&[][..], Blob::content));
+    let patch = git2::Patch::from_buffers(old, None, new, None, Some(&mut options));
+    let patch = patch.context("cannot compare two files")?;
+    change.binary = patch.delta().flags().is_binary();
+    if !change.binary {
         let (_, added, deleted) = patch.line_stats().context("cannot count lines")?;
         (change.additions, change.deletions) = (added as u64, deleted as u64);
     }
-    Ok(change)
+    Ok(())
 }
 
 /// Returns a difference without looking at contents.

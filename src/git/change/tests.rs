@@ -109,10 +109,8 @@ fn second(place: &Place) -> Oid {
     place.written()
 }
 
-#[test]
-fn changes_are_those_that_git_names() {
-    let place = Place::new();
-    let (before, after) = (first(&place), second(&place));
+/// Returns the changes as stead and as git name them, sorted.
+fn named(place: &Place, before: Oid, after: Oid) -> (Vec<String>, Vec<String>) {
     let changes = between_trees(&place.store, Some(before), Some(after)).expect("changes");
     let mut ours = Vec::new();
     for change in &changes {
@@ -143,7 +141,16 @@ fn changes_are_those_that_git_names() {
     }
     ours.sort();
     theirs.sort();
+    (ours, theirs)
+}
+
+#[test]
+fn changes_are_those_that_git_names() {
+    let place = Place::new();
+    let (before, after) = (first(&place), second(&place));
+    let (ours, theirs) = named(&place, before, after);
     assert_eq!(ours, theirs);
+    let changes = between_trees(&place.store, Some(before), Some(after)).expect("changes");
     let stat = place.git(&["diff-tree", "-r", "-M", "--numstat", &before.to_string(), &after.to_string()], b"");
     let (mut additions, mut deletions, mut binary) = (0, 0, 0);
     for line in stat.lines() {
@@ -159,6 +166,46 @@ fn changes_are_those_that_git_names() {
     assert_eq!(changes.iter().map(|change| change.additions).sum::<u64>(), additions);
     assert_eq!(changes.iter().map(|change| change.deletions).sum::<u64>(), deletions);
     assert_eq!(changes.iter().filter(|change| change.binary).count(), binary);
+}
+
+#[test]
+fn renames_are_those_that_git_finds() {
+    const WORDS: [&str; 8] = ["a\n", "bb bb\n", "\n", "ccc\r\n", "dddd", "a long line of its own\n", "\0", "e\n"];
+    let place = Place::new();
+    place.write("guide.md", "one\ntwo\nthree\n");
+    place.write("kept", "x\n");
+    let before = place.written();
+    place.remove("guide.md");
+    place.write("hello.txt", "hello\n");
+    let after = place.written();
+    let (ours, theirs) = named(&place, before, after);
+    assert_eq!(ours, theirs);
+    assert_eq!(ours.len(), 2);
+    place.write("random/there", "");
+    // Files of a few words, so that many are alike to some degree, under names that are alike too.
+    let mut number: u32 = 7;
+    let mut random = move |below: u32| {
+        number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (number >> 8) % below
+    };
+    for _ in 0..30 {
+        let mut tree = || {
+            place.remove("random");
+            place.write("random/there", "");
+            for _ in 0..random(9) {
+                let path = format!("random/{}/{}", random(3), ["a", "b", "c.txt"][random(3) as usize]);
+                let mut content = String::new();
+                for _ in 0..random(8) {
+                    content.push_str(&WORDS[random(8) as usize].repeat(random(30) as usize));
+                }
+                place.write(&path, content);
+            }
+            place.written()
+        };
+        let (before, after) = (tree(), tree());
+        let (ours, theirs) = named(&place, before, after);
+        assert_eq!(ours, theirs, "{before} {after}");
+    }
 }
 
 #[test]

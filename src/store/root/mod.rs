@@ -83,7 +83,7 @@ impl Root {
         self.path.join("ports.lock")
     }
 
-    /// Returns the lock that one `gc --watch` of this root holds.
+    /// Returns the lock that one `gc --watch` of all users holds.
     pub(crate) fn watch_lock(&self) -> PathBuf {
         // Never a user's directory: those names have no dot.
         self.path.join("locks/.watch")

@@ -95,6 +95,11 @@ impl UserRoot {
         self.part("locks").join(name.folded())
     }
 
+    /// Returns the lock that one `gc --watch` of this user holds; no name begins with a dot.
+    pub(crate) fn watch_lock(&self) -> PathBuf {
+        self.part("locks").join(".watch")
+    }
+
     pub(crate) fn tree(&self, name: &WorkspaceName) -> PathBuf {
         self.part("workspaces").join(name.as_str())
     }

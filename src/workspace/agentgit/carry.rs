@@ -10,17 +10,18 @@ use rustix::fs::{AtFlags, FileType};
 
 use crate::error::Result;
 use crate::store::beneath::Dir;
-use crate::workspace::agentgit::settings;
+use crate::workspace::agentgit::{Running, settings};
 
 /// Small files of an old `.git` are not read beyond this.
 pub(super) const MAX_FILE: u64 = 64 << 20;
 const MAX_DEPTH: usize = 64;
 
-/// Brings everything from `old` to `new` that is not there yet and cannot run commands or lead elsewhere.
-pub(super) fn over(old: &Dir, new: &Dir) -> Result<()> {
+/// Brings everything from `old` to `new` that is not there yet and cannot lead elsewhere; what runs commands only if it is kept.
+pub(super) fn over(old: &Dir, new: &Dir, running: Running) -> Result<()> {
     for name in old.names()? {
         let path = Path::new(&name);
         match name.as_bytes() {
+            b"hooks" | b"config.worktree" | b"modules" if running == Running::Kept => entry(old, new, path, 0)?,
             // Built anew, or not to come along: configuration, hooks, and what makes git look elsewhere.
             b"HEAD" | b"config" | b"packed-refs" | b"refs" | b"reftable" | b"shallow" | b"hooks"
             | b"config.worktree" | b"commondir" | b"gitdir" | b"branches" | b"remotes" => {}

@@ -24,6 +24,20 @@ use crate::workspace::LeasedWorkspace;
 
 pub(crate) use settings::{Setting, harmless};
 
+/// Whether hooks and settings that run commands come over to a new `.git`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Running {
+    Kept,
+    #[default]
+    Dropped,
+}
+
+/// Returns the configuration file of the `.git` in `tree` as it is, if it can be read.
+pub(crate) fn whole_config(tree: &Dir) -> Option<Vec<u8>> {
+    let git = agentdir::git_dir(tree, &mut Vec::new())?;
+    git.read(Path::new("config"), settings::MAX_CONFIG).ok().flatten()
+}
+
 /// Everything that a new `.git` is made of.
 #[derive(Default)]
 pub(crate) struct AgentGit<'a> {
@@ -34,6 +48,8 @@ pub(crate) struct AgentGit<'a> {
     pub(crate) origin_head: Option<String>,
     /// The directory of the pool whose objects are borrowed.
     pub(crate) pool: Option<&'a Path>,
+    /// The whole configuration file, as it was; the settings are not used then.
+    pub(crate) config: Option<Vec<u8>>,
     /// Settings in their order; see [`AgentGit::set`] for those that every workspace has.
     pub(crate) settings: Vec<Setting>,
     /// The index file; `None` takes the old one over.
@@ -99,7 +115,10 @@ fn fill(spec: &AgentGit<'_>, into: &Path) -> Result<()> {
         Head::Missing => "ref: refs/heads/main\n".to_owned(),
     };
     put(&dir, "HEAD", head.as_bytes())?;
-    put(&dir, "config", settings::text(&spec.settings).as_bytes())?;
+    match &spec.config {
+        Some(config) => put(&dir, "config", config)?,
+        None => put(&dir, "config", settings::text(&spec.settings).as_bytes())?,
+    }
     put(&dir, "info/exclude", b"")?;
     let mut refs: Vec<&(String, Oid)> =
         spec.refs.iter().filter(|(name, _)| name != "refs/remotes/origin/HEAD" && name.starts_with("refs/")).collect();
@@ -133,7 +152,7 @@ fn fill(spec: &AgentGit<'_>, into: &Path) -> Result<()> {
 
 /// Puts the `.git` at `built` in the place of the workspace's and moves the old one to `keep`, where nothing is yet (its parent
 /// is there). What is opaque comes over first; a failure before the exchange leaves the old one as it was.
-pub(crate) fn swap(workspace: &LeasedWorkspace, built: &Path, keep: &Path) -> Result<()> {
+pub(crate) fn swap(workspace: &LeasedWorkspace, built: &Path, keep: &Path, running: Running) -> Result<()> {
     let place = workspace.tree().join(".git");
     let tree = Dir::open(&workspace.tree())?;
     if tree.stat(Path::new(".git"))?.is_none() {
@@ -141,7 +160,7 @@ pub(crate) fn swap(workspace: &LeasedWorkspace, built: &Path, keep: &Path) -> Re
     }
     // A `.git` that is a file or a link is kept as it is, and nothing is taken from where it points.
     if let Some(old) = agentdir::git_dir(&tree, &mut Vec::new()) {
-        carry::over(&old, &Dir::open(built)?)?;
+        carry::over(&old, &Dir::open(built)?, running)?;
     }
     fs::exchange(built, &place)?;
     fs::publish(built, keep, Durability::Lazy)
@@ -184,7 +203,7 @@ pub(crate) fn clean(workspace: &LeasedWorkspace, keep: &Path) -> Result<()> {
     if opaque {
         carry::refs(&git, &Dir::open(&built)?)?;
     }
-    swap(workspace, &built, keep)
+    swap(workspace, &built, keep, Running::Dropped)
 }
 
 /// Returns the directory of the pool that the workspace borrows from.

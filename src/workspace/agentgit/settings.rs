@@ -6,7 +6,7 @@ use crate::git::agentdir::{self, config};
 use crate::store::beneath::Dir;
 
 /// A configuration file is not read beyond this.
-const MAX_CONFIG: u64 = 1 << 20;
+pub(super) const MAX_CONFIG: u64 = 1 << 20;
 
 /// One `key = value`, section and key in lower case.
 #[derive(Clone, Debug, PartialEq, Eq)]

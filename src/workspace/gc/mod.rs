@@ -65,6 +65,8 @@ pub(crate) struct GcPlan {
 pub(crate) struct Removal {
     pub(crate) user: String,
     pub(crate) name: WorkspaceName,
+    /// A word for programs.
+    pub(crate) code: &'static str,
     pub(crate) reason: String,
     /// It does not stay in the trash: space is short.
     pub(crate) for_good: bool,
@@ -79,7 +81,8 @@ pub(crate) struct Kept {
 }
 
 pub(crate) enum Why {
-    NotExpired,
+    /// It is due when this has passed without a use of it.
+    NotDue(Duration),
     Pinned,
     /// By which subcommand, as far as it is known.
     InUse(Option<String>),
@@ -138,7 +141,7 @@ impl GcPlan {
         }
         plan.trash(users, rules, now)?;
         if let Some(most) = rules.max_size {
-            plan.shrink(most, idle, config, progress)?;
+            plan.shrink(most, users, idle, config, progress)?;
         }
         plan.pools = pools::unreferenced(root, &plan.leaving(), now)?;
         Ok(plan)
@@ -212,7 +215,7 @@ impl GcPlan {
             if let Some(plan) = RemovalPlan::of_half(at, &name, lease, "gc")? {
                 let user = at.user().to_string();
                 let reason = "half-made or half-removed".to_owned();
-                self.removals.push(Removal { user, name, reason, for_good: false, plan });
+                self.removals.push(Removal { user, name, code: "half-made", reason, for_good: false, plan });
             }
         }
         Ok(())
@@ -239,22 +242,22 @@ impl GcPlan {
             self.keep(&workspace, Why::Pinned);
         } else if self.removals.len() >= AT_ONCE {
             self.more |= expired(&workspace, rules, now).is_some();
-        } else if let Some(reason) = expired(&workspace, rules, now) {
-            self.take(workspace, &reason, false, config)?;
+        } else if let Some(due) = expired(&workspace, rules, now) {
+            self.take(workspace, due, false, config)?;
         } else {
-            self.keep(&workspace, Why::NotExpired);
+            self.keep(&workspace, Why::NotDue(left(&workspace, rules, now)));
             idle.push(workspace);
         }
         Ok(())
     }
 
     /// Plans the removal of a workspace unless it is in use or holds unsaved work; returns whether it did.
-    fn take(&mut self, workspace: Workspace, reason: &str, for_good: bool, config: &Config) -> Result<bool> {
+    fn take(&mut self, workspace: Workspace, (code, reason): Due, for_good: bool, config: &Config) -> Result<bool> {
         let stale = workspace.clone();
         let leased = match workspace.lease("gc", Wait::No) {
             // Somebody has used or pinned it since it was listed.
             Ok(leased) if leased.record.last_used > stale.record.last_used || leased.record.pinned => {
-                self.keep(&stale, Why::NotExpired);
+                self.keep(&stale, Why::InUse(None));
                 return Ok(false);
             }
             Ok(leased) => leased,
@@ -277,18 +280,14 @@ impl GcPlan {
         let (user, name) = (leased.at().user().to_string(), leased.name().clone());
         let dropped = unsaved::dropped(&leased);
         let for_good = for_good && dropped.is_none();
-        let plan = RemovalPlan::of(leased, "gc", reason, dropped.into_iter().collect());
-        self.removals.push(Removal { user, name, reason: reason.to_owned(), for_good, plan });
+        let plan = RemovalPlan::of(leased, "gc", &reason, dropped.into_iter().collect());
+        self.removals.push(Removal { user, name, code, reason, for_good, plan });
         Ok(true)
     }
 
     /// Plans what leaves the trash by its age, or all of it.
     fn trash(&mut self, users: &[UserRoot], rules: &Rules, now: Timestamp) -> Result<()> {
-        for entry in trash::entries(&self.root)? {
-            let other = |user: &String| users.iter().all(|at| at.user().as_str() != user);
-            if entry.why.as_ref().is_some_and(|why| other(&why.user)) {
-                continue;
-            }
+        for entry in trash_of(&self.root, users)? {
             if entry.is_spent() {
                 self.spent.push(entry);
                 continue;
@@ -312,13 +311,20 @@ impl GcPlan {
     }
 
     /// Takes saved work out of the trash, then the workspaces unused for the longest time, until the root fits.
-    fn shrink(&mut self, most: u64, mut idle: Vec<Workspace>, config: &Config, progress: &dyn Progress) -> Result<()> {
+    fn shrink(
+        &mut self,
+        most: u64,
+        users: &[UserRoot],
+        mut idle: Vec<Workspace>,
+        config: &Config,
+        progress: &dyn Progress,
+    ) -> Result<()> {
         let mut total = walk::usage(self.root.path(), 2).bytes;
         for emptied in &self.emptied {
             total = total.saturating_sub(walk::usage(&emptied.entry.path, 2).bytes);
         }
         if !self.clock.is_suspect() {
-            for entry in trash::entries(&self.root)? {
+            for entry in trash_of(&self.root, users)? {
                 let leaving = self.emptied.iter().any(|emptied| emptied.entry.id == entry.id);
                 if total <= most {
                     return Ok(());
@@ -341,7 +347,7 @@ impl GcPlan {
                 .sum();
             // What was said of it before is no longer true.
             self.kept.retain(|kept| kept.name != *workspace.name() || kept.user != workspace.at().user().as_str());
-            if self.take(workspace, "space is short", !self.clock.is_suspect(), config)? {
+            if self.take(workspace, ("no-space", "space is short".to_owned()), !self.clock.is_suspect(), config)? {
                 total = total.saturating_sub(size);
             }
         }
@@ -358,18 +364,39 @@ impl GcPlan {
     }
 }
 
+/// Returns what is in the trash of `users`; what has lost its owner only for all of them together.
+fn trash_of(root: &Root, users: &[UserRoot]) -> Result<Vec<Entry>> {
+    let all = root.users()?.len() <= users.len();
+    let mut entries = trash::entries(root)?;
+    entries.retain(|entry| match &entry.why {
+        Some(why) => users.iter().any(|at| at.user().as_str() == why.user),
+        None => all,
+    });
+    Ok(entries)
+}
+
+/// A word for programs, and the reason for people.
+type Due = (&'static str, String);
+
 /// Returns why a workspace is due; `None` when it is not.
-fn expired(workspace: &Workspace, rules: &Rules, now: Timestamp) -> Option<String> {
-    let record = &workspace.record;
-    let age = elapsed(record.last_used, now);
-    if record.ephemeral {
-        return Some("ephemeral and idle".to_owned());
+fn expired(workspace: &Workspace, rules: &Rules, now: Timestamp) -> Option<Due> {
+    if workspace.record.ephemeral {
+        return Some(("ephemeral", "ephemeral and idle".to_owned()));
     }
     if rules.all {
-        return Some("idle".to_owned());
+        return Some(("idle", "idle".to_owned()));
     }
-    let limit = record.ttl.map_or(rules.max_age, Duration::from_secs);
-    (age >= limit).then(|| format!("not used for {}", days(age)))
+    let age = elapsed(workspace.record.last_used, now);
+    (age >= limit(workspace, rules)).then(|| ("expired", format!("not used for {}", days(age))))
+}
+
+/// Returns for how long a workspace must be left alone until it is due.
+fn left(workspace: &Workspace, rules: &Rules, now: Timestamp) -> Duration {
+    limit(workspace, rules).saturating_sub(elapsed(workspace.record.last_used, now))
+}
+
+fn limit(workspace: &Workspace, rules: &Rules) -> Duration {
+    workspace.record.ttl.map_or(rules.max_age, Duration::from_secs)
 }
 
 /// Returns the time since `then`; a time in the future counts as now.
@@ -378,7 +405,7 @@ fn elapsed(then: Timestamp, now: Timestamp) -> Duration {
 }
 
 /// Returns a duration in the largest unit that is worth saying.
-fn days(duration: Duration) -> String {
+pub(crate) fn days(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (count, unit) = match seconds {
         0..60 => (seconds, "second"),
@@ -412,15 +439,15 @@ mod tests {
         workspace.record.last_used = used;
         let after = |days: i64| used + jiff::SignedDuration::from_secs(days * 86_400);
         assert_eq!(expired(&workspace, &rules(), after(6)), None);
-        assert_eq!(expired(&workspace, &rules(), after(7)).unwrap(), "not used for 7 days");
+        assert_eq!(expired(&workspace, &rules(), after(7)).unwrap().1, "not used for 7 days");
         assert_eq!(expired(&workspace, &rules(), after(-3)), None);
-        assert_eq!(expired(&workspace, &Rules { all: true, ..rules() }, after(0)).unwrap(), "idle");
+        assert_eq!(expired(&workspace, &Rules { all: true, ..rules() }, after(0)).unwrap().1, "idle");
         workspace.record.ttl = Some(3600);
-        assert_eq!(expired(&workspace, &rules(), after(1)).unwrap(), "not used for 24 hours");
+        assert_eq!(expired(&workspace, &rules(), after(1)).unwrap().1, "not used for 24 hours");
         workspace.record.ttl = Some(86_400 * 30);
         assert_eq!(expired(&workspace, &rules(), after(29)), None);
         workspace.record.ephemeral = true;
-        assert_eq!(expired(&workspace, &rules(), after(0)).unwrap(), "ephemeral and idle");
+        assert_eq!(expired(&workspace, &rules(), after(0)).unwrap().1, "ephemeral and idle");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::git::Repository;
 use anyhow::Context;
 
-use super::{Line, Outline, Said, State};
+use super::{Outline, Said, State};
 use crate::error::{Failure, Kind, Result};
 use crate::git::repository::Store;
 use crate::git::sync::writing::{self, Sides, Writing};
@@ -37,8 +37,7 @@ pub(crate) fn plan(workspace: &Workspace, state: &State, path: &Path, said: &Sai
     let runs_code = super::check_runs_code(scratch, sides.ancestor, sides.theirs, said, dry)?;
     let writing = writing::plan(scratch, &Dir::open(&path)?, sides)?
         .map_err(|conflicts| conflict(&format!("cannot apply to `{target}`"), &conflicts))?;
-    let changes =
-        writing.steps.iter().map(|step| Line::new(&step.path, step.replaces(), step.after.is_some())).collect();
+    let changes = writing.changes(scratch)?;
     let outline = Outline {
         target,
         up_to_date: writing.steps.is_empty(),

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use super::{Line, Outline, Said, State};
+use super::{Outline, Said, State};
 use crate::error::{Failure, Kind, Result};
 use crate::git::Oid;
+use crate::git::change::{self, Change};
 use crate::git::sync::{branch, join, trees, work};
 use crate::workspace::{LeasedWorkspace, Workspace};
 
@@ -14,7 +15,7 @@ pub(super) struct Tip {
     /// It was made of uncommitted work.
     pub(super) uncommitted: bool,
     /// What it changes, seen from the base.
-    pub(super) changes: Vec<Line>,
+    pub(super) changes: Vec<Change>,
     pub(super) runs_code: Vec<(Vec<u8>, String)>,
 }
 
@@ -138,7 +139,7 @@ pub(super) fn tip(
     };
     let base = super::base_tree(workspace, &state.store)?;
     let runs_code = super::check_runs_code(&state.store, base, state.work.tree, said, dry)?;
-    let changes = super::lines(&state.store, base, state.work.tree)?;
+    let changes = change::between_trees(&state.store, Some(base), Some(state.work.tree))?;
     Ok(Some(Tip { commit, uncommitted, changes, runs_code }))
 }
 

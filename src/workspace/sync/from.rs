@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Line, Outline, State, apply, upstream};
+use super::{Outline, State, apply, upstream};
 use crate::config::Config;
 use crate::error::Result;
 use crate::git::pool::Pool;
@@ -70,8 +70,7 @@ pub(crate) fn plan(workspace: &Workspace, state: &State, path: &Path, way: Way, 
     };
     let writing = writing::plan(scratch, &dir, sides)?
         .map_err(|conflicts| conflict(&format!("cannot bring in `{}`", path.display()), &conflicts))?;
-    outline.changes =
-        writing.steps.iter().map(|step| Line::new(&step.path, step.replaces(), step.after.is_some())).collect();
+    outline.changes = writing.changes(scratch)?;
     outline.commit = target.as_ref().map(|(_, commit)| *commit).or(state.head);
     outline.old_commit = state.head;
     outline.up_to_date = target.is_none() && writing.steps.is_empty();

@@ -24,6 +24,7 @@ use jiff::Timestamp;
 use crate::config::Config;
 use crate::error::{Failure, Kind, Result};
 use crate::git::agentdir::Head;
+use crate::git::change::Change;
 use crate::git::import::{self, Bounds, Imported};
 use crate::git::repository::{Access, Store};
 use crate::git::snapshot::Snapshot;
@@ -33,7 +34,7 @@ use crate::git::sync::{list, runs_code, shown, trees};
 use crate::git::{Oid, identity};
 use crate::progress::Progress;
 use crate::store::beneath::Dir;
-use crate::workspace::agentgit::{self, split_identity};
+use crate::workspace::agentgit::{self, Running, split_identity};
 use crate::workspace::record::Delivery;
 use crate::workspace::{LeasedWorkspace, Workspace};
 
@@ -44,6 +45,8 @@ pub(crate) struct State {
     pub(crate) snapshot: Snapshot,
     pub(crate) head: Option<Oid>,
     pub(crate) work: Work,
+    /// What becomes of hooks and the like when the `.git` is built anew.
+    pub(crate) running: Running,
 }
 
 impl State {
@@ -81,7 +84,7 @@ impl State {
         let base = || workspace.base().filter(|base| store.repository().find_commit(*base).is_ok());
         let head = head.or_else(base);
         let work = work::work(&store, &snapshot, head)?;
-        Ok(Self { store, imported, snapshot, head, work })
+        Ok(Self { store, imported, snapshot, head, work, running: Running::default() })
     }
 
     /// Returns whether git would call the tree clean.
@@ -163,35 +166,11 @@ pub(crate) struct Outline {
     /// One of them is made of uncommitted work.
     pub(crate) uncommitted: bool,
     pub(crate) up_to_date: bool,
-    pub(crate) changes: Vec<Line>,
+    pub(crate) changes: Vec<Change>,
     pub(crate) left_out: Vec<(Vec<u8>, String)>,
     pub(crate) runs_code: Vec<(Vec<u8>, String)>,
     /// Other refs of the workspace with commits that do not come over.
     pub(crate) other_refs: Vec<(String, usize)>,
-}
-
-/// One path that comes over.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Line {
-    pub(crate) path: Vec<u8>,
-    pub(crate) operation: &'static str,
-}
-
-impl Line {
-    fn new(path: &[u8], is_there: bool, stays: bool) -> Self {
-        let operation = match (is_there, stays) {
-            (false, _) => "create",
-            (true, true) => "update",
-            (true, false) => "delete",
-        };
-        Self { path: path.to_owned(), operation }
-    }
-}
-
-/// Returns the difference of two trees as lines.
-fn lines(store: &Store, before: Oid, after: Oid) -> Result<Vec<Line>> {
-    let differences = trees::differences(store.repository(), before, after)?;
-    Ok(differences.iter().map(|one| Line::new(&one.path, one.before.is_some(), one.after.is_some())).collect())
 }
 
 /// What the user said about a plan.

@@ -20,7 +20,7 @@ use crate::store::beneath::Dir;
 use crate::store::fs;
 use crate::store::staging::Staging;
 use crate::workspace::LeasedWorkspace;
-use crate::workspace::agentgit::{self, AgentGit};
+use crate::workspace::agentgit::{self, AgentGit, Running};
 
 /// Old git directories of syncs that are kept.
 const KEPT: usize = 3;
@@ -62,6 +62,7 @@ pub(super) fn renew(
         refs: refs.into_iter().collect(),
         origin_head: record.upstream.clone(),
         pool: pool.map(Pool::path),
+        config: if state.running == Running::Kept { agentgit::whole_config(&tree) } else { None },
         settings: agentgit::harmless(&tree),
         index: index.as_deref(),
         shallow,
@@ -73,7 +74,7 @@ pub(super) fn renew(
     let staging = Staging::create(workspace.at().root())?;
     let built = staging.path().join("git");
     agentgit::build(&spec, &built)?;
-    agentgit::swap(workspace, &built, &keep(workspace)?)
+    agentgit::swap(workspace, &built, &keep(workspace)?, state.running)
 }
 
 /// Returns a place for the old git directory, and lets go of the oldest ones.

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use crate::git::Signature;
 
-use super::{Line, Outline, State, head_branch, renew};
+use super::{Outline, State, head_branch, renew};
 use crate::error::{Failure, Kind, Result};
 use crate::git::Oid;
+use crate::git::change::{self, Change};
 use crate::git::pool::Pool;
 use crate::git::sync::join::{self, Relation, Way};
 use crate::git::sync::writing::{self, Sides, Writing};
@@ -57,10 +58,10 @@ pub(crate) fn plan(workspace: &Workspace, state: &State, pool: Pool, way: Way) -
     }
     check_ready(workspace, state)?;
     let target = joined(workspace, state, upstream, relation, way, &format!("origin/{upstream_name}"))?;
-    let (writing, lines) = forward(workspace, state, target)?;
+    let (writing, changes) = forward(workspace, state, target)?;
     outline.commits = join::commits_beyond(repository, target, state.head)?;
     outline.commit = Some(target);
-    outline.changes = lines;
+    outline.changes = changes;
     Ok(UpstreamPlan { pool, branch, upstream, target: Some(target), writing: Some(writing), outline })
 }
 
@@ -110,9 +111,9 @@ pub(super) fn check_ready(workspace: &Workspace, state: &State) -> Result<()> {
         return Ok(());
     }
     let head_tree = trees::of_commit(state.store.repository(), state.head)?;
-    let mut lines = super::lines(&state.store, head_tree, state.work.tree)?;
-    lines.extend(state.work.lfs.iter().map(|path| Line::new(path, true, true)));
-    let paths = list(lines.iter().map(|line| shown(&line.path)));
+    let differences = trees::differences(state.store.repository(), head_tree, state.work.tree)?;
+    let paths: Vec<_> = differences.iter().map(|difference| &difference.path).chain(&state.work.lfs).collect();
+    let paths = list(paths.iter().map(|path| shown(path)));
     Err(Failure::new(Kind::Conflict, format!("workspace `{name}` has uncommitted changes: {paths}"))
         .hint("commit them in the workspace first")
         .into())
@@ -165,7 +166,7 @@ pub(super) fn joined_in(
 }
 
 /// Plans the writing that brings a clean tree from head to `target`.
-pub(super) fn forward(workspace: &Workspace, state: &State, target: Oid) -> Result<(Writing, Vec<Line>)> {
+pub(super) fn forward(workspace: &Workspace, state: &State, target: Oid) -> Result<(Writing, Vec<Change>)> {
     let repository = state.store.repository();
     let head_tree = trees::of_commit(repository, state.head)?;
     let theirs = trees::of_commit(repository, Some(target))?;
@@ -173,7 +174,7 @@ pub(super) fn forward(workspace: &Workspace, state: &State, target: Oid) -> Resu
     let sides = Sides { target: head_tree, ancestor: head_tree, theirs, applied: None };
     let writing = writing::plan(&state.store, &dir, sides)?
         .map_err(|conflicts| conflict("files of the workspace are in the way", &conflicts))?;
-    Ok((writing, super::lines(&state.store, head_tree, theirs)?))
+    Ok((writing, change::between_trees(&state.store, Some(head_tree), Some(theirs))?))
 }
 
 /// Writes the tree, then the `.git` that fits it. The tree before is kept as a snapshot.

@@ -17,7 +17,7 @@ fn at_the_deadline_the_whole_tree_of_processes_ends() {
     let stderr = text(&output.stderr);
     assert!(stderr.contains("Running `sh` for at most 2 s"), "{stderr}");
     assert!(stderr.contains("The run was ended after 2 s: its time was over."), "{stderr}");
-    assert!(stderr.contains("create file\n"), "{stderr}");
+    assert!(stderr.contains("create file (+1 -0)\n"), "{stderr}");
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn killing_the_supervisor_ends_the_run_and_the_changes_are_told() {
     assert!(!is_alive(place.process_id("left")));
     let stderr = text(&output.stderr);
     assert!(
-        stderr.contains("warning: the supervisor of the run was killed") && stderr.contains("create left\n"),
+        stderr.contains("warning: the supervisor of the run was killed") && stderr.contains("create left (+1 -0)\n"),
         "{stderr}"
     );
 }

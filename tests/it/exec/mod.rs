@@ -109,8 +109,8 @@ fn a_run_makes_its_workspace_and_tells_what_changed() {
         lines[2..],
         [
             "update README.md (+1 -0)",
-            "delete docs/guide.md",
-            "create hello.txt",
+            "delete docs/guide.md (+0 -3)",
+            "create hello.txt (+1 -0)",
             "rename src/main.rs -> src/lib.rs",
             "Next: `stead diff fix`, `stead sync fix --to`"
         ]
@@ -387,7 +387,7 @@ fn what_would_run_commands_is_taken_out_of_the_git_directory() {
     assert!(place.tree("x").join(".git/hooks/pre-commit").exists());
     let output = place.run_sh(&[], "true");
     let stderr = text(&output.stderr);
-    assert!(stderr.contains("taken out of `.git`") && stderr.contains("core.fsmonitor"), "{stderr}");
+    assert!(stderr.contains("Taken out of `.git`") && stderr.contains("core.fsmonitor"), "{stderr}");
     assert!(!place.tree("x").join(".git/hooks/pre-commit").exists());
     assert!(!std::fs::read_to_string(place.tree("x").join(".git/config")).unwrap().contains("fsmonitor"));
 }

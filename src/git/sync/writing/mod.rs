@@ -17,6 +17,7 @@ use rustix::fs::FileType;
 
 use crate::error::{Failure, Kind, Result};
 use crate::git::Oid;
+use crate::git::change::{self, Change};
 use crate::git::checkout::is_refused;
 use crate::git::convert::Attributes;
 use crate::git::repository::Store;
@@ -57,17 +58,12 @@ pub(crate) struct Step {
     pub(crate) after: Option<Entry>,
 }
 
-impl Step {
-    /// Returns whether something is there now that goes or is replaced.
-    pub(crate) fn replaces(&self) -> bool {
-        !matches!(self.before, Found::Nothing | Found::Directory)
-    }
-}
-
 /// What is to be written into a directory.
 #[derive(Debug)]
 pub(crate) struct Writing {
     pub(crate) steps: Vec<Step>,
+    /// What is there now, as git would commit it.
+    before: Oid,
     /// The merged tree; its attributes convert what is written.
     pub(crate) tree: Oid,
 }
@@ -138,7 +134,7 @@ pub(crate) fn plan(store: &Store, dir: &Dir, sides: Sides) -> Result<Result<Writ
             })
             .collect();
         let conflicts = in_the_way(dir, &steps)?;
-        return Ok(if conflicts.is_empty() { Ok(Writing { steps, tree }) } else { Err(conflicts) });
+        return Ok(if conflicts.is_empty() { Ok(Writing { steps, before: ours, tree }) } else { Err(conflicts) });
     }
     anyhow::bail!("the merge does not settle")
 }
@@ -283,6 +279,15 @@ fn files_below(dir: &Dir, path: &[u8]) -> Result<Vec<Vec<u8>>> {
 }
 
 impl Writing {
+    /// Returns what is written, as changes of what is there now.
+    pub(crate) fn changes(&self, store: &Store) -> Result<Vec<Change>> {
+        let mut changes = change::between_trees(store, Some(self.before), Some(self.tree))?;
+        // Gitlinks are left alone.
+        let written = self.paths();
+        changes.retain(|change| written.contains(&change.path));
+        Ok(changes)
+    }
+
     pub(crate) fn paths(&self) -> BTreeSet<Vec<u8>> {
         self.steps.iter().map(|step| step.path.clone()).collect()
     }
