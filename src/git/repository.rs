@@ -25,6 +25,9 @@ use crate::store::fs::{Durability, write_atomic};
 /// any case: each object on its own costs two fsyncs.
 const FEW: usize = 24;
 
+/// Blobs above this size are no part of a pack of few objects.
+const LARGE: usize = 64 << 10;
+
 /// Bytes collected in memory above which a pack is written without waiting for [`Store::flush`].
 const COLLECT: usize = 64 << 20;
 
@@ -183,8 +186,21 @@ impl Store {
     /// pack.
     pub(crate) fn flush(&self) -> Result<()> {
         let mut collected = self.collected.borrow_mut();
-        if collected.len() > FEW || (collected.len() > 1 && !self.has_packs()) {
+        if collected.len() > FEW {
             self.write_pack(&collected)?;
+        } else if collected.len() > 1 && !self.has_packs() {
+            // In a pack they would be deflated harder, which takes long for the agent's index. Blobs need nothing else first.
+            let is_large = |(kind, content): &(ObjectType, Vec<u8>)| *kind == ObjectType::Blob && content.len() > LARGE;
+            for (id, (kind, content)) in collected.iter().filter(|(_, object)| is_large(object)) {
+                self.repository
+                    .odb()?
+                    .write(*kind, content)
+                    .with_context(|| format!("cannot write object {id} into `{}`", self.path.display()))?;
+            }
+            collected.retain(|_, object| !is_large(object));
+            if !collected.is_empty() {
+                self.write_pack(&collected)?;
+            }
         } else {
             let odb = self.repository.odb()?;
             for id in needed_first(&collected) {
