@@ -142,7 +142,11 @@ impl Bench {
             let content = format!("let value_{number} = {};\n", number * 7919).repeat(20 + number % 200);
             std::fs::write(directory.join(format!("file{number}.rs")), content).expect("a file");
         }
-        for args in [&["init", "-q", "-b", "main"][..], &["add", "."], &["commit", "-q", "-m", "corpus"]] {
+        for args in [
+            &["init", "-q", "-b", "main"][..],
+            &["add", "."],
+            &["-c", "maintenance.auto=false", "commit", "-q", "-m", "corpus"],
+        ] {
             self.time(self.command("git").arg("-C").arg(project).args(args));
         }
     }
