@@ -103,7 +103,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// Returns the command line's definition, for completions and man pages.
 pub fn command() -> clap::Command {
-    Cli::command()
+    Cli::command().mut_subcommands(|subcommand| {
+        let examples = cmd::man::examples(subcommand.get_name());
+        if examples.is_empty() { subcommand } else { subcommand.after_help(examples) }
+    })
 }
 
 fn run(cli: &Cli, matches: &ArgMatches, environment: Environment) -> Exit {

@@ -11,9 +11,9 @@ use crate::error::{Exit, Failure, Kind, Result};
 use crate::progress;
 use crate::store::lease::{Lease, Wait};
 use crate::store::root::Root;
-use crate::ui::text::Page;
+use crate::ui::text::{self, Page};
 use crate::ui::{Report, Ui};
-use crate::workspace::gc::{self, Done, GcPlan, Rules, Why};
+use crate::workspace::gc::{Done, GcPlan, Rules, Why};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -243,7 +243,7 @@ impl Answer {
             .collect();
         workspaces.extend(plan.kept.iter().map(|kept| {
             let (code, reason) = match &kept.why {
-                Why::NotDue(left) => ("not-due", format!("it is due in {}", gc::days(*left))),
+                Why::NotDue(left) => ("not-due", format!("it is due {}", text::due(*left))),
                 Why::Pinned => ("pinned", "it is pinned".to_owned()),
                 Why::InUse(Some(by)) => ("in-use", format!("it is in use by `{by}`")),
                 Why::InUse(None) => ("in-use", "it is in use".to_owned()),

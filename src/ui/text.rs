@@ -217,14 +217,18 @@ pub(crate) fn age(time: Timestamp, now: Timestamp) -> String {
 
 /// Returns in how long: `in 7 days`, `now`.
 pub(crate) fn until(time: Timestamp, now: Timestamp) -> String {
-    let seconds = time.as_second() - now.as_second();
+    due(Duration::from_secs(u64::try_from(time.as_second() - now.as_second()).unwrap_or(0)))
+}
+
+/// The same of a time that is left.
+pub(crate) fn due(left: Duration) -> String {
     // Rounded up: what has just been given a week has a week.
-    let (count, unit) = match seconds {
-        ..=0 => return "now".into(),
-        1..60 => (seconds, "second"),
-        60..3600 => ((seconds + 59) / 60, "minute"),
-        3600..86400 => ((seconds + 3599) / 3600, "hour"),
-        _ => ((seconds + 86399) / 86400, "day"),
+    let (count, unit) = match left.as_secs() {
+        0 => return "now".into(),
+        seconds @ 1..60 => (seconds, "second"),
+        seconds @ 60..3600 => (seconds.div_ceil(60), "minute"),
+        seconds @ 3600..86400 => (seconds.div_ceil(3600), "hour"),
+        seconds => (seconds.div_ceil(86400), "day"),
     };
     format!("in {count} {unit}{}", if count == 1 { "" } else { "s" })
 }

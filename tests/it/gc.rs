@@ -40,7 +40,7 @@ fn what_is_unused_and_saved_goes_and_the_rest_is_kept_with_the_reason() {
     assert!(shown.starts_with("Would move `clean` to the trash: not used for "), "{shown}");
     assert!(
         shown.ends_with(
-            " days.\nKept `fresh`: it is due in 6 days.\nKept `pinned`: it is pinned.\n\
+            " days.\nKept `fresh`: it is due in 7 days.\nKept `pinned`: it is pinned.\n\
              Kept `work`: it has unsaved work.\n  1 untracked file: `new.txt`\n"
         ),
         "{shown}"

@@ -139,3 +139,10 @@ fn entries(roff: &mut Roff, entries: &[(&str, &str)]) {
         roff.text([roman(*words)]);
     }
 }
+
+/// Returns a subcommand's examples as its help shows them; empty when there are none.
+pub(crate) fn examples(subcommand: &str) -> String {
+    let lines = sections::examples(subcommand).iter().map(|(words, line)| format!("  # {words}\n  {line}"));
+    let lines: Vec<String> = lines.collect();
+    if lines.is_empty() { lines.concat() } else { format!("Examples:\n{}", lines.join("\n")) }
+}

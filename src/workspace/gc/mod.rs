@@ -405,7 +405,7 @@ fn elapsed(then: Timestamp, now: Timestamp) -> Duration {
 }
 
 /// Returns a duration in the largest unit that is worth saying.
-pub(crate) fn days(duration: Duration) -> String {
+fn days(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (count, unit) = match seconds {
         0..60 => (seconds, "second"),
