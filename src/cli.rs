@@ -90,7 +90,6 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Some(exit) = supervisor::entry(&args) {
         return exit;
     }
-    userconfig::keep_out_if_broken();
     let environment = Environment::of_process();
     let parsed =
         command().try_get_matches_from(&args).and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
@@ -110,6 +109,8 @@ pub fn command() -> clap::Command {
 }
 
 fn run(cli: &Cli, matches: &ArgMatches, environment: Environment) -> Exit {
+    // Here, where there is no other thread yet; parsing, help and the version need no git.
+    userconfig::keep_out_if_broken();
     let global = &cli.global;
     let ui = Ui::new(global.form(), global.level(), global.color, &environment);
     let exec = matches!(cli.command, Command::Exec(_));

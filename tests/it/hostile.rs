@@ -38,7 +38,7 @@ fn refs_that_cannot_be_read_outlive_the_hooks_beside_them() {
     ));
     assert!(said.contains("not recorded .git/packed-refs (cannot read `?"), "{said}");
     assert!(said.contains("not recorded .git/refs/heads/p (neither an object nor a ref)"), "{said}");
-    assert!(said.contains("taken out of `.git`, because it would run commands: hooks/pre-commit"), "{said}");
+    assert!(said.contains("Taken out of `.git`, because it would run commands: hooks/pre-commit"), "{said}");
     let git = place.tree("x").join(".git");
     assert!(!git.join("hooks/pre-commit").exists());
     assert!(std::fs::read_to_string(git.join("packed-refs")).unwrap().contains(" refs/heads/o\n"));

@@ -34,8 +34,16 @@ fn on_a_terminal(place: &Place, args: &[&str], variables: &[(&str, &str)]) -> (u
 
 fn project(place: &Place) -> String {
     let project = place.project("api");
+    // More than fits into one packet of git's protocol, however well it is compressed.
+    let mut noise = 1_u64;
     for number in 0..400 {
-        write(&project, &format!("files/{number}.txt"), format!("{number}\n"));
+        let content: Vec<u8> = std::iter::repeat_with(|| {
+            noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            noise.to_le_bytes()[7]
+        })
+        .take(1000)
+        .collect();
+        write(&project, &format!("files/{number}.bin"), content);
     }
     place.git(&project, ["add", "."]);
     place.git(&project, ["commit", "-q", "-m", "many"]);
@@ -46,12 +54,12 @@ fn project(place: &Place) -> String {
 fn bars_are_seen_on_a_terminal_when_it_takes_long_and_gone_at_the_end() {
     let place = Place::new();
     let source = project(&place);
-    // A line so slow that half of the answer comes long after the other.
+    // A line so slow that the answer comes in three parts.
     let slow = place.path().join("slow");
     write(
         place.path(),
         "slow",
-        "#!/bin/sh\nshift\nsh -c \"$*\" | { dd bs=1 count=20000 2>/dev/null; sleep 1; cat; }\n",
+        "#!/bin/sh\nshift\nsh -c \"$*\" | { for part in 1 2; do dd bs=1 count=150000 2>/dev/null; sleep 0.6; done; cat; }\n",
     );
     std::fs::set_permissions(&slow, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("a mode");
     let command = format!("'{}'", slow.display());

@@ -104,7 +104,7 @@ fn each_of_the_six_is_called_as_it_expects() {
         let expected = expected.join("\n");
         assert_eq!(text(&output.stdout), expected, "{agent}: {}", describe(&output));
         let stderr = text(&output.stderr);
-        assert!(stderr.contains(&format!("create by-{agent}\n")), "{agent}: {stderr}");
+        assert!(stderr.contains(&format!("create by-{agent} (+1 -0)\n")), "{agent}: {stderr}");
     }
 }
 

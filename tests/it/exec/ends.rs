@@ -26,7 +26,7 @@ fn a_command_has_time_for_its_own_end_at_the_deadline() {
     let script = "trap 'sleep 1; echo work > saved; exit 3' TERM; while :; do sleep 0.05; done";
     let output = place.run_sh(&["--timeout", "1"], script);
     assert_eq!(code(&output), 124, "{}", describe(&output));
-    assert!(text(&output.stderr).contains("create saved\n"), "{}", describe(&output));
+    assert!(text(&output.stderr).contains("create saved (+1 -0)\n"), "{}", describe(&output));
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn what_is_left_when_the_command_has_ended_at_the_deadline_has_less_time() {
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
     assert_eq!(code(&output), 143, "{}", describe(&output));
     assert!(!is_alive(place.process_id("left")));
-    assert!(text(&output.stderr).contains("create told\n"), "{}", describe(&output));
+    assert!(text(&output.stderr).contains("create told (+1 -0)\n"), "{}", describe(&output));
 }
 
 #[test]
