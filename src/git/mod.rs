@@ -2,6 +2,15 @@
 //!
 //! Trusted repositories (the user's project, pools, stores) are opened with git2; the agent's `.git` never is:
 //! [`agentdir`] reads its refs and [`import`] copies objects out of it, both by descriptors beneath the tree.
+//!
+//! | what for | rooms |
+//! | --- | --- |
+//! | where objects come from | [`source`], [`transport`], [`credential`], [`userconfig`], `local`, [`pool`], [`pack`], `packed` |
+//! | a tree from a commit | [`checkout`], [`convert`] (attributes), [`index`] |
+//! | what a tree holds now | `scan`, [`seen`] (its cache), [`ignore`], [`tracked`], [`meta`], [`snapshot`] |
+//! | what is different | [`change`], [`uncommitted`] (in a project), [`lfs`] |
+//! | what the agent's `.git` holds | [`agentdir`], [`import`] |
+//! | where work goes | [`repository`] (the store), [`delivered`], [`sync`], [`identity`] |
 
 pub(crate) mod agentdir;
 pub(crate) mod change;
