@@ -2,6 +2,7 @@
 //! `git status` sees at once that nothing is staged.
 
 use git2::Oid;
+use sha1::{Digest as _, Sha1};
 
 /// What the index keeps of a file's attributes, each cut to 32 bits as git does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -114,49 +115,7 @@ impl Index {
 
 /// Returns the SHA-1 of the bytes: the file ends in it, and libgit2 offers only hashes of objects.
 fn checksum(bytes: &[u8]) -> [u8; 20] {
-    let mut state = [0x6745_2301_u32, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476, 0xc3d2_e1f0];
-    let (blocks, rest) = bytes.as_chunks::<64>();
-    for block in blocks {
-        compress(&mut state, block);
-    }
-    let mut last = [0_u8; 128];
-    last[..rest.len()].copy_from_slice(rest);
-    last[rest.len()] = 0x80;
-    let length = if rest.len() < 56 { 64 } else { 128 };
-    last[length - 8..length].copy_from_slice(&(bytes.len() as u64 * 8).to_be_bytes());
-    for block in last[..length].as_chunks::<64>().0 {
-        compress(&mut state, block);
-    }
-    let mut sum = [0; 20];
-    for (place, word) in sum.as_chunks_mut::<4>().0.iter_mut().zip(state) {
-        *place = word.to_be_bytes();
-    }
-    sum
-}
-
-#[expect(clippy::many_single_char_names, reason = "the names of RFC 3174")]
-fn compress(state: &mut [u32; 5], block: &[u8; 64]) {
-    let mut words = [0_u32; 80];
-    for (word, bytes) in words.iter_mut().zip(block.as_chunks::<4>().0) {
-        *word = u32::from_be_bytes(*bytes);
-    }
-    for i in 16..80 {
-        words[i] = (words[i - 3] ^ words[i - 8] ^ words[i - 14] ^ words[i - 16]).rotate_left(1);
-    }
-    let [mut a, mut b, mut c, mut d, mut e] = *state;
-    for (i, word) in words.iter().enumerate() {
-        let (f, k) = match i {
-            0..20 => ((b & c) | (!b & d), 0x5a82_7999),
-            20..40 => (b ^ c ^ d, 0x6ed9_eba1),
-            40..60 => ((b & c) | (b & d) | (c & d), 0x8f1b_bcdc),
-            _ => (b ^ c ^ d, 0xca62_c1d6_u32),
-        };
-        let next = a.rotate_left(5).wrapping_add(f).wrapping_add(e).wrapping_add(k).wrapping_add(*word);
-        (e, d, c, b, a) = (d, c, b.rotate_left(30), a, next);
-    }
-    for (old, new) in state.iter_mut().zip([a, b, c, d, e]) {
-        *old = old.wrapping_add(new);
-    }
+    Sha1::digest(bytes).into()
 }
 
 #[cfg(test)]

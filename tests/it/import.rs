@@ -2,14 +2,7 @@
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use crate::support::{Place, describe, write};
-
-fn fails(place: &Place, args: &[&str], code: i32, text: &str) {
-    let output = place.stead(args).output().expect("stead starts");
-    assert_eq!(output.status.code(), Some(code), "{args:?}\n{}", describe(&output));
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(stderr.contains(text), "{args:?}: no `{text}` in\n{stderr}");
-}
+use crate::support::{Place, write};
 
 #[test]
 fn files_and_folders_come_in_and_count_as_work_though_ignored() {
@@ -39,7 +32,7 @@ fn what_exists_is_replaced_only_when_told_to() {
     place.project("app");
     place.ok(["create", "work", "--from", "app"]);
     write(&place.path().join("projects"), "src/new.rs", "new\n");
-    fails(&place, &["import", "work", "src"], 4, "`src` exists already");
+    place.fails(&["import", "work", "src"], 4, "`src` exists already");
     place.ok(["import", "work", "src", "--replace"]);
     let tree = place.tree("work");
     assert!(tree.join("src/new.rs").exists());
@@ -55,10 +48,10 @@ fn nothing_is_written_outside_or_into_git_directories() {
     let outside = place.path().join("outside");
     std::fs::create_dir(&outside).expect("a directory");
     symlink(&outside, place.tree("work").join("out")).expect("a link");
-    fails(&place, &["import", "work", "file:../evil"], 7, "destination path escapes workspace: ../evil");
-    fails(&place, &["import", "work", "file:/tmp/evil"], 7, "destination path escapes workspace: /tmp/evil");
-    fails(&place, &["import", "work", "file:out/evil"], 7, "destination path escapes workspace: out/evil");
-    fails(&place, &["import", "work", "file:.git/hooks/pre-commit"], 7, "inside of a git directory");
+    place.fails(&["import", "work", "file:../evil"], 7, "destination path escapes workspace: ../evil");
+    place.fails(&["import", "work", "file:/tmp/evil"], 7, "destination path escapes workspace: /tmp/evil");
+    place.fails(&["import", "work", "file:out/evil"], 7, "destination path escapes workspace: out/evil");
+    place.fails(&["import", "work", "file:.git/hooks/pre-commit"], 7, "inside of a git directory");
     assert!(std::fs::read_dir(&outside).expect("a directory").next().is_none());
 }
 
@@ -66,8 +59,8 @@ fn nothing_is_written_outside_or_into_git_directories() {
 fn a_missing_source_or_workspace_is_said() {
     let place = Place::new();
     place.project("app");
-    fails(&place, &["import", "work", "file"], 3, "work");
+    place.fails(&["import", "work", "file"], 3, "work");
     place.ok(["create", "work", "--from", "app"]);
-    fails(&place, &["import", "work", "file"], 3, "there is no");
-    fails(&place, &["import", "work"], 2, "SRC");
+    place.fails(&["import", "work", "file"], 3, "there is no");
+    place.fails(&["import", "work"], 2, "SRC");
 }

@@ -22,13 +22,6 @@ fn commit(place: &Place, dir: &Path, path: &str, content: &str) -> String {
     place.git(dir, ["rev-parse", "HEAD"]).trim().to_owned()
 }
 
-fn fails(place: &Place, args: &[&str], code: i32, text: &str) {
-    let output = place.stead(args).output().expect("stead starts");
-    assert_eq!(output.status.code(), Some(code), "{args:?}\n{}", describe(&output));
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(stderr.contains(text), "{args:?}: no `{text}` in\n{stderr}");
-}
-
 #[test]
 fn uncommitted_work_becomes_one_commit_on_a_branch_of_the_project() {
     let place = Place::new();
@@ -92,13 +85,13 @@ fn a_branch_that_stead_did_not_write_is_a_conflict() {
     let (project, tree) = workspace(&place);
     write(&tree, "new.txt", "one\n");
     place.git(&project, ["branch", "stead/work"]);
-    fails(&place, &["sync", "work", "--to"], 6, "which stead did not write");
+    place.fails(&["sync", "work", "--to"], 6, "which stead did not write");
     place.git(&project, ["branch", "-D", "stead/work"]);
     place.ok(["sync", "work", "--to"]);
     let theirs = place.git(&project, ["commit-tree", "-m", "x", "HEAD^{tree}"]);
     place.git(&project, ["branch", "-f", "stead/work", theirs.trim()]);
     write(&tree, "new.txt", "two\n");
-    fails(&place, &["sync", "work", "--to"], 6, "which stead did not write");
+    place.fails(&["sync", "work", "--to"], 6, "which stead did not write");
     assert_eq!(place.git(&project, ["rev-parse", "stead/work"]), theirs);
 }
 
@@ -111,10 +104,10 @@ fn a_branch_that_is_checked_out_is_refused() {
     write(&tree, "new.txt", "two\n");
     let linked = place.path().join("projects/linked");
     place.git(&project, ["worktree", "add", "-q", linked.to_str().expect("UTF-8"), "stead/work"]);
-    fails(&place, &["sync", "work", "--to"], 7, "is checked out in");
+    place.fails(&["sync", "work", "--to"], 7, "is checked out in");
     place.git(&project, ["worktree", "remove", linked.to_str().expect("UTF-8")]);
     place.git(&project, ["checkout", "-q", "stead/work"]);
-    fails(&place, &["sync", "work", "--to"], 7, "is checked out in");
+    place.fails(&["sync", "work", "--to"], 7, "is checked out in");
     assert_eq!(read(&project, "new.txt"), "one\n");
 }
 
@@ -126,7 +119,7 @@ fn what_was_reviewed_is_what_is_synced() {
     let (_, answer) = place.json(["sync", "work", "--to", "-n"]);
     let id = answer["snapshot"].as_str().expect("an id").to_owned();
     write(&tree, "new.txt", "two\n");
-    fails(&place, &["sync", "work", "--to", "--snapshot", &id], 6, "is not snapshot");
+    place.fails(&["sync", "work", "--to", "--snapshot", &id], 6, "is not snapshot");
     write(&tree, "new.txt", "one\n");
     place.ok(["sync", "work", "--to", "--snapshot", &id[..12]]);
 }
@@ -137,8 +130,8 @@ fn files_that_run_code_need_to_be_allowed() {
     let (project, tree) = workspace(&place);
     write(&tree, ".envrc", "rm -rf /\n");
     std::os::unix::fs::symlink("/etc/passwd", tree.join("link")).expect("a link");
-    fails(&place, &["sync", "work", "--to"], 7, "`.envrc` (runs code when opened), `link` (link to /etc/passwd)");
-    fails(&place, &["sync", "work", "--to", "--apply"], 7, "--allow-exec");
+    place.fails(&["sync", "work", "--to"], 7, "`.envrc` (runs code when opened), `link` (link to /etc/passwd)");
+    place.fails(&["sync", "work", "--to", "--apply"], 7, "--allow-exec");
     assert_eq!(place.git(&project, ["branch", "--list", "stead/*"]), "");
     let (_, answer) = place.json(["sync", "work", "--to", "--allow-exec"]);
     assert_eq!(answer["runs_code"].as_array().expect("a list").len(), 2);
@@ -163,7 +156,7 @@ fn apply_merges_into_the_working_tree() {
     // What was applied before is the base of what comes next.
     write(&tree, "docs/guide.md", "ONE\ntwo\nthree\nfour\n");
     std::fs::remove_file(tree.join("new/deep.txt")).expect("a file");
-    fails(&place, &["sync", "work", "--to", "--apply"], 6, "`docs/guide.md` (changed on both sides)");
+    place.fails(&["sync", "work", "--to", "--apply"], 6, "`docs/guide.md` (changed on both sides)");
     assert!(project.join("new/deep.txt").exists());
     write(&tree, "docs/guide.md", "Ones\ntwo\nthree\n");
     place.ok(["sync", "work", "--to", "--apply"]);
@@ -178,11 +171,11 @@ fn a_conflict_writes_nothing() {
     write(&tree, "README.md", "# theirs\n");
     write(&tree, "new.txt", "theirs\n");
     write(&project, "README.md", "# ours\n");
-    fails(&place, &["sync", "work", "--to", "--apply"], 6, "`README.md` (changed on both sides)");
+    place.fails(&["sync", "work", "--to", "--apply"], 6, "`README.md` (changed on both sides)");
     assert_eq!(place.git(&project, ["status", "--porcelain"]), " M README.md\n");
     place.git(&project, ["checkout", "-q", "."]);
     write(&project, "new.txt", "ours\n");
-    fails(&place, &["sync", "work", "--to", "--apply"], 6, "`new.txt` (made on both sides)");
+    place.fails(&["sync", "work", "--to", "--apply"], 6, "`new.txt` (made on both sides)");
     assert_eq!(read(&project, "README.md"), "# project\n");
 }
 
@@ -194,7 +187,7 @@ fn a_link_in_the_way_leads_nowhere() {
     std::fs::create_dir(&outside).expect("a directory");
     write(&tree, "out/file", "x\n");
     std::os::unix::fs::symlink(&outside, project.join("out")).expect("a link");
-    fails(&place, &["sync", "work", "--to", "--apply"], 6, "`out` (in the way of a directory)");
+    place.fails(&["sync", "work", "--to", "--apply"], 6, "`out` (in the way of a directory)");
     assert!(std::fs::read_dir(&outside).expect("a directory").next().is_none());
 }
 
@@ -214,7 +207,7 @@ fn apply_goes_to_plain_folders_too() {
     assert_eq!(read(&plain, "new.txt"), "newer\n");
     assert_eq!(read(&plain, "README.md"), "# mine\n");
     // A directory inside of the project is not a plain folder.
-    fails(&place, &["sync", "work", "--to", "app/src", "--apply"], 2, "is inside of the project");
+    place.fails(&["sync", "work", "--to", "app/src", "--apply"], 2, "is inside of the project");
     assert!(!project.join("src/README.md").exists());
 }
 
@@ -224,9 +217,9 @@ fn nothing_is_brought_into_the_root() {
     let (_, tree) = workspace(&place);
     write(&tree, "new.txt", "new\n");
     let path = tree.display().to_string();
-    fails(&place, &["sync", "work", "--to", &path, "--apply"], 7, "is inside of stead's own root");
-    fails(&place, &["sync", "work", "--to", &path], 7, "is inside of stead's own root");
-    fails(&place, &["sync", "work", "--from", &path], 7, "is inside of stead's own root");
+    place.fails(&["sync", "work", "--to", &path, "--apply"], 7, "is inside of stead's own root");
+    place.fails(&["sync", "work", "--to", &path], 7, "is inside of stead's own root");
+    place.fails(&["sync", "work", "--from", &path], 7, "is inside of stead's own root");
 }
 
 #[test]
@@ -269,7 +262,7 @@ fn a_dirty_workspace_is_told_why_it_stays_behind() {
     let (project, tree) = workspace(&place);
     commit(&place, &project, "new.txt", "new\n");
     write(&tree, "README.md", "# dirty\n");
-    fails(&place, &["sync", "work"], 6, "has uncommitted changes: `README.md`");
+    place.fails(&["sync", "work"], 6, "has uncommitted changes: `README.md`");
     place.git(&tree, ["checkout", "-q", "."]);
     // An ignored file that upstream has too.
     write(&tree, ".git/info/exclude", "*\n");
@@ -277,11 +270,11 @@ fn a_dirty_workspace_is_told_why_it_stays_behind() {
     place.git(&tree, ["add", "-f", ".gitignore"]);
     place.git(&tree, ["commit", "-q", "-m", "ignore"]);
     write(&tree, "new.txt", "mine\n");
-    fails(&place, &["sync", "work", "--merge"], 6, "`new.txt` (made on both sides)");
+    place.fails(&["sync", "work", "--merge"], 6, "`new.txt` (made on both sides)");
     assert_eq!(read(&tree, "new.txt"), "mine\n");
     std::fs::remove_file(tree.join("new.txt")).expect("a file");
     place.git(&tree, ["checkout", "-q", "--detach"]);
-    fails(&place, &["sync", "work"], 6, "is on no branch");
+    place.fails(&["sync", "work"], 6, "is on no branch");
 }
 
 #[test]
@@ -291,7 +284,7 @@ fn a_diverged_branch_is_merged_or_rebased_when_asked() {
         let (project, tree) = workspace(&place);
         commit(&place, &tree, "mine.txt", "mine\n");
         let tip = commit(&place, &project, "theirs.txt", "theirs\n");
-        fails(&place, &["sync", "work"], 6, "have diverged: 1 here, 1 there");
+        place.fails(&["sync", "work"], 6, "have diverged: 1 here, 1 there");
         place.ok(["sync", "work", flag]);
         let shown = place.git(&tree, ["log", "-1", "--format=%P"]);
         assert_eq!(shown.split_whitespace().count(), parents, "{flag}");
@@ -312,7 +305,7 @@ fn a_merge_with_conflicts_writes_nothing() {
     let head = commit(&place, &tree, "README.md", "# mine\n");
     commit(&place, &project, "README.md", "# theirs\n");
     for flag in ["--merge", "--rebase"] {
-        fails(&place, &["sync", "work", flag], 6, "`README.md` (changed on both sides)");
+        place.fails(&["sync", "work", flag], 6, "`README.md` (changed on both sides)");
         assert_eq!(place.git(&tree, ["rev-parse", "HEAD"]).trim(), head);
         assert_eq!(place.git(&tree, ["status", "--porcelain"]), "");
     }
@@ -333,7 +326,7 @@ fn a_projects_commits_and_changes_come_into_the_workspace() {
     assert_eq!(answer["up_to_date"], true, "{answer}");
     write(&project, "changed.txt", "again\n");
     write(&tree, "changed.txt", "otherwise\n");
-    fails(&place, &["sync", "work", "--from", "app"], 6, "`changed.txt`");
+    place.fails(&["sync", "work", "--from", "app"], 6, "`changed.txt`");
     assert_eq!(read(&tree, "changed.txt"), "otherwise\n");
 }
 
@@ -359,9 +352,9 @@ fn work_is_pushed_to_a_branch_of_origin() {
     let other = place.git(&bare, ["commit-tree", "-m", "x", "main^{tree}"]);
     place.git(&bare, ["branch", "-f", "topic", other.trim()]);
     write(&tree, "new.txt", "three\n");
-    fails(&place, &["sync", "work", "--push", "--as", "topic"], 6, "has commits that the workspace lacks");
+    place.fails(&["sync", "work", "--push", "--as", "topic"], 6, "has commits that the workspace lacks");
     place.git(&bare, ["symbolic-ref", "HEAD", "refs/heads/stead/work"]);
-    fails(&place, &["sync", "work", "--push"], 7, "is the default branch");
+    place.fails(&["sync", "work", "--push"], 7, "is the default branch");
     place.ok(["sync", "work", "--push", "--as", "stead/work"]);
     assert_eq!(place.git(&bare, ["show", "stead/work:new.txt"]), "three\n");
     place.git(&bare, ["fsck"]);
@@ -373,8 +366,8 @@ fn a_path_with_a_working_tree_is_not_pushed_to() {
     let (project, tree) = workspace(&place);
     write(&tree, "new.txt", "one\n");
     let said = "has a working tree, and only a bare repository can be pushed to by its path";
-    fails(&place, &["sync", "work", "--push"], 8, said);
-    fails(&place, &["sync", "work", "--push", "--as", "main"], 7, "is checked out");
+    place.fails(&["sync", "work", "--push"], 8, said);
+    place.fails(&["sync", "work", "--push", "--as", "main"], 7, "is checked out");
     assert_eq!(place.git(&project, ["branch", "--list", "stead/*"]), "");
 }
 
@@ -412,10 +405,10 @@ fn converted_files_go_across_as_git_would_commit_them() {
 fn an_empty_workspace_has_no_project_and_says_so() {
     let place = Place::new();
     place.ok(["create", "work", "--empty"]);
-    fails(&place, &["sync", "work"], 2, "has no source");
-    fails(&place, &["sync", "work", "--to"], 2, "has no local project");
-    fails(&place, &["sync", "none"], 3, "none");
-    fails(&place, &["sync", "work", "--apply"], 2, "--to");
+    place.fails(&["sync", "work"], 2, "has no source");
+    place.fails(&["sync", "work", "--to"], 2, "has no local project");
+    place.fails(&["sync", "none"], 3, "none");
+    place.fails(&["sync", "work", "--apply"], 2, "--to");
 }
 
 #[test]

@@ -114,6 +114,14 @@ impl Place {
             .env("LC_ALL", "C.UTF-8")
             .env("TZ", "UTC");
     }
+
+    /// Runs `stead ARGS`, which must end with `code` and say `text` on stderr.
+    pub(crate) fn fails(&self, args: &[&str], code: i32, text: &str) {
+        let output = self.stead(args).output().expect("stead starts");
+        assert_eq!(output.status.code(), Some(code), "{args:?}\n{}", describe(&output));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(stderr.contains(text), "{args:?}: no `{text}` in\n{stderr}");
+    }
 }
 
 /// Writes a file, making its directories.
