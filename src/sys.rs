@@ -105,6 +105,13 @@ pub(crate) fn map(file: &std::fs::File) -> io::Result<memmap2::Mmap> {
     unsafe { memmap2::Mmap::map(file) }
 }
 
+/// Moves this thread into new namespaces.
+#[cfg_attr(not(test), expect(dead_code, reason = "the wall that uses it is being built"))]
+pub(crate) fn unshare(flags: rustix::thread::UnshareFlags) -> rustix::io::Result<()> {
+    // SAFETY: only `UnshareFlags::FILES` parts descriptors from what believes to own them; nobody passes it.
+    unsafe { rustix::thread::unshare_unsafe(flags) }
+}
+
 /// Registers a transport with libgit2.
 pub(crate) fn register_transport<F>(prefix: &str, factory: F) -> Result<(), git2::Error>
 where

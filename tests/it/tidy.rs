@@ -28,6 +28,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("directories", &["src/config/"]),
     ("ignore::gitignore", &["src/git/"]),
     ("encoding_rs", &["src/git/convert"]),
+    ("landlock", &["src/confine/landlock.rs"]),
+    ("seccompiler", &["src/confine/seccomp.rs"]),
 ];
 
 const ELSEWHERE: [&str; 7] = ["session", "sandbox", "worktree", "manager", "service", "handler", "utils"];
