@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use crate::cmd;
 use crate::config::{Config, Environment, Overrides};
 use crate::error::{Exit, Failure, Kind, Result};
-use crate::git::userconfig;
+use crate::git::{import, userconfig};
 use crate::run::supervisor;
 use crate::store::audit::{self, Event};
 use crate::ui::{Color, Form, Level, Ui};
@@ -87,7 +87,7 @@ enum Command {
 /// Runs the program.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
-    if let Some(exit) = supervisor::entry(&args) {
+    if let Some(exit) = supervisor::entry(&args).or_else(|| import::helper::entry(&args)) {
         return exit;
     }
     let environment = Environment::of_process();

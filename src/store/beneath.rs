@@ -29,6 +29,12 @@ pub(crate) struct Dir {
     fd: OwnedFd,
 }
 
+impl From<OwnedFd> for Dir {
+    fn from(fd: OwnedFd) -> Self {
+        Self { fd }
+    }
+}
+
 impl Dir {
     /// Opens a directory by a trusted path; the last component must not be a link.
     pub(crate) fn open(path: &Path) -> Result<Self> {

@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::git::change::{self, Change, ChangeKind};
 use crate::git::delivered::{self, Outside};
-use crate::git::import::{self, Bounds, Imported};
+use crate::git::import::{self, Imported};
 use crate::git::pool::{self, Pool};
 use crate::git::repository::{Access, Store};
 use crate::git::snapshot::{self, Snapshot};
@@ -129,7 +129,7 @@ pub(crate) fn dropped(workspace: &Workspace) -> Option<String> {
 /// Returns what would be lost with a workspace whose tree is as in `snapshot`.
 pub(crate) fn unsaved(workspace: &Workspace, store: &Store, snapshot: &Snapshot) -> Result<Vec<Unsaved>> {
     let tree = Dir::open(&workspace.tree())?;
-    let imported = import::import(store, &tree, Bounds::default())?;
+    let imported = import::import(store, &tree)?;
     let outside = outside(workspace)?;
     let created = match &workspace.record.created_snapshot {
         Some(id) => Some(snapshot::load(store, Oid::from_str(id).context("cannot read the first snapshot's id")?)?),

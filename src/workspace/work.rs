@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::git::Oid;
 use crate::git::agentdir::{self, AgentRefs, Head};
 use crate::git::change::{self, Change};
-use crate::git::import::{self, Bounds};
+use crate::git::import;
 use crate::git::repository::{Access, Store};
 use crate::git::snapshot::Snapshot;
 use crate::store::beneath::Dir;
@@ -36,7 +36,7 @@ impl Work {
         let known = |commit: &Oid| store.repository().find_commit(*commit).is_ok();
         let mut head = refs.head_commit();
         if head.is_some_and(|head| !known(&head)) {
-            import::import(&store, &tree, Bounds::default())?;
+            import::import(&store, &tree)?;
             head = head.filter(known);
         }
         let base = workspace.base().filter(known);

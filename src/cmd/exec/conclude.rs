@@ -239,14 +239,14 @@ pub(super) fn lost(started: Timestamp) -> End {
 
 fn import(workspace: &LeasedWorkspace, store: &Store) -> Result<Imported> {
     let tree = Dir::open(&workspace.tree())?;
-    import::import(store, &tree, import::Bounds::default()).context("cannot keep the commits of the run")
+    import::import(store, &tree).context("cannot keep the commits of the run")
 }
 
 /// Keeps the commits of nested repositories too. What cannot come over whole stays in the tree alone: it is told as nested,
 /// and keeps the workspace from being collected.
 fn import_nested(workspace: &LeasedWorkspace, store: &Store, meta: &Meta) -> Result<()> {
     let tree = Dir::open(&workspace.tree())?;
-    let mut bounds = import::Bounds::default();
+    let mut bounds = import::Bounds::of(store.access());
     let until = Instant::now() + bounds.time;
     for (name, _) in &meta.nested {
         let path = Path::new(OsStr::from_bytes(name));

@@ -2,14 +2,17 @@
 //! all.
 //!
 //! An object is written after everything that it names, so an object that the store has is whole, and the walk stops there.
-//! The agent's alternates, `shallow` and indexes of packs are never trusted: what is not found beneath is missing, and
+//! What inflates and follows deltas is a process of its own with less, [`helper`]; it is not believed, and not started where all
+//! is known. The agent's alternates, `shallow` and indexes of packs are never trusted: what is not found beneath is missing, and
 //! what is found must have the hash that it is asked for by.
 
 pub(super) mod delta;
+pub(crate) mod helper;
 mod objects;
+mod reader;
 
 use std::collections::{HashMap, HashSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use git2::{ObjectType, OdbLookupFlags};
 
@@ -18,12 +21,14 @@ use crate::git::Oid;
 use crate::git::agentdir::{self, AgentRefs};
 use crate::git::repository::{Access, Store};
 use crate::store::beneath::Dir;
-use objects::Objects;
+use reader::Reader;
 
 /// libgit2 compares trees by recursion, and ends the process where the stack does. No path on disk is so deep.
 const MAX_DEPTH: usize = 1024;
 /// A tree of the store that is in more trees than this is measured: what was brought earlier must not be piled up.
 const SHALLOW: usize = 32;
+/// So many next steps are looked through for objects to ask for ahead.
+const LOOK_AHEAD: usize = 64;
 
 /// What came over.
 #[derive(Clone, Debug, Default)]
@@ -38,24 +43,34 @@ pub(crate) struct Imported {
 /// Bounds of one import.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
-    /// Bytes of all objects, unpacked.
+    /// Bytes of all objects, unpacked, however few there are on disk.
     pub(crate) bytes: u64,
+    /// The same, however many there are on disk.
+    pub(crate) most: u64,
+    /// The time for it, however few there are on disk.
     pub(crate) time: Duration,
+    /// The same, however many there are on disk.
+    pub(crate) longest: Duration,
 }
 
-impl Default for Bounds {
-    fn default() -> Self {
-        Self { bytes: 4 << 30, time: Duration::from_mins(2) }
+impl Bounds {
+    /// Returns the bounds for who keeps what comes, and for who only looks: that is in memory, and somebody waits for it.
+    pub(crate) fn of(access: Access) -> Self {
+        let (bytes, time) = (256 << 20, Duration::from_secs(3));
+        match access {
+            Access::Read => Self { bytes, most: bytes, time, longest: time },
+            Access::Write => Self { bytes, most: 4 << 30, time, longest: Duration::from_mins(2) },
+        }
     }
 }
 
 /// Imports every tip of the `.git` in `tree` that the store lacks, and keeps each by `refs/kept/OID` (under
 /// `Access::Write`; in memory only under `Access::Read`). Under `Access::Write` commits come along that only the log of HEAD
 /// still names.
-pub(crate) fn import(store: &Store, tree: &Dir, bounds: Bounds) -> Result<Imported> {
+pub(crate) fn import(store: &Store, tree: &Dir) -> Result<Imported> {
     let mut bad = Vec::new();
     match agentdir::git_dir(tree, &mut bad) {
-        Some(git) => import_from(store, &git, bounds),
+        Some(git) => import_from(store, &git, Bounds::of(store.access())),
         None => Ok(Imported { refs: AgentRefs { bad, ..AgentRefs::default() }, ..Imported::default() }),
     }
 }
@@ -66,12 +81,11 @@ pub(crate) fn import_from(store: &Store, git: &Dir, bounds: Bounds) -> Result<Im
     let mut tips = refs.tips();
     let mut walk = Walk {
         store,
-        objects: Objects::open(git, bounds.bytes),
+        objects: Reader::new(git, bounds),
         written: HashSet::new(),
         heights: HashMap::new(),
+        refused: HashMap::new(),
         commits: Vec::new(),
-        deadline: Instant::now() + bounds.time,
-        steps: 0,
     };
     let mut failed = Vec::new();
     for tip in &tips {
@@ -117,14 +131,17 @@ fn keep(store: &Store, refs: &AgentRefs, tips: &[Oid], written: &HashSet<Oid>, l
 
 struct Walk<'a> {
     store: &'a Store,
-    objects: Objects<'a>,
+    objects: Reader<'a>,
     written: HashSet<Oid>,
     /// How many trees are below each other in the trees that were measured, themselves included.
     heights: HashMap<Oid, usize>,
+    /// What cannot be whole, with the reason: many tips may lead there.
+    refused: HashMap<Oid, String>,
     commits: Vec<Oid>,
-    deadline: Instant,
-    steps: u64,
 }
+
+/// An object and what it names.
+type Object = (ObjectType, Vec<u8>, Vec<(Oid, ObjectType)>);
 
 enum Step {
     /// The number of trees that this one is in.
@@ -137,7 +154,22 @@ impl Walk<'_> {
     /// Brings `tip` and all that it names; the inner error says why it cannot be whole.
     fn take(&mut self, tip: Oid) -> Result<Result<(), String>> {
         let mut stack = vec![Step::Enter(tip, None, 0)];
+        let taken = self.walk(&mut stack)?;
+        if let Err(reason) = &taken {
+            for step in stack {
+                if let Step::Leave(id, ..) = step {
+                    self.refused.insert(id, reason.clone());
+                }
+            }
+        }
+        Ok(taken)
+    }
+
+    fn walk(&mut self, stack: &mut Vec<Step>) -> Result<Result<(), String>> {
         while let Some(step) = stack.pop() {
+            if self.objects.is_late() {
+                return Ok(Err(reader::late()));
+            }
             match step {
                 Step::Enter(id, expected, depth) => {
                     if self.known(id)? {
@@ -149,23 +181,12 @@ impl Walk<'_> {
                     if depth > MAX_DEPTH {
                         return Ok(Err(too_deep()));
                     }
-                    self.steps += 1;
-                    if self.steps.is_multiple_of(32) && Instant::now() > self.deadline {
-                        return Ok(Err("it took too long to read".into()));
-                    }
-                    let (kind, content) = match self.objects.read(id) {
-                        Ok(Some(object)) => object,
-                        Ok(None) => return Ok(Err(format!("object {id} is missing"))),
-                        Err(reason) => return Ok(Err(format!("object {id}: {reason}"))),
-                    };
-                    if expected.is_some_and(|expected| expected != kind) {
-                        return Ok(Err(format!("object {id} is a {kind}")));
-                    }
-                    if Oid::hash_object(kind, &content)? != id {
-                        return Ok(Err(format!("object {id} is corrupt")));
-                    }
-                    let Some(children) = children(kind, &content) else {
-                        return Ok(Err(format!("object {id} cannot be understood")));
+                    let (kind, content, children) = match self.read(id, expected, stack) {
+                        Ok(object) => object,
+                        Err(reason) => {
+                            self.refused.insert(id, reason.clone());
+                            return Ok(Err(reason));
+                        }
                     };
                     stack.push(Step::Leave(id, kind, content));
                     let below = if kind == ObjectType::Tree { depth + 1 } else { 0 };
@@ -188,6 +209,35 @@ impl Walk<'_> {
             }
         }
         Ok(Ok(()))
+    }
+
+    /// Reads an object that must be of the kind and as git writes it, with what it names.
+    fn read(&mut self, id: Oid, expected: Option<ObjectType>, next: &[Step]) -> Result<Object, String> {
+        if let Some(reason) = self.refused.get(&id) {
+            return Err(reason.clone());
+        }
+        let odb = self.store.repository().odb().map_err(|error| error.to_string())?;
+        let (written, refused) = (&self.written, &self.refused);
+        let ahead = next.iter().rev().take(LOOK_AHEAD).filter_map(|step| match step {
+            Step::Enter(id, ..) => Some(*id),
+            Step::Leave(..) => None,
+        });
+        let ahead = ahead.filter(|id| {
+            !written.contains(id) && !refused.contains_key(id) && !odb.exists_ext(*id, OdbLookupFlags::NO_REFRESH)
+        });
+        let (kind, content) = match self.objects.read(id, ahead) {
+            Ok(Some(object)) => object,
+            Ok(None) => return Err(format!("object {id} is missing")),
+            Err(reason) => return Err(format!("object {id}: {reason}")),
+        };
+        if expected.is_some_and(|expected| expected != kind) {
+            return Err(format!("object {id} is a {kind}"));
+        }
+        if Oid::hash_object(kind, &content).map_err(|error| error.to_string())? != id {
+            return Err(format!("object {id} is corrupt"));
+        }
+        let children = children(kind, &content).ok_or_else(|| format!("object {id} cannot be understood"))?;
+        Ok((kind, content, children))
     }
 
     /// Returns the height of a tree by those of the trees in it, as far as they were measured.

@@ -24,6 +24,8 @@ use crate::store::beneath::Dir;
 type Answer<T> = Result<T, String>;
 type Object = (ObjectType, Vec<u8>);
 
+/// Nothing that is larger is unpacked, nor what stands on it.
+const MAX_OBJECT: u64 = 512 << 20;
 const MAX_PACKS: usize = 512;
 const MAX_INDEX: u64 = 256 << 20;
 /// git's own bound of a chain of deltas is 4095.
@@ -105,6 +107,9 @@ impl<'a> Objects<'a> {
     }
 
     fn spend(&self, bytes: u64) -> Answer<()> {
+        if bytes > MAX_OBJECT {
+            return Err(format!("more than {MAX_OBJECT} bytes in one object"));
+        }
         match self.budget.get().checked_sub(bytes) {
             Some(left) => {
                 self.budget.set(left);

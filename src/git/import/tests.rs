@@ -47,7 +47,7 @@ impl Place {
     }
 
     fn import(&self) -> Imported {
-        import(&self.store, &Dir::open(&self.tree()).unwrap(), Bounds::default()).unwrap()
+        import(&self.store, &Dir::open(&self.tree()).unwrap()).unwrap()
     }
 
     fn fsck(&self) {
@@ -109,7 +109,7 @@ fn packs_with_deltas_come_over_whole() {
 fn a_reader_imports_into_memory_only() {
     let place = Place::new();
     let store = Store::open(place.store.path(), Access::Read).unwrap();
-    let imported = import(&store, &Dir::open(&place.tree()).unwrap(), Bounds::default()).unwrap();
+    let imported = import(&store, &Dir::open(&place.tree()).unwrap()).unwrap();
     let head = imported.refs.head_commit().unwrap();
     assert!(store.repository().find_commit(head).is_ok());
     assert!(Store::open(place.store.path(), Access::Read).unwrap().repository().find_commit(head).is_err());
@@ -156,7 +156,9 @@ fn too_much_is_refused() {
     let place = Place::new();
     place.commit("long", &"x".repeat(10_000));
     let tree = Dir::open(&place.tree()).unwrap();
-    let imported = import(&place.store, &tree, Bounds { bytes: 5_000, ..Bounds::default() }).unwrap();
+    let git = tree.dir(Path::new(".git")).unwrap();
+    let bounds = Bounds { bytes: 5_000, most: 5_000, ..Bounds::of(Access::Write) };
+    let imported = import_from(&place.store, &git, bounds).unwrap();
     assert!(imported.failed[0].1.ends_with("more than 5000 bytes to import"), "{:?}", imported.failed);
 }
 

@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::error::{Failure, Kind, Result};
 use crate::git::agentdir::Head;
 use crate::git::checkout::{self, Checkout};
-use crate::git::import::{self, Bounds};
+use crate::git::import;
 use crate::git::pool::{self, Pool};
 use crate::git::repository::{Access, Store};
 use crate::git::snapshot::{self, CaptureSpec};
@@ -182,7 +182,7 @@ fn take_commits(at: &UserRoot, tree: &Path) -> Result<()> {
     let name = pool::workspace_around(at, tree)?;
     let forked = Workspace::open(at, &name)?.lease("create", Wait::No)?;
     let store = forked.store(Access::Write)?;
-    import::import(&store, &Dir::open(&forked.tree())?, Bounds::default())?;
+    import::import(&store, &Dir::open(&forked.tree())?)?;
     store.flush()
 }
 

@@ -25,7 +25,7 @@ use crate::config::Config;
 use crate::error::{Failure, Kind, Result};
 use crate::git::agentdir::Head;
 use crate::git::change::Change;
-use crate::git::import::{self, Bounds, Imported};
+use crate::git::import::{self, Imported};
 use crate::git::repository::{Access, Store};
 use crate::git::snapshot::Snapshot;
 use crate::git::source::Source;
@@ -70,7 +70,7 @@ impl State {
     }
 
     fn of(workspace: &Workspace, store: Store, snapshot: Snapshot) -> Result<Self> {
-        let imported = import::import(&store, &Dir::open(&workspace.tree())?, Bounds::default())?;
+        let imported = import::import(&store, &Dir::open(&workspace.tree())?)?;
         let head = imported.refs.head_commit();
         if let Some((_, reason)) = imported.failed.iter().find(|(tip, _)| Some(*tip) == head) {
             return Err(Failure::new(
