@@ -25,6 +25,9 @@ use crate::store::fs::{Durability, write_atomic};
 /// any case: each object on its own costs two fsyncs.
 const FEW: usize = 24;
 
+/// More refs than this are written together.
+const MANY: usize = 64;
+
 /// Blobs above this size are no part of a pack of few objects.
 const LARGE: usize = 64 << 10;
 
@@ -222,6 +225,31 @@ impl Store {
             .reference(name, id, true, "stead")
             .with_context(|| format!("cannot write `{name}` in `{}`", self.path.display()))?;
         Ok(())
+    }
+
+    /// Points many refs at objects; all or none of them where they are many.
+    pub(crate) fn set_refs(&self, refs: Vec<(String, Oid)>) -> Result<()> {
+        if refs.len() <= MANY {
+            return refs.into_iter().try_for_each(|(name, id)| self.set_ref(&name, id));
+        }
+        self.flush()?;
+        let path = self.path.join("packed-refs");
+        let packed = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            packed => packed.with_context(|| format!("cannot read `{}`", path.display()))?,
+        };
+        let is_ref = |line: &&str| !line.starts_with(['#', '^']);
+        let mut all: std::collections::BTreeMap<&str, Oid> = packed
+            .lines()
+            .filter(is_ref)
+            .filter_map(|line| Some((line.get(41..)?, line.get(..40)?.parse().ok()?)))
+            .collect();
+        all.extend(refs.iter().map(|(name, id)| (name.as_str(), *id)));
+        let mut text = String::from("# pack-refs with: sorted \n");
+        for (name, id) in all {
+            text.extend([id.to_string().as_str(), " ", name, "\n"]);
+        }
+        write_atomic(&path, text.as_bytes(), Durability::Synced)
     }
 
     fn has_packs(&self) -> bool {

@@ -127,9 +127,9 @@ pub(crate) enum Content {
     Whole(Vec<u8>, Attributes),
     /// Longer than the cap, in bytes.
     TooLarge(u64),
-    /// It is gone, or is not a regular file any more.
+    /// It is gone.
     Gone,
-    /// Somebody wrote to it meanwhile, twice.
+    /// Somebody wrote to it meanwhile, twice, or it is not a regular file any more.
     Unsteady,
 }
 
@@ -139,12 +139,13 @@ pub(crate) fn read(directory: impl AsFd, name: &[u8], cap: u64) -> io::Result<Co
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let file = match rustix::fs::openat(&directory, OsStr::from_bytes(name), flags, Mode::empty()) {
             Ok(file) => std::fs::File::from(file),
-            Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Ok(Content::Gone),
+            Err(Errno::NOENT) => return Ok(Content::Gone),
+            Err(Errno::LOOP | Errno::NXIO) => return Ok(Content::Unsteady),
             Err(error) => return Err(error.into()),
         };
         let before = attributes_of(&file)?;
         if before.kind != FileType::RegularFile {
-            return Ok(Content::Gone);
+            return Ok(Content::Unsteady);
         }
         if before.stamp.size > cap {
             return Ok(Content::TooLarge(before.stamp.size));
@@ -299,13 +300,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fifo_or_a_link_in_place_of_a_file_is_gone_at_once() {
+    fn a_fifo_or_a_link_in_place_of_a_file_is_seen_at_once() {
         let dir = tempfile::tempdir().expect("a directory");
         rustix::fs::mkfifoat(rustix::fs::CWD, dir.path().join("fifo"), Mode::RUSR).expect("a fifo");
         std::os::unix::fs::symlink("/etc/passwd", dir.path().join("link")).expect("a link");
         let fd = open(dir.path()).expect("the directory");
-        assert!(matches!(read(&fd, b"fifo", 100).expect("an answer"), Content::Gone));
-        assert!(matches!(read(&fd, b"link", 100).expect("an answer"), Content::Gone));
+        assert!(matches!(read(&fd, b"fifo", 100).expect("an answer"), Content::Unsteady));
+        assert!(matches!(read(&fd, b"link", 100).expect("an answer"), Content::Unsteady));
     }
 
     #[test]

@@ -134,7 +134,9 @@ fn runs(entry: &Entry) -> bool {
             | "askpass"
             | "gitproxy"
             | "worktree"
-            | "alternaterefscommand" => true,
+            | "alternaterefscommand"
+            | "attributesfile"
+            | "excludesfile" => true,
             _ => false,
         },
         "alias" => value.trim_start().starts_with(['!', '-']),
@@ -158,7 +160,7 @@ fn runs(entry: &Entry) -> bool {
             matches!(key, "uploadpack" | "receivepack" | "vcs" | "proxy")
                 || (matches!(key, "url" | "pushurl") && runs_transport(value))
         }
-        "sendemail" => key.ends_with("cmd") || key == "smtpserver",
+        "sendemail" => key.ends_with("cmd") || matches!(key, "smtpserver" | "aliasesfile"),
         "sequence" => key == "editor",
         "submodule" => {
             (key == "update" && value.trim_start().starts_with('!')) || (key == "url" && runs_transport(value))

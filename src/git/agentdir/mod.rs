@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::FileType;
 
@@ -26,6 +27,8 @@ const MAX_REFS: usize = 200_000;
 const MAX_DEPTH: usize = 32;
 /// So much is named that cannot be read; the rest of a file is not looked at then.
 const MAX_BAD: usize = 1000;
+/// Loose refs are read for so long: it takes a million files to need more.
+const LONGEST: Duration = Duration::from_secs(1);
 /// So many entries of a log are looked at, the newest.
 const MAX_LOGGED: usize = 10_000;
 
@@ -100,7 +103,7 @@ pub(crate) fn refs(tree: &Dir) -> AgentRefs {
 
 /// Reads the refs of a git directory that is at hand already, such as one of a submodule.
 pub(crate) fn refs_in(git: &Dir) -> AgentRefs {
-    let mut reader = Reader { git, loose: BTreeMap::new(), bad: Vec::new() };
+    let mut reader = Reader { git, loose: BTreeMap::new(), bad: Vec::new(), deadline: Instant::now() + LONGEST };
     for (name, reason) in [
         ("commondir", "refs of another directory are not followed"),
         ("reftable", "refs in the reftable format cannot be read"),
@@ -205,6 +208,7 @@ struct Reader<'a> {
     git: &'a Dir,
     loose: BTreeMap<String, Value>,
     bad: Vec<(String, String)>,
+    deadline: Instant,
 }
 
 impl Reader<'_> {
@@ -292,6 +296,11 @@ impl Reader<'_> {
             for name in names {
                 if self.loose.len() >= MAX_REFS {
                     self.refuse(top, format!("more than {MAX_REFS} refs"));
+                    return;
+                }
+                if Instant::now() > self.deadline {
+                    // Before all that is bad with single ones: that the list ends here must be told.
+                    self.bad.insert(0, (top.to_owned(), "it takes too long to read them all".to_owned()));
                     return;
                 }
                 let path = path.join(&name);

@@ -238,3 +238,49 @@ fn a_fifo_as_configuration_is_held() {
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, FileType::Fifo, 0o600.into(), 0).unwrap();
     assert_eq!(held(&dir), ["config (not a regular file)"]);
 }
+
+#[test]
+fn each_key_that_runs_something_is_held_and_its_neighbours_are_not() {
+    // After git-config(1) and the pages that it points to; each line with a value that git would run, open or follow.
+    let runs = "
+        core.fsmonitor=evil core.hookspath=/x core.sshcommand=evil core.editor=evil core.pager=evil core.askpass=evil
+        core.gitproxy=evil core.alternaterefscommand=evil core.worktree=/x core.attributesfile=/x core.excludesfile=/x
+        credential.helper=evil credential.https://h.helper=!evil
+        diff.external=evil diff.d.command=evil diff.d.textconv=evil difftool.t.cmd=evil difftool.t.path=/x
+        filter.f.clean=evil filter.f.smudge=evil filter.f.process=evil
+        merge.m.driver=evil mergetool.t.cmd=evil mergetool.t.path=/x guitool.t.cmd=evil
+        gpg.program=evil gpg.openpgp.program=evil gpg.x509.program=evil gpg.ssh.program=evil
+        gpg.ssh.defaultkeycommand=evil
+        sequence.editor=evil interactive.difffilter=evil pager.log=evil trailer.t.cmd=evil trailer.t.command=evil
+        sendemail.tocmd=evil sendemail.sendmailcmd=evil sendemail.smtpserver=/x sendemail.aliasesfile=/x
+        uploadpack.packobjectshook=evil
+        remote.r.uploadpack=evil remote.r.receivepack=evil remote.r.vcs=evil remote.r.proxy=evil
+        remote.r.url=ext::evil remote.r.pushurl=fd::7 remote.r.url=ssh://-oProxyCommand=evil/x
+        url.evil.insteadof=https:// url.evil.pushinsteadof=https:// protocol.ext.allow=always protocol.allow=always
+        include.path=/x includeif.gitdir:/x.path=/y
+        alias.x=!evil alias.y=-c\x20core.pager=evil
+        browser.b.cmd=evil browser.b.path=/x man.m.cmd=evil man.m.path=/x web.browser=evil
+        instaweb.httpd=evil instaweb.browser=evil imap.tunnel=evil tar.t.command=evil hook.h.command=evil
+        submodule.s.update=!evil submodule.s.url=ext::evil
+        extensions.worktreeconfig=true init.templatedir=/x lfs.extension.e.clean=evil lfs.extension.e.smudge=evil";
+    let harmless = "
+        core.fsmonitor=false core.autocrlf=input core.filemode=false user.name=A alias.st=status pager.log=false
+        extensions.worktreeconfig=false remote.r.url=https://h/x remote.r.fetch=+refs/heads/*:refs/remotes/r/*
+        remote.r.url=git@h:x submodule.s.update=rebase submodule.s.url=../x branch.b.merge=refs/heads/b
+        diff.algorithm=histogram merge.conflictstyle=zdiff3 gpg.format=ssh trailer.t.key=Acked-by tar.umask=0022
+        credential.username=a credential.https://h.username=a commit.gpgsign=true";
+    for (list, expected) in [(runs, true), (harmless, false)] {
+        for line in list.split_whitespace() {
+            let (name, value) = line.split_once('=').unwrap();
+            let (section, rest) = name.split_once('.').unwrap();
+            let (head, key) = match rest.rsplit_once('.') {
+                Some((subsection, key)) => (format!("[{section} \"{subsection}\"]"), key),
+                None => (format!("[{section}]"), rest),
+            };
+            let dir = tree();
+            put(dir.path(), ".git/config", &format!("{head}\n{key} = \"{}\"\n", value.replace(r"\x20", " ")));
+            let found = held(&dir);
+            assert_eq!(found.iter().any(|held| held == name), expected, "{line}: {found:?}");
+        }
+    }
+}

@@ -120,13 +120,14 @@ fn keep(store: &Store, refs: &AgentRefs, tips: &[Oid], written: &HashSet<Oid>, l
         .chain(refs.refs.iter().filter(|(name, _)| name.starts_with("refs/heads/")).map(|(_, id)| *id))
         .chain(refs.stash.iter().copied())
         .collect();
+    let mut new = Vec::new();
     for tip in tips.iter().filter(|tip| !lost.contains(tip)) {
         let name = format!("refs/kept/{tip}");
         if (written.contains(tip) || heads.contains(tip)) && store.repository().refname_to_id(&name).is_err() {
-            store.set_ref(&name, *tip)?;
+            new.push((name, *tip));
         }
     }
-    Ok(())
+    store.set_refs(new)
 }
 
 struct Walk<'a> {

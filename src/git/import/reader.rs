@@ -158,6 +158,7 @@ impl<'a> Reader<'a> {
             self.helper = None;
             self.asked = VecDeque::from([id]);
             self.starts = self.starts.saturating_sub(1).max(1);
+            let most = if most == LARGEST { most } else { self.bounds.bytes };
             return Ok(Err(format!("more than {most} bytes to import")));
         }
         let deadline = self.deadline;

@@ -32,6 +32,12 @@ type Entry = seen::Entry<Vec<u8>>;
 /// Files of one directory that are hashed by one thread at a time.
 const BATCH: usize = 16;
 
+/// So many names of git directories are looked at in a capture; objects are not among them.
+const MAX_GITDIR_NAMES: usize = 20_000;
+
+/// So many new bytes of git directories are recorded in a capture.
+const MAX_GITDIR_BYTES: u64 = 512 << 20;
+
 /// An index of the agent above this size is not read.
 const MAX_INDEX: u64 = 256 << 20;
 
@@ -60,6 +66,9 @@ pub(super) struct Scan<'a> {
     pub(super) tops: Mutex<Vec<(Top, Option<Oid>)>>,
     pub(super) files: AtomicU64,
     pub(super) new_bytes: AtomicU64,
+    /// Names and new bytes of git directories, which nobody needs more of than these bounds.
+    pub(super) gitdir_names: AtomicUsize,
+    pub(super) gitdir_bytes: AtomicU64,
     /// Whether anything is not as it was seen.
     pub(super) differs: AtomicBool,
     pub(super) cancelled: AtomicBool,
@@ -178,6 +187,9 @@ impl Scan<'_> {
             walk::open_in(&parent.directory, &entry.name).map_err(|error| reason(&error))
         };
         let opened = opened.and_then(|directory| match walk::names(&directory) {
+            Ok(names) if parent.top.top.kind == TopKind::GitDir && !self.has_room_for(&names) => {
+                Err(format!("more than {MAX_GITDIR_NAMES} files in `.git`"))
+            }
             Ok(names) => Ok((directory, names)),
             Err(error) => Err(reason(&error)),
         });
@@ -217,6 +229,10 @@ impl Scan<'_> {
         let kind = if gitlink.is_some() { EntryKind::Gitlink } else { EntryKind::Nested };
         let id = gitlink.map(|recorded| Self::head_of(parent, &entry.name).unwrap_or(recorded));
         parent.add(Entry { kind, id: id.unwrap_or(Oid::ZERO_SHA1), ..entry });
+    }
+
+    fn has_room_for(&self, names: &[Vec<u8>]) -> bool {
+        self.gitdir_names.fetch_add(names.len(), Ordering::Relaxed) + names.len() <= MAX_GITDIR_NAMES
     }
 
     /// Walks a nested repository as a snapshot of its own.

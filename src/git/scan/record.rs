@@ -8,7 +8,7 @@ use git2::ObjectType;
 use rustix::fs::FileType;
 
 use super::names::{blank, join, kind_of, reason, sort_key};
-use super::{Entry, Node, Object, Scan, TopKind};
+use super::{Entry, MAX_GITDIR_BYTES, Node, Object, Scan, TopKind};
 use crate::git::Oid;
 use crate::git::meta::PLAIN;
 use crate::git::seen::EntryKind;
@@ -38,9 +38,11 @@ impl Scan<'_> {
         };
         if !self.is_known(id) {
             let size = content.len() as u64;
-            if node.top.top.kind == TopKind::Files
-                && self.new_bytes.fetch_add(size, Ordering::Relaxed) + size > self.limits.max_new
-            {
+            let (bytes, most) = match node.top.top.kind {
+                TopKind::Files => (&self.new_bytes, self.limits.max_new),
+                TopKind::GitDir => (&self.gitdir_bytes, MAX_GITDIR_BYTES),
+            };
+            if bytes.fetch_add(size, Ordering::Relaxed) + size > most {
                 return self.too_large(join(&node.path, &name), size);
             }
             self.send(out, Object { id, kind: ObjectType::Blob, content });

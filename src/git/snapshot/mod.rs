@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use anyhow::Context as _;
 use git2::ObjectType;
@@ -88,6 +88,8 @@ pub(crate) fn capture(store: &Store, spec: &CaptureSpec<'_>, progress: &dyn Prog
         tops: Mutex::default(),
         files: AtomicU64::new(0),
         new_bytes: AtomicU64::new(0),
+        gitdir_names: AtomicUsize::new(0),
+        gitdir_bytes: AtomicU64::new(0),
         differs: AtomicBool::new(false),
         cancelled: AtomicBool::new(false),
     };

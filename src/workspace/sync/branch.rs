@@ -155,9 +155,12 @@ fn beyond(state: &State, project: &crate::git::Repository, commit: Oid) -> Resul
 fn other_refs(state: &State, project: &crate::git::Repository, commit: Oid) -> Result<Vec<(String, usize)>> {
     let refs = &state.imported.refs;
     let repository = state.store.repository();
+    // libgit2 would look through its packs anew for each.
+    let failed: std::collections::HashSet<Oid> = state.imported.failed.iter().map(|(id, _)| *id).collect();
     let others = refs
         .refs
         .iter()
+        .filter(|(_, id)| !failed.contains(id))
         .filter(|(name, _)| name.starts_with("refs/heads/") || name.starts_with("refs/tags/") || name == "refs/stash")
         .filter(|(name, _)| Some(name.as_str()) != super::head_branch(state));
     let mut found = Vec::new();
