@@ -66,6 +66,8 @@ mod cmd;
 mod config;
 mod confine;
 mod error;
+#[cfg(any(test, fuzzing))]
+mod fuzzing;
 mod git;
 mod progress;
 mod run;

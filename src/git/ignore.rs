@@ -1,15 +1,11 @@
 //! Ignore rules: the base's `.gitignore` files, the user's global excludes and the live `.gitignore` files, from contents
-//! that the walker read itself; the agent's `info/exclude` counts for nothing.
+//! that the walker read itself; the agent's `info/exclude` counts for nothing. What a line means is what it means to git.
 
-use std::borrow::Cow;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
-
-use ignore::Match;
-use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use std::collections::HashMap;
+use std::path::PathBuf;
 
 use crate::config::Environment;
+use crate::git::pattern::{Form, Pattern, file_name};
 
 /// A `.gitignore` file above this size has no rules.
 pub(crate) const MAX_SIZE: u64 = 1 << 20;
@@ -24,66 +20,125 @@ pub(crate) fn global_excludes(environment: &Environment) -> Option<PathBuf> {
     })
 }
 
+/// So many patterns with wildcards may be in a file; with more it has no rules. Each is compared with each name.
+const MAX_GLOBS: usize = 5000;
+
 /// The rules of one file, for paths relative to its directory.
-#[derive(Clone, Debug)]
-pub(crate) struct Patterns(Gitignore);
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Patterns {
+    names: HashMap<Vec<u8>, Last>,
+    paths: HashMap<Vec<u8>, Last>,
+    suffixes: HashMap<Vec<u8>, Last>,
+    /// How long the suffixes are.
+    lengths: Vec<usize>,
+    /// All that has other wildcards, the last first.
+    globs: Vec<(Pattern, Rule)>,
+}
+
+/// A rule's line and what it says.
+#[derive(Clone, Copy, Debug)]
+struct Rule {
+    line: usize,
+    ignores: bool,
+}
+
+/// The last rules with one text: the one for everything and the one for directories only.
+#[derive(Clone, Copy, Debug, Default)]
+struct Last {
+    any: Option<Rule>,
+    directory: Option<Rule>,
+}
+
+impl Last {
+    fn set(&mut self, rule: Rule, directories_only: bool) {
+        *(if directories_only { &mut self.directory } else { &mut self.any }) = Some(rule);
+    }
+
+    fn of(&self, is_directory: bool) -> Option<Rule> {
+        last(self.any, self.directory.filter(|_| is_directory))
+    }
+}
+
+fn last(one: Option<Rule>, other: Option<Rule>) -> Option<Rule> {
+    one.into_iter().chain(other).max_by_key(|rule| rule.line)
+}
 
 impl Patterns {
-    /// Reads a file; lines that make no sense are passed by, as git does.
+    /// Reads a file; lines that make no sense match nothing, as in git.
     pub(crate) fn parse(content: &[u8]) -> Self {
-        let mut builder = GitignoreBuilder::new("");
+        let mut patterns = Self::default();
         let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
-        for line in String::from_utf8_lossy(content).lines() {
-            // A bad pattern matches nothing; the others still count.
-            drop(builder.add_line(None, &without_alternatives(line)));
+        for (number, line) in content.split(|byte| *byte == b'\n').enumerate() {
+            if line.is_empty() || line[0] == b'#' {
+                continue;
+            }
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            // git reads a string of C.
+            let line = line.split(|byte| *byte == 0).next().unwrap_or(line);
+            let line = without_trailing_spaces(line);
+            let (text, ignores) = match line.strip_prefix(b"!") {
+                Some(text) => (text, false),
+                None => (line, true),
+            };
+            patterns.add(Pattern::parse(text), Rule { line: number, ignores });
         }
-        Self(builder.build().unwrap_or_else(|_| Gitignore::empty()))
+        if patterns.globs.len() > MAX_GLOBS {
+            return Self::default();
+        }
+        patterns.globs.reverse();
+        patterns.lengths = patterns.suffixes.keys().map(Vec::len).collect();
+        patterns.lengths.sort_unstable();
+        patterns.lengths.dedup();
+        patterns
+    }
+
+    fn add(&mut self, pattern: Pattern, rule: Rule) {
+        let (map, text) = match pattern.form {
+            Form::Name(name) => (&mut self.names, name),
+            Form::Suffix(suffix) => (&mut self.suffixes, suffix),
+            Form::Path(literal, glob) if glob.is_empty() => (&mut self.paths, literal),
+            _ => return self.globs.push((pattern, rule)),
+        };
+        map.entry(text).or_default().set(rule, pattern.directories_only);
     }
 
     /// Returns whether the last rule that matches `path` ignores it; `None` when none does.
     pub(crate) fn verdict(&self, path: &[u8], is_directory: bool) -> Option<bool> {
-        if self.0.is_empty() {
-            return None;
+        let name = file_name(path);
+        let mut found = None;
+        let mut look = |map: &HashMap<Vec<u8>, Last>, text: &[u8]| {
+            found = last(found, map.get(text).and_then(|rules| rules.of(is_directory)));
+        };
+        look(&self.names, name);
+        look(&self.paths, path);
+        for length in self.lengths.iter().take_while(|length| **length <= name.len()) {
+            look(&self.suffixes, &name[name.len() - length..]);
         }
-        match self.0.matched(Path::new(OsStr::from_bytes(path)), is_directory) {
-            Match::None => None,
-            Match::Ignore(_) => Some(true),
-            Match::Whitelist(_) => Some(false),
-        }
+        let later = |rule: &Rule| found.is_none_or(|found| found.line < rule.line);
+        let glob = self.globs.iter().take_while(|(_, rule)| later(rule));
+        let glob = glob.filter(|(pattern, _)| pattern.matches(path, is_directory)).map(|(_, rule)| *rule).next();
+        Some(glob.or(found)?.ignores)
+    }
+
+    /// Returns the verdict on a file, by its own name or that of the deepest directory above it that has one.
+    pub(crate) fn decide(&self, path: &[u8]) -> Option<bool> {
+        let slashes = path.iter().enumerate().rev().filter(|(_, byte)| **byte == b'/');
+        let mut above = slashes.map(|(at, _)| &path[..at]);
+        self.verdict(path, false).or_else(|| above.find_map(|directory| self.verdict(directory, true)))
     }
 }
 
-/// Escapes braces outside of character classes: they mean nothing to git.
-fn without_alternatives(line: &str) -> Cow<'_, str> {
-    if !line.contains(['{', '}']) {
-        return line.into();
-    }
-    let mut out = String::with_capacity(line.len() + 4);
-    let mut rest = line.chars();
-    while let Some(character) = rest.next() {
-        match character {
-            '\\' => {
-                out.push(character);
-                out.extend(rest.next());
-            }
-            '[' => {
-                out.push(character);
-                // The first character of a class is not its end.
-                let class = rest.as_str();
-                let first = class.char_indices().nth(1).map_or(class.len(), |(index, _)| index);
-                if let Some(end) = class[first..].find(']') {
-                    out.push_str(&class[..=first + end]);
-                    rest = class[first + end + 1..].chars();
-                }
-            }
-            '{' | '}' => {
-                out.push('\\');
-                out.push(character);
-            }
-            _ => out.push(character),
+/// Cuts spaces off the end, but for one behind a backslash.
+fn without_trailing_spaces(line: &[u8]) -> &[u8] {
+    let mut end = 0;
+    let mut at = 0;
+    while let Some(byte) = line.get(at) {
+        at += if *byte == b'\\' { 2 } else { 1 };
+        if *byte != b' ' {
+            end = at.min(line.len());
         }
     }
-    out.into()
+    &line[..end]
 }
 
 #[cfg(test)]
@@ -104,9 +159,42 @@ mod tests {
     }
 
     #[test]
-    fn braces_are_escaped_but_in_classes() {
-        assert_eq!(without_alternatives("*.{c,h}"), "*.\\{c,h\\}");
-        assert_eq!(without_alternatives("\\{[{}]}["), "\\{[{}]\\}[");
-        assert_eq!(without_alternatives("[]{"), "[]\\{");
+    fn lines_are_read_as_git_reads_them() {
+        let patterns = Patterns::parse(b"\xef\xbb\xbftop  \r\nkept\\ \n*.{c,h}\nback\\\na\0b\n \xff\n!\n/\nlast");
+        for (path, ignored) in [
+            (&b"top"[..], true),
+            (b"kept ", true),
+            (b"kept\\", false),
+            (b"x.c", false),
+            (b"x.{c,h}", true),
+            (b"back\\", false),
+            (b"a", true),
+            (b" \xff", true),
+            (b"last", true),
+        ] {
+            let shown = String::from_utf8_lossy(path);
+            assert_eq!(patterns.verdict(path, false), ignored.then_some(true), "{shown}");
+        }
+    }
+
+    #[test]
+    fn the_last_of_all_forms_decides() {
+        for (rules, ignored) in [
+            ("a.c\n!*.c", false),
+            ("!*.c\na.c", true),
+            ("a.*\n!/a.c", false),
+            ("!/a.c\na.*", true),
+            ("!/a.c\n[a].c\n!x", true),
+            ("a.c\n!a.c/", true),
+            ("*\n!*.c", false),
+        ] {
+            assert_eq!(Patterns::parse(rules.as_bytes()).verdict(b"a.c", false), Some(ignored), "{rules}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_wildcards_without_end_has_no_rules() {
+        assert_eq!(Patterns::parse(&b"a*b\n".repeat(MAX_GLOBS)).verdict(b"ab", false), Some(true));
+        assert_eq!(Patterns::parse(&b"a*b\n".repeat(MAX_GLOBS + 1)).verdict(b"ab", false), None);
     }
 }

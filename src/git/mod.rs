@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | where objects come from | [`source`], [`transport`], [`credential`], [`userconfig`], `local`, [`pool`], [`pack`], `packed` |
 //! | a tree from a commit | [`checkout`], [`convert`] (attributes), [`index`] |
-//! | what a tree holds now | `scan`, [`seen`] (its cache), [`ignore`], [`tracked`], [`meta`], [`snapshot`] |
+//! | what a tree holds now | `scan`, [`seen`] (its cache), [`ignore`] (by `pattern` and `wildmatch`), [`tracked`], [`meta`], [`snapshot`] |
 //! | what is different | [`change`], [`uncommitted`] (in a project), [`lfs`] |
 //! | what the agent's `.git` holds | [`agentdir`], [`import`] |
 //! | where work goes | [`repository`] (the store), [`delivered`], [`sync`], [`identity`] |
@@ -28,9 +28,10 @@ pub(crate) mod meta;
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "tests compare with git's own command")]
 #[path = "../../tests/it/support/oracle.rs"]
-mod oracle;
+pub(crate) mod oracle;
 pub(crate) mod pack;
 mod packed;
+mod pattern;
 pub(crate) mod pool;
 pub(crate) mod repository;
 mod scan;
@@ -42,6 +43,7 @@ pub(crate) mod tracked;
 pub(crate) mod transport;
 pub(crate) mod uncommitted;
 pub(crate) mod userconfig;
+mod wildmatch;
 
 // What the layers above may hold of trusted repositories; nobody else names the crate.
 pub(crate) use git2::{

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use git2::{Repository, Status, StatusOptions};
-use ignore::gitignore::GitignoreBuilder;
 
 use crate::error::Result;
+use crate::git::ignore::Patterns;
 use crate::git::local;
 
 /// Names the ignored files that new workspaces get, in the syntax of `.gitignore`.
@@ -61,11 +61,8 @@ fn included(repository: &Repository, top: &Path) -> Result<Vec<PathBuf>> {
     if !list.is_file() {
         return Ok(Vec::new());
     }
-    let mut builder = GitignoreBuilder::new(top);
-    if let Some(error) = builder.add(&list) {
-        return Err(error).with_context(|| format!("cannot read `{}`", list.display()));
-    }
-    let rules = builder.build().with_context(|| format!("cannot read `{}`", list.display()))?;
+    let content = std::fs::read(&list).with_context(|| format!("cannot read `{}`", list.display()))?;
+    let rules = Patterns::parse(&content);
     let mut found = Vec::new();
     let walk = walkdir::WalkDir::new(top).min_depth(1).into_iter().filter_entry(|entry| entry.file_name() != ".git");
     for entry in walk.flatten() {
@@ -73,7 +70,7 @@ fn included(repository: &Repository, top: &Path) -> Result<Vec<PathBuf>> {
             continue;
         }
         let Ok(relative) = entry.path().strip_prefix(top) else { continue };
-        if rules.matched_path_or_any_parents(relative, false).is_ignore()
+        if rules.decide(relative.as_os_str().as_bytes()) == Some(true)
             && repository.is_path_ignored(relative).unwrap_or(false)
         {
             found.push(relative.to_owned());

@@ -6,10 +6,9 @@
 
 mod content;
 mod encoding;
-mod rules;
+pub(crate) mod rules;
 #[cfg(test)]
 mod tests;
-mod wildmatch;
 
 use std::path::PathBuf;
 

@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::git::convert::wildmatch::wildmatch;
+use crate::git::pattern::Pattern;
 
 /// Attributes that decide over contents; of the others only macros are kept.
 const KNOWN: [&str; 6] = ["text", "crlf", "eol", "ident", "working-tree-encoding", "filter"];
 /// Longer lines are passed by, as git does.
-const MAX_LINE: usize = 2048;
+const MAX_LINE: usize = 2047;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(crate) enum State {
     Set,
     Unset,
     /// `!name`: as if no rule of less weight named it.
@@ -22,15 +22,13 @@ type Assignments = Vec<(String, State)>;
 
 #[derive(Debug)]
 struct Rule {
-    pattern: Vec<u8>,
-    /// Without a slash it is compared with the name alone.
-    whole_path: bool,
+    pattern: Pattern,
     assignments: Assignments,
 }
 
 /// All rules of one commit and of the user.
 #[derive(Debug)]
-pub(super) struct Rules {
+pub(crate) struct Rules {
     /// By directory (empty, or with a slash at its end); the user's own under `None`.
     files: HashMap<Option<Vec<u8>>, Vec<Rule>>,
     macros: HashMap<String, Assignments>,
@@ -45,37 +43,39 @@ impl Default for Rules {
 
 impl Rules {
     /// Adds the file of `directory`.
-    pub(super) fn add(&mut self, directory: Option<&[u8]>, content: &[u8]) {
+    pub(crate) fn add(&mut self, directory: Option<&[u8]>, content: &[u8]) {
         // Macros may be defined at the top only.
         let defines = directory.is_none_or(<[u8]>::is_empty);
         let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
         let mut rules = Vec::new();
         for line in content.split(|byte| *byte == b'\n') {
-            let line = line.trim_ascii();
-            if line.is_empty() || line.starts_with(b"#") || line.len() > MAX_LINE {
+            if line.len() > MAX_LINE {
                 continue;
             }
-            if let Some(rest) = line.strip_prefix(b"[attr]") {
-                let (name, assignments) = split(rest.trim_ascii_start());
-                if defines && let Ok(name) = String::from_utf8(name.to_vec()) {
-                    self.macros.insert(name, parse(assignments));
+            // git reads a string of C.
+            let line = trim(line.split(|byte| *byte == 0).next().unwrap_or(line));
+            if line.is_empty() || line.starts_with(b"#") {
+                continue;
+            }
+            let (pattern, rest) = unquote(line).unwrap_or_else(|| {
+                let (pattern, rest) = split(line);
+                (pattern.to_vec(), rest)
+            });
+            let defined = pattern.strip_prefix(b"[attr]").filter(|name| !name.is_empty());
+            // One word that makes no sense spoils the line.
+            let Some(assignments) = parse(rest) else { continue };
+            if let Some(name) = defined {
+                let name = split(trim(name)).0;
+                if defines && let Some(name) = valid_name(name) {
+                    self.macros.insert(name, assignments);
                 }
                 continue;
             }
-            let (pattern, assignments) = if line.starts_with(b"\"") {
-                let Some((pattern, rest)) = unquote(line) else { continue };
-                (pattern, rest)
-            } else {
-                let (pattern, rest) = split(line);
-                (pattern.to_vec(), rest)
-            };
             // Patterns of git's own ignore files that attributes do not have.
             if pattern.starts_with(b"!") || pattern.ends_with(b"/") {
                 continue;
             }
-            let whole_path = pattern.contains(&b'/');
-            let pattern = pattern.strip_prefix(b"/").unwrap_or(&pattern).to_vec();
-            rules.push(Rule { pattern, whole_path, assignments: parse(assignments) });
+            rules.push(Rule { pattern: Pattern::parse(&pattern), assignments });
         }
         if !rules.is_empty() {
             self.files.insert(directory.map(<[u8]>::to_vec), rules);
@@ -83,7 +83,7 @@ impl Rules {
     }
 
     /// Returns the attributes of a path that decide over contents.
-    pub(super) fn of(&self, path: &[u8]) -> BTreeMap<String, State> {
+    pub(crate) fn of(&self, path: &[u8]) -> BTreeMap<String, State> {
         let mut found = BTreeMap::new();
         let mut end = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
         loop {
@@ -99,7 +99,7 @@ impl Rules {
     }
 
     /// Returns whether some rule can change a content in one direction or the other.
-    pub(super) fn convert(&self) -> bool {
+    pub(crate) fn convert(&self) -> bool {
         self.any(&|name, state| match name {
             "text" | "crlf" | "eol" => !matches!(state, State::Unset | State::Unspecified),
             "ident" => *state == State::Set,
@@ -109,7 +109,7 @@ impl Rules {
     }
 
     /// Returns whether some rule can change a content on its way into the working tree.
-    pub(super) fn smudge(&self) -> bool {
+    pub(crate) fn smudge(&self) -> bool {
         self.any(&|name, state| match (name, state) {
             ("eol", State::Value(value)) => value == "crlf",
             ("ident", State::Set) | ("working-tree-encoding", State::Value(_)) => true,
@@ -118,7 +118,7 @@ impl Rules {
     }
 
     /// Returns whether some rule names a filter.
-    pub(super) fn filters(&self) -> bool {
+    pub(crate) fn filters(&self) -> bool {
         self.any(&|name, _| name == "filter")
     }
 
@@ -129,14 +129,8 @@ impl Rules {
 
     fn apply(&self, directory: Option<&[u8]>, path: &[u8], start: usize, found: &mut BTreeMap<String, State>) {
         let Some(rules) = self.files.get(&directory.map(<[u8]>::to_vec)) else { return };
-        let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
         for rule in rules.iter().rev() {
-            let matches = if rule.whole_path {
-                wildmatch(&rule.pattern, &path[start..], true)
-            } else {
-                wildmatch(&rule.pattern, name, false)
-            };
-            if matches {
+            if rule.pattern.matches(&path[start..], false) {
                 self.fill(&rule.assignments, found);
             }
         }
@@ -162,23 +156,45 @@ impl Rules {
     }
 }
 
-fn parse(text: &[u8]) -> Assignments {
-    text.split(u8::is_ascii_whitespace)
-        .filter_map(|word| std::str::from_utf8(word).ok())
-        .filter(|word| !word.is_empty())
-        .map(|word| match word.as_bytes()[0] {
-            b'-' => (word[1..].to_owned(), State::Unset),
-            b'!' => (word[1..].to_owned(), State::Unspecified),
-            _ => match word.split_once('=') {
-                Some((name, value)) => (name.to_owned(), State::Value(value.to_owned())),
-                None => (word.to_owned(), State::Set),
-            },
-        })
-        .collect()
+fn parse(text: &[u8]) -> Option<Assignments> {
+    text.split(|byte| is_blank(*byte)).filter(|word| !word.is_empty()).map(assignment).collect()
+}
+
+fn assignment(word: &[u8]) -> Option<(String, State)> {
+    let (name, value) = match word.iter().position(|byte| *byte == b'=') {
+        Some(at) => (&word[..at], Some(&word[at + 1..])),
+        None => (word, None),
+    };
+    let (name, state) = match (name.first(), value) {
+        (Some(b'-'), _) => (&name[1..], State::Unset),
+        (Some(b'!'), _) => (&name[1..], State::Unspecified),
+        // What is no text names no encoding and no filter that anybody has.
+        (_, Some(value)) => (name, State::Value(String::from_utf8_lossy(value).into_owned())),
+        (_, None) => (name, State::Set),
+    };
+    Some((valid_name(name)?, state))
+}
+
+fn valid_name(name: &[u8]) -> Option<String> {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._".contains(byte);
+    if name.is_empty() || name[0] == b'-' || !name.iter().all(plain) || name.starts_with(b"builtin_") {
+        return None;
+    }
+    String::from_utf8(name.to_vec()).ok()
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+fn trim(line: &[u8]) -> &[u8] {
+    let begin = line.iter().position(|byte| !is_blank(*byte)).unwrap_or(line.len());
+    let end = line.iter().rposition(|byte| !is_blank(*byte)).map_or(begin, |last| last + 1);
+    &line[begin..end]
 }
 
 fn split(line: &[u8]) -> (&[u8], &[u8]) {
-    let end = line.iter().position(u8::is_ascii_whitespace).unwrap_or(line.len());
+    let end = line.iter().position(|byte| is_blank(*byte)).unwrap_or(line.len());
     (&line[..end], &line[end..])
 }
 
@@ -186,6 +202,9 @@ fn split(line: &[u8]) -> (&[u8], &[u8]) {
 fn unquote(line: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     let mut text = Vec::new();
     let mut at = 1;
+    if line.first() != Some(&b'"') {
+        return None;
+    }
     loop {
         match *line.get(at)? {
             b'"' => return Some((text, &line[at + 1..])),
