@@ -66,8 +66,11 @@ mod cmd;
 mod config;
 mod confine;
 mod error;
-#[cfg(any(test, fuzzing))]
+#[cfg(all(test, not(fuzzing)))]
 mod fuzzing;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod git;
 mod progress;
 mod run;

@@ -1,0 +1,130 @@
+//! The properties themselves, each of one input.
+
+use std::path::Path;
+
+use crate::config::units;
+use crate::git::ignore::Patterns;
+use crate::git::meta::Meta;
+use crate::git::source::Source;
+use crate::git::tracked;
+use crate::store::name::{UserId, WorkspaceName};
+use crate::ui::text::{escape, quote};
+use crate::workspace::record::Record;
+
+/// A name that is taken is a plain component, and what is made of any text is such a name and stays as it is.
+pub(crate) fn name(text: &str) {
+    let derived = WorkspaceName::derive(text);
+    assert_eq!(WorkspaceName::derive(derived.as_str()), derived, "{text:?}");
+    assert_eq!(WorkspaceName::parse(derived.as_str()).expect("what is derived is valid"), derived);
+    if let Ok(name) = WorkspaceName::parse(text) {
+        assert_eq!(name.as_str(), text);
+        assert_eq!(derived, name);
+        assert_component(name.as_str());
+        assert_component(&name.folded());
+    }
+    if let Ok(user) = UserId::parse(text) {
+        assert_component(&user.directory());
+        assert_component(&user.second_directory());
+        assert_ne!(user.directory(), user.second_directory());
+    }
+}
+
+fn assert_component(name: &str) {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    assert!(
+        !name.is_empty() && name.len() <= 255 && !name.starts_with(['.', '-']) && name.bytes().all(plain),
+        "{name:?}"
+    );
+}
+
+/// What is taken as a source begins as it may, keeps no password, and is read back from a record as the same.
+pub(crate) fn source(text: &str) {
+    let nowhere = Path::new("/nowhere");
+    let Ok(source) = Source::parse(text, nowhere, nowhere) else { return };
+    let shown = source.to_string();
+    assert!(!shown.starts_with('-') && !shown.contains("::ext") && !shown.chars().any(char::is_control), "{shown:?}");
+    if let Source::Remote { url, login } = &source {
+        assert!(!url.starts_with("http") || !url.split('/').nth(2).unwrap_or_default().contains('@'), "{url:?}");
+        assert!(!format!("{login:?}").contains("password"));
+        let again =
+            Source::of_record(&shown, nowhere).unwrap_or_else(|error| panic!("{text:?} as {shown:?}: {error:#}"));
+        assert_eq!(again, Source::Remote { url: url.clone(), login: None }, "{text:?}");
+    }
+}
+
+/// What is quoted shows nothing that steers a terminal, and git reads it back.
+pub(crate) fn quoting(name: &[u8]) {
+    let quoted = quote(name);
+    assert_eq!(escape(&quoted), quoted);
+    assert_eq!(unquoted(&quoted), name, "{quoted:?}");
+}
+
+/// Reads C quotes as git does.
+fn unquoted(text: &str) -> Vec<u8> {
+    let Some(inner) = text.strip_prefix('"') else { return text.as_bytes().to_vec() };
+    let mut bytes = inner.strip_suffix('"').expect("an end").bytes();
+    let mut out = Vec::new();
+    while let Some(byte) = bytes.next() {
+        if byte != b'\\' {
+            out.push(byte);
+            continue;
+        }
+        out.push(match bytes.next().expect("what is escaped") {
+            b'a' => 7,
+            b'b' => 8,
+            b't' => 9,
+            b'n' => 10,
+            b'v' => 11,
+            b'f' => 12,
+            b'r' => 13,
+            digit @ b'0'..=b'3' => {
+                let mut digit_of = || bytes.next().expect("a digit") - b'0';
+                (digit - b'0') << 6 | digit_of() << 3 | digit_of()
+            }
+            byte => byte,
+        });
+    }
+    out
+}
+
+/// Numbers with units are read or refused, and are never more than fits.
+pub(crate) fn unit(text: &str) {
+    if let Ok(duration) = units::duration(text) {
+        assert!(jiff::SignedDuration::try_from(duration).is_ok(), "{text:?}");
+    }
+    // Nothing but refusals and numbers.
+    drop(units::size(text));
+}
+
+/// A record that can be read is written and read back with all that it holds.
+pub(crate) fn record(text: &str) {
+    let Ok(record) = toml::from_str::<Record>(text) else { return };
+    let Ok(written) = toml::to_string(&record) else { return };
+    let again: Record = toml::from_str(&written).unwrap_or_else(|error| panic!("{written}\n{error}"));
+    // Not by value: a float may be none.
+    assert_eq!(toml::to_string(&again).expect("as before"), written);
+}
+
+/// The `meta` of a snapshot that can be read is written and read back.
+pub(crate) fn meta(bytes: &[u8]) {
+    if let Ok(meta) = Meta::decode(bytes) {
+        assert_eq!(Meta::decode(&meta.encode()).expect("what was written"), meta);
+    }
+}
+
+/// An index has no more entries than its bytes can hold, and none with a path beyond bounds.
+pub(crate) fn index(bytes: &[u8]) {
+    let entries = tracked::entries(bytes);
+    assert!(entries.len() <= bytes.len() / 62);
+    assert!(entries.iter().all(|entry| entry.path.len() <= 4096));
+}
+
+/// Rules of any bytes say something of any path: `rules NUL path`.
+pub(crate) fn rules(bytes: &[u8]) {
+    let (rules, path) = bytes.split_at(bytes.iter().rposition(|byte| *byte == 0).unwrap_or(bytes.len()));
+    let patterns = Patterns::parse(rules);
+    let path = path.strip_prefix(b"\0").unwrap_or(path);
+    if patterns.verdict(path, false).is_some() {
+        assert!(patterns.verdict(path, true).is_some());
+    }
+}
