@@ -21,6 +21,7 @@ mod import;
 mod interactive;
 mod journey;
 mod log;
+mod mutants;
 mod progress;
 mod readme;
 mod restore;

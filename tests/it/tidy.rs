@@ -33,7 +33,7 @@ const HOMES: &[(&str, &[&str])] = &[
 
 const ELSEWHERE: [&str; 7] = ["session", "sandbox", "worktree", "manager", "service", "handler", "utils"];
 
-fn files(dir: &str) -> Vec<(String, String)> {
+pub(crate) fn files(dir: &str) -> Vec<(String, String)> {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = Vec::new();
     let mut dirs: Vec<PathBuf> = vec![top.join(dir)];

@@ -1,7 +1,7 @@
 //! What every test uses: a root, a home and an environment of its own, and git as the oracle.
 
 pub(crate) mod http;
-mod oracle;
+pub(crate) mod oracle;
 
 use std::ffi::OsStr;
 use std::io::Write;
