@@ -242,19 +242,27 @@ fn import(workspace: &LeasedWorkspace, store: &Store) -> Result<Imported> {
     import::import(store, &tree).context("cannot keep the commits of the run")
 }
 
-/// Keeps the commits of nested repositories too. What cannot come over whole stays in the tree alone: it is told as nested,
-/// and keeps the workspace from being collected.
+/// Keeps the commits of nested repositories and submodules too. What cannot come over whole stays in the tree alone: it is
+/// told as nested, and keeps the workspace from being collected.
 fn import_nested(workspace: &LeasedWorkspace, store: &Store, meta: &Meta) -> Result<()> {
     let tree = Dir::open(&workspace.tree())?;
+    let tops = std::iter::once(&[][..]).chain(meta.nested.iter().map(|(name, _)| name.as_slice()));
+    let mut paths = Vec::new();
+    for top in tops {
+        // What the agent's `.git` file says is not followed: submodules are found below `modules/`.
+        let path = Path::new(OsStr::from_bytes(top)).join(".git");
+        let Ok(git) = tree.dir(&path) else { continue };
+        paths.extend(agentdir::modules(&git).into_iter().map(|module| path.join(module)));
+        if !top.is_empty() {
+            paths.push(path);
+        }
+    }
     let mut bounds = import::Bounds::of(store.access());
     let until = Instant::now() + bounds.time;
-    for (name, _) in &meta.nested {
-        let path = Path::new(OsStr::from_bytes(name));
+    for path in paths {
         bounds.time = until.saturating_duration_since(Instant::now());
-        // It is where git puts it for a submodule; what the agent's `.git` file says is not followed.
-        let git = tree.dir(&path.join(".git")).or_else(|_| tree.dir(&Path::new(".git/modules").join(path)));
-        let Ok(git) = git else { continue };
-        let failed = || format!("cannot keep the commits of `{}`", quote(name));
+        let Ok(git) = tree.dir(&path) else { continue };
+        let failed = || format!("cannot keep the commits of `{}`", quote(path.as_os_str().as_bytes()));
         import::import_from(store, &git, bounds).with_context(failed)?;
     }
     Ok(())

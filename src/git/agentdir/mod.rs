@@ -5,6 +5,7 @@
 
 pub(crate) mod config;
 mod held;
+mod modules;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -19,6 +20,7 @@ use crate::git::Oid;
 use crate::store::beneath::Dir;
 
 pub(crate) use held::held_config;
+pub(crate) use modules::modules;
 
 const MAX_LOOSE: u64 = 4096;
 const MAX_PACKED: u64 = 64 << 20;
@@ -88,6 +90,11 @@ impl AgentRefs {
         }
         tips
     }
+
+    /// Returns what copies of remote branches point at.
+    pub(crate) fn copies_of_remote(&self) -> impl Iterator<Item = Oid> {
+        self.refs.iter().filter(|(name, _)| is_copy_of_remote(name)).map(|(_, id)| *id)
+    }
 }
 
 fn is_copy_of_remote(name: &str) -> bool {
@@ -140,6 +147,12 @@ pub(crate) fn logged(git: &Dir) -> Vec<Oid> {
     let mut seen = std::collections::HashSet::new();
     let lines = content.rsplit(|byte| *byte == b'\n').filter(|line| !line.is_empty()).take(MAX_LOGGED);
     lines.filter_map(|line| id(line.get(41..81)?)).filter(|id| seen.insert(*id)).collect()
+}
+
+/// Returns the commits before which history is cut off; none where that cannot be read.
+pub(crate) fn shallow(git: &Dir) -> std::collections::HashSet<Oid> {
+    let content = read(git, Path::new("shallow"), MAX_LOG).ok().flatten().unwrap_or_default();
+    content.split(|byte| *byte == b'\n').filter_map(id).collect()
 }
 
 /// Opens `.git` in `tree` when it is a directory; otherwise says in `bad` why not (nothing when it is not there).

@@ -6,6 +6,7 @@
 //! is known. The agent's alternates, `shallow` and indexes of packs are never trusted: what is not found beneath is missing, and
 //! what is found must have the hash that it is asked for by.
 
+mod dangling;
 pub(super) mod delta;
 pub(crate) mod helper;
 mod objects;
@@ -66,7 +67,7 @@ impl Bounds {
 
 /// Imports every tip of the `.git` in `tree` that the store lacks, and keeps each by `refs/kept/OID` (under
 /// `Access::Write`; in memory only under `Access::Read`). Under `Access::Write` commits come along that only the log of HEAD
-/// still names.
+/// still names, or nothing does.
 pub(crate) fn import(store: &Store, tree: &Dir) -> Result<Imported> {
     let mut bad = Vec::new();
     match agentdir::git_dir(tree, &mut bad) {
@@ -86,6 +87,7 @@ pub(crate) fn import_from(store: &Store, git: &Dir, bounds: Bounds) -> Result<Im
         heights: HashMap::new(),
         refused: HashMap::new(),
         commits: Vec::new(),
+        shallow: agentdir::shallow(git),
     };
     let mut failed = Vec::new();
     for tip in &tips {
@@ -101,8 +103,16 @@ pub(crate) fn import_from(store: &Store, git: &Dir, bounds: Bounds) -> Result<Im
             }
         }
     }
-    let mut commits = walk.commits;
+    let mut commits = walk.commits.clone();
     commits.reverse();
+    if store.access() == Access::Write {
+        // Nothing names these, so that they are kept but not told.
+        for id in walk.dangling(git, &refs)? {
+            if !walk.known(id)? && walk.take(id)?.is_ok() {
+                tips.push(id);
+            }
+        }
+    }
     if store.access() == Access::Write {
         let lost: HashSet<Oid> = failed.iter().map(|(tip, _)| *tip).collect();
         keep(store, &refs, &tips, &walk.written, &lost)?;
@@ -139,6 +149,8 @@ struct Walk<'a> {
     /// What cannot be whole, with the reason: many tips may lead there.
     refused: HashMap<Oid, String>,
     commits: Vec<Oid>,
+    /// Commits before which the agent's own history is cut off, by its word.
+    shallow: HashSet<Oid>,
 }
 
 /// An object and what it names.
@@ -228,7 +240,7 @@ impl Walk<'_> {
         });
         let (kind, content) = match self.objects.read(id, ahead) {
             Ok(Some(object)) => object,
-            Ok(None) => return Err(format!("object {id} is missing")),
+            Ok(None) => return Err(self.missing(id, next)),
             Err(reason) => return Err(format!("object {id}: {reason}")),
         };
         if expected.is_some_and(|expected| expected != kind) {
@@ -264,6 +276,20 @@ impl Walk<'_> {
             stack.push((id, true));
             let trees = tree(&content).into_iter().flatten().filter(|(_, kind)| *kind == ObjectType::Tree);
             stack.extend(trees.map(|(id, _)| (id, false)));
+        }
+    }
+
+    /// Says that an object is missing, and why it may be: what asks for it is on the stack.
+    fn missing(&self, id: Oid, stack: &[Step]) -> String {
+        let child = stack.iter().rev().find_map(|step| match step {
+            Step::Leave(id, kind, _) => Some((*id, *kind)),
+            Step::Enter(..) => None,
+        });
+        match child {
+            Some((child, ObjectType::Commit)) if self.shallow.contains(&child) => format!(
+                "the history before {child} was not fetched (`git fetch --unshallow` in the workspace completes it)"
+            ),
+            _ => format!("object {id} is missing"),
         }
     }
 

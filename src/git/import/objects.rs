@@ -78,6 +78,29 @@ impl<'a> Objects<'a> {
         }
     }
 
+    /// Returns the ids of what is here, by its names alone; at most about `most`.
+    pub(super) fn ids(&self, most: usize) -> Vec<Oid> {
+        let mut ids = self.loose_ids(most);
+        if let Ok(packs) = self.packs() {
+            ids.extend(packs.iter().flat_map(Pack::ids).take(most));
+        }
+        ids
+    }
+
+    fn loose_ids(&self, most: usize) -> Vec<Oid> {
+        let mut ids = Vec::new();
+        for fan in 0..=255_u8 {
+            if ids.len() >= most {
+                break;
+            }
+            let fan = format!("{fan:02x}");
+            let Ok(directory) = self.git.dir(&Path::new("objects").join(&fan)) else { continue };
+            let names = directory.names().unwrap_or_default();
+            ids.extend(names.iter().filter_map(|name| format!("{fan}{}", name.to_str()?).parse::<Oid>().ok()));
+        }
+        ids
+    }
+
     fn loose(&self, id: Oid) -> Answer<Option<Object>> {
         let hex = id.to_string();
         let path = Path::new("objects").join(&hex[..2]).join(&hex[2..]);
@@ -244,6 +267,10 @@ impl Pack {
         let count = usize::try_from(word(&index, NAMES - 4)?).ok()?;
         let whole = NAMES.checked_add(count.checked_mul(28)?)?.checked_add(40)?;
         (index.len() >= whole).then_some(Self { path, file, index, count })
+    }
+
+    fn ids(&self) -> impl Iterator<Item = Oid> {
+        self.index[NAMES..].chunks_exact(20).take(self.count).filter_map(|id| Oid::from_bytes(id).ok())
     }
 
     fn find(&self, id: Oid) -> Option<u64> {

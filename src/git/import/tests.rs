@@ -185,3 +185,47 @@ fn a_pack_that_lies_is_refused() {
     }
     place.fsck();
 }
+
+#[test]
+fn what_nothing_names_any_more_is_kept_but_not_what_was_fetched() {
+    let place = Place::new();
+    std::fs::write(place.tree().join("a"), "stashed\n").unwrap();
+    place.git(&["stash"]);
+    let stash = place.git(&["rev-parse", "stash"]);
+    place.git(&["stash", "drop", "-q"]);
+    place.git(&["checkout", "-q", "-b", "gone"]);
+    let (below, top) = (place.commit("b", "two\n"), place.commit("c", "three\n"));
+    place.git(&["checkout", "-q", "main"]);
+    place.git(&["branch", "-D", "gone"]);
+    let copy = place.git(&["commit-tree", "-m", "fetched", "HEAD^{tree}"]);
+    place.git(&["update-ref", "refs/remotes/origin/x", &copy]);
+    std::fs::remove_dir_all(place.tree().join(".git/logs")).unwrap();
+    // Some of it in a pack, as deltas or not.
+    place.git(&["config", "gc.pruneExpire", "never"]);
+    place.git(&["gc", "-q"]);
+    let imported = place.import();
+    assert_eq!(imported.commits.len(), 1, "only what a ref names is told");
+    let kept = |id: Oid| place.store.repository().refname_to_id(&format!("refs/kept/{id}")).is_ok();
+    assert!(kept(Oid::from_str(&stash).unwrap()) && kept(top));
+    assert!(!kept(below) && place.store.repository().find_commit(below).is_ok());
+    assert!(place.store.repository().find_commit(Oid::from_str(&copy).unwrap()).is_err());
+    place.fsck();
+}
+
+#[test]
+fn a_history_that_was_fetched_in_part_is_said_to_be() {
+    let place = Place::new();
+    place.commit("b", "two\n");
+    let source = format!("file://{}", place.tree().display());
+    let shallow = place.dir.path().join("shallow");
+    std::fs::create_dir(&shallow).unwrap();
+    let tree = shallow.to_str().unwrap();
+    place.git(&["clone", "-q", "--depth=1", &source, tree]);
+    let imported = import(&place.store, &Dir::open(&shallow).unwrap()).unwrap();
+    let [(tip, reason)] = imported.failed.as_slice() else { panic!("{:?}", imported.failed) };
+    assert_eq!(Some(*tip), imported.refs.head_commit());
+    assert_eq!(
+        *reason,
+        format!("the history before {tip} was not fetched (`git fetch --unshallow` in the workspace completes it)")
+    );
+}

@@ -398,7 +398,7 @@ fn commits_of_nested_repositories_are_kept_and_block_collection() {
     let module = place.project("module").display().to_string();
     let script = format!(
         "git init -q deep/sub; cd deep/sub; git commit -q --allow-empty -m one; git rev-parse HEAD > ../../ids; \
-         cd ../..; git -c protocol.file.allow=always submodule --quiet add '{module}' mod; \
+         cd ../..; git -c protocol.file.allow=always submodule --quiet add --name other/name '{module}' mod; \
          cd mod; echo more > more; git add more; git commit -qm two; git rev-parse HEAD >> ../ids"
     );
     let (code, object) = place.json(["exec", "x", "--empty", "--", "sh", "-c", &script]);

@@ -1,0 +1,34 @@
+//! The git directories of submodules, below `modules/` of a git directory: found by looking, since their names need not be
+//! their paths in the tree.
+
+use std::path::{Path, PathBuf};
+
+use crate::store::beneath::Dir;
+
+/// A name of so many components in a submodule in a submodule… is no name any more.
+const MAX_DEPTH: usize = 16;
+const MAX_LOOKS: usize = 10_000;
+
+/// Returns the paths below `git` of the git directories of submodules, sorted; those of their own submodules too.
+pub(crate) fn modules(git: &Dir) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut waiting = vec![(PathBuf::from("modules"), 0)];
+    let mut looks = 0;
+    while let Some((path, depth)) = waiting.pop() {
+        looks += 1;
+        let Ok(directory) = git.dir(&path) else { continue };
+        if depth == MAX_DEPTH || looks > MAX_LOOKS {
+            continue;
+        }
+        let is_git = depth > 0 && matches!(directory.stat(Path::new("HEAD")), Ok(Some(_)));
+        if is_git {
+            waiting.push((path.join("modules"), depth + 1));
+            found.push(path);
+        } else {
+            let names = directory.names().unwrap_or_default();
+            waiting.extend(names.into_iter().map(|name| (path.join(name), depth + 1)));
+        }
+    }
+    found.sort();
+    found
+}
