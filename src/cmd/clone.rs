@@ -163,7 +163,7 @@ fn clone(args: &Args, name: &WorkspaceName, source: Source, config: &Config, ui:
             .into());
     }
     let pool = create::fetch(&at, &spec.source, existing.record.depth, &[], &net, ui.progress())?;
-    let updated = update(existing.lease("clone", Wait::No)?, pool, config, ui)?;
+    let updated = update(cmd::lease(existing, "clone", Wait::No, ui)?, pool, config, ui)?;
     Ok(Answer { workspaces: vec![Item { name: name.to_string(), done: Done::Updated(updated) }] })
 }
 
@@ -197,7 +197,7 @@ fn add(args: &Args, name: &WorkspaceName, source: &Source, config: &Config, ui: 
     let progress = ui.progress();
     let pool = create::fetch(&at, &spec.source, spec.depth, &spec.requests(), &net, progress)?;
     let pool = pool.ok_or_else(|| Failure::new(Kind::Usage, "there is nothing to clone"))?;
-    let mut workspace = workspace.lease("clone", Wait::No)?;
+    let mut workspace = cmd::lease(workspace, "clone", Wait::No, ui)?;
     let added = extra::add(&mut workspace, &spec, &pool, &destination, progress)?;
     let done = Done::Added(Added {
         path: JsonPath::of(added.destination.as_os_str().as_bytes()),

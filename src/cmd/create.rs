@@ -329,7 +329,7 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
     let progress = ui.progress();
     let one = |spec: &CreateSpec, pool: Option<&Pool>| -> Result<Made> {
         if args.reuse
-            && let Some(made) = reuse(&at, spec)?
+            && let Some(made) = reuse(&at, spec, ui)?
         {
             return Ok(made);
         }
@@ -359,14 +359,14 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
 }
 
 /// Returns the workspace that is there already, touched; one that somebody works in is as good.
-fn reuse(at: &UserRoot, spec: &CreateSpec) -> Result<Option<Made>> {
+fn reuse(at: &UserRoot, spec: &CreateSpec, ui: &Ui) -> Result<Option<Made>> {
     let workspace = match Workspace::open(at, &spec.name) {
         Ok(workspace) => workspace,
         Err(error) if Kind::of(&error) == Kind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
     let made = Made::reused(&workspace);
-    match workspace.lease("create", Wait::No) {
+    match cmd::lease(workspace, "create", Wait::No, ui) {
         Ok(mut workspace) => workspace.touch()?,
         Err(error) if Kind::of(&error) == Kind::Busy => {}
         Err(error) => return Err(error),

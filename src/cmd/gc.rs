@@ -207,6 +207,7 @@ fn once(args: &Args, root: &Root, rules: &Rules, config: &Config, ui: &Ui) -> Re
         }
     }
     let plan = GcPlan::new(root, &users, rules, config, ui.progress())?;
+    plan.finished.iter().for_each(|finished| ui.status(finished));
     let mut answer = Answer::of(&plan);
     answer.verbose = args.dry_run || ui.verbose();
     answer.of_all_users = args.all_users;

@@ -63,7 +63,8 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
         .iter()
         .map(|text| Pair::parse(text, config.environment.current_dir()))
         .collect::<Result<Vec<_>>>()?;
-    let mut workspace = Workspace::open(&cmd::writer(config)?, &name)?.lease("import", Wait::No)?;
+    let workspace = Workspace::open(&cmd::writer(config)?, &name)?;
+    let mut workspace = cmd::lease(workspace, "import", Wait::No, ui)?;
     let brought = files::import(&Dir::open(&workspace.tree())?, &pairs, args.replace)?;
     remember(&mut workspace.record_mut().brought, &brought);
     workspace.record_mut().last_used = jiff::Timestamp::now();

@@ -25,10 +25,11 @@ use serde::Serialize;
 use crate::config::Config;
 use crate::error::{Failure, Kind, Result};
 use crate::git::transport::Net;
+use crate::store::lease::Wait;
 use crate::store::name::{UserId, WorkspaceName};
 use crate::store::root::{Root, UserRoot};
 use crate::ui::Ui;
-use crate::workspace::Workspace;
+use crate::workspace::{LeasedWorkspace, Workspace};
 
 /// Opens the user's part of the root for reading; `None` when there is no root yet.
 pub(crate) fn reader(config: &Config) -> Result<Option<UserRoot>> {
@@ -58,6 +59,15 @@ pub(crate) fn existing(config: &Config, name: &str) -> Result<UserRoot> {
             .hint(format!("there is nothing at `{}` yet; `stead create` makes it", config.root.display()))
             .into()
     })
+}
+
+/// Takes the lease of a workspace, and says what of an earlier command was finished first.
+pub(crate) fn lease(workspace: Workspace, command: &str, wait: Wait, ui: &Ui) -> Result<LeasedWorkspace> {
+    let leased = workspace.lease(command, wait)?;
+    if let Some(finished) = leased.finished() {
+        ui.status(finished);
+    }
+    Ok(leased)
 }
 
 /// Opens a workspace without a lease and looks at it. What goes wrong because it is removed or comes back meanwhile is

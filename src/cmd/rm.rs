@@ -146,7 +146,7 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
 }
 
 fn remove(args: &Args, at: &UserRoot, name: &WorkspaceName, config: &Config, ui: &Ui) -> Result<Item> {
-    let (plan, reasons) = plan(args, at, name, config)?;
+    let (plan, reasons) = plan(args, at, name, config, ui)?;
     if args.force && !reasons.is_empty() && !args.yes && !args.dry_run && ui.interactive() {
         let what = reasons.iter().map(Reason::shown).collect::<Vec<_>>().join("; ");
         if !ui.confirm(&format!("Move `{name}` with its unsaved work ({what}) to the trash?"), "--yes")? {
@@ -158,14 +158,20 @@ fn remove(args: &Args, at: &UserRoot, name: &WorkspaceName, config: &Config, ui:
 }
 
 /// Takes the lease and decides; refused when work would be lost and `--force` was not given.
-fn plan(args: &Args, at: &UserRoot, name: &WorkspaceName, config: &Config) -> Result<(RemovalPlan, Vec<Reason>)> {
+fn plan(
+    args: &Args,
+    at: &UserRoot,
+    name: &WorkspaceName,
+    config: &Config,
+    ui: &Ui,
+) -> Result<(RemovalPlan, Vec<Reason>)> {
     const REASON: &str = "removed by hand";
     let found = match Workspace::find(at, name) {
         Err(error) if args.force && Kind::of(&error) == Kind::Damaged => {
             let lease = workspace::lease(at, name, "rm", Wait::No)?;
             return Ok((RemovalPlan::of_damaged(at, name, lease, "rm", REASON), Vec::new()));
         }
-        found => found?.lease("rm", Wait::No)?,
+        found => cmd::lease(found?, "rm", Wait::No, ui)?,
     };
     let unsaved = unsaved::look(&found, config);
     let reasons: Vec<Reason> = unsaved.iter().map(Reason::of).collect();

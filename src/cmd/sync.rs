@@ -225,7 +225,7 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
         sync.check(&state)?;
         return sync.shown(&workspace, &state);
     }
-    let mut workspace = workspace.lease("sync", Wait::No)?;
+    let mut workspace = cmd::lease(workspace, "sync", Wait::No, ui)?;
     let state = sync.take(&mut workspace)?;
     sync.applied(&mut workspace, &state)
 }
@@ -373,7 +373,7 @@ impl Sync<'_> {
         }
         // Fetched before the lease is taken: no command waits for a second lock.
         let pool = self.fetch(at, &workspace)?;
-        let mut workspace = workspace.lease("sync", Wait::No)?;
+        let mut workspace = cmd::lease(workspace, "sync", Wait::No, self.ui)?;
         let state = self.take(&mut workspace)?;
         let held = agentdir::held_config(&Dir::open(&workspace.tree())?);
         let plan = upstream::plan(&workspace, &state, pool, self.way())?;

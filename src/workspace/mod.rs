@@ -6,6 +6,7 @@ pub(crate) mod agentgit;
 pub(crate) mod create;
 pub(crate) mod files;
 pub(crate) mod gc;
+pub(crate) mod journal;
 pub(crate) mod record;
 pub(crate) mod repair;
 pub(crate) mod sync;
@@ -132,13 +133,15 @@ impl Workspace {
         self.snapshot(store, config, threads, &Silent)
     }
 
-    /// Takes the lease and reads the record again under it; `command` is the subcommand.
+    /// Takes the lease, reads the record again under it and finishes what an earlier command has left half done (see
+    /// [`LeasedWorkspace::finished`]); `command` is the subcommand.
     ///
     /// The hint of a command that can be told to wait says so.
     pub(crate) fn lease(self, command: &str, wait: Wait) -> Result<LeasedWorkspace> {
         let lease = lease(&self.at, &self.name, command, wait)?;
-        let workspace = Self::find(&self.at, &self.name)?;
-        Ok(LeasedWorkspace { workspace, lease })
+        let mut leased = LeasedWorkspace::new(Self::find(&self.at, &self.name)?, lease);
+        leased.finished = journal::finish(&mut leased)?;
+        Ok(leased)
     }
 
     /// Returns the commit that the work is measured against.
@@ -242,6 +245,7 @@ pub(crate) fn close_name(at: &UserRoot, name: &WorkspaceName) -> Option<Workspac
 pub(crate) struct LeasedWorkspace {
     workspace: Workspace,
     lease: Lease,
+    finished: Option<String>,
 }
 
 impl Deref for LeasedWorkspace {
@@ -255,7 +259,12 @@ impl Deref for LeasedWorkspace {
 impl LeasedWorkspace {
     /// Returns a workspace that was made just now under `lease`, the lease of its name.
     pub(crate) fn new(workspace: Workspace, lease: Lease) -> Self {
-        Self { workspace, lease }
+        Self { workspace, lease, finished: None }
+    }
+
+    /// Returns a sentence on what an earlier command had left half done and was finished when the lease was taken.
+    pub(crate) fn finished(&self) -> Option<&str> {
+        self.finished.as_deref()
     }
 
     pub(crate) fn lease(&self) -> &Lease {

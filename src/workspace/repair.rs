@@ -19,8 +19,10 @@ use crate::store::fs::{self, Durability};
 use crate::store::lease::Lease;
 use crate::store::name::WorkspaceName;
 use crate::store::root::{UserRoot, read_small};
+use crate::workspace::journal;
 use crate::workspace::record::{self, Record, State};
 use crate::workspace::trash::RemovalPlan;
+use crate::workspace::{LeasedWorkspace, Workspace};
 
 const ALTERNATES: &str = "objects/info/alternates";
 /// More than any list of alternates that stead writes.
@@ -39,6 +41,8 @@ pub(crate) enum Problem {
     Store { reason: String },
     /// The store or the agent's `.git` borrows from a pool that is not there.
     Alternate { of: Borrower, missing: PathBuf, pool: Option<PathBuf> },
+    /// A command was cut off, and the next one in it has something to finish; the word of `status` for it.
+    Unfinished(&'static str),
     /// A stored time is in the future.
     Clock { time: Timestamp },
 }
@@ -63,6 +67,7 @@ impl Problem {
             Self::Alternate { of: Borrower::Agent, missing, .. } => {
                 format!("its `.git` borrows from `{}`, which is not there", missing.display())
             }
+            Self::Unfinished(word) => format!("a command in it was cut off ({word})"),
             Self::Clock { time } => format!("it was last used in the future, at {time}"),
         }
     }
@@ -70,7 +75,7 @@ impl Problem {
     /// Returns whether [`repair`] has something to do.
     pub(crate) fn can_be_repaired(&self) -> bool {
         match self {
-            Self::Half => true,
+            Self::Half | Self::Unfinished(_) => true,
             Self::Record { newer, .. } => !newer,
             Self::Alternate { pool, .. } => pool.is_some(),
             Self::Tree | Self::Store { .. } | Self::Clock { .. } => false,
@@ -105,6 +110,7 @@ pub(crate) fn examine(at: &UserRoot, name: &WorkspaceName) -> Result<Vec<Problem
     if !exists(&at.tree(name)) {
         problems.push(Problem::Tree);
     }
+    problems.extend(journal::unfinished(&state).map(Problem::Unfinished));
     let alternates = read_small(&state.join("store.git").join(ALTERNATES))?.unwrap_or_default();
     let mut borrows: Vec<Problem> = dangling(at, Borrower::Store, alternates.as_bytes());
     if let Ok(tree) = Dir::open(&at.tree(name)) {
@@ -171,6 +177,10 @@ pub(crate) fn repair(at: &UserRoot, name: &WorkspaceName, problem: &Problem, lea
                 }
             }
             Ok(format!("it borrows from `{}` now", pool.display()))
+        }
+        Problem::Unfinished(_) => {
+            let mut leased = LeasedWorkspace::new(Workspace::find(at, name)?, lease);
+            Ok(journal::finish(&mut leased)?.unwrap_or_else(|| "it is finished already".to_owned()))
         }
         Problem::Alternate { .. } | Problem::Tree | Problem::Store { .. } | Problem::Clock { .. } => {
             anyhow::bail!("cannot be mended")

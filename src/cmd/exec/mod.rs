@@ -133,7 +133,7 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
     }
     // Nothing is made before there is the lease: until then a signal just ends this process.
     let mut workspace = if let Some(workspace) = found {
-        workspace.lease("exec", wait(args))?
+        cmd::lease(workspace, "exec", wait(args), ui)?
     } else {
         ui.catch_interrupts()?;
         make(args, &name, config, ui)?

@@ -22,6 +22,7 @@ use crate::store::root::UserRoot;
 use crate::store::walk::{self, Usage};
 use crate::ui::text::{JsonPath, whole_second};
 use crate::ui::{Report, Ui};
+use crate::workspace::journal;
 use crate::workspace::record::State;
 use crate::workspace::unsaved;
 use crate::workspace::work::Work;
@@ -79,7 +80,7 @@ pub(crate) struct Summary {
 #[derive(Debug, Serialize)]
 struct Item {
     name: String,
-    /// `creating`, `ready`, `error`, `damaged` or `missing`.
+    /// `creating`, `ready`, `error`, `damaged`, `missing`, or `unfinished …` where a command was cut off.
     state: &'static str,
     #[serde(flatten)]
     path: JsonPath,
@@ -233,12 +234,15 @@ fn settled(workspace: &Workspace, args: &Args, config: &Config, now: Timestamp, 
 
 fn item(workspace: &Workspace, args: &Args, config: &Config, now: Timestamp, threads: usize) -> Item {
     let record = &workspace.record;
+    // Read before the holder: what is under way while somebody works in it was not cut off.
+    let unfinished = journal::unfinished(&workspace.state());
     let holder = workspace.holder().ok().flatten();
     let mut item = Item {
-        state: match record.state {
-            State::Creating => "creating",
-            State::Ready => "ready",
-            State::Error => "error",
+        state: match (unfinished, record.state) {
+            (Some(unfinished), _) if holder.is_none() => unfinished,
+            (_, State::Creating) => "creating",
+            (_, State::Ready) => "ready",
+            (_, State::Error) => "error",
         },
         path: JsonPath::of(workspace.tree().as_os_str().as_bytes()),
         running: holder.map(|holder| Running {

@@ -49,6 +49,8 @@ pub(crate) struct GcPlan {
     root: Root,
     pub(crate) removals: Vec<Removal>,
     pub(crate) kept: Vec<Kept>,
+    /// What earlier commands had left half done and was finished, in sentences.
+    pub(crate) finished: Vec<String>,
     pub(crate) emptied: Vec<Emptied>,
     /// What restores have left.
     spent: Vec<Entry>,
@@ -124,6 +126,7 @@ impl GcPlan {
             root: root.clone(),
             removals: Vec::new(),
             kept: Vec::new(),
+            finished: Vec::new(),
             emptied: Vec::new(),
             spent: Vec::new(),
             staging: staging::dead(root)?.len(),
@@ -272,6 +275,7 @@ impl GcPlan {
                 return Ok(false);
             }
         };
+        self.finished.extend(leased.finished().map(str::to_owned));
         let unsaved = unsaved::look(&leased, config);
         if !unsaved.is_empty() {
             self.keep(&leased, Why::Unsaved(unsaved));

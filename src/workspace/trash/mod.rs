@@ -65,7 +65,7 @@ pub(crate) struct RemovalPlan {
 impl RemovalPlan {
     /// Plans to move a workspace to the trash. `unsaved` is what would be lost with it.
     pub(crate) fn of(workspace: LeasedWorkspace, command: &str, reason: &str, unsaved: Vec<String>) -> Self {
-        let LeasedWorkspace { workspace, lease } = workspace;
+        let LeasedWorkspace { workspace, lease, .. } = workspace;
         let why = Why::new(&workspace.at, &workspace.name, command, reason, unsaved);
         Self { at: workspace.at, name: workspace.name, why, into: None, _lease: lease }
     }
