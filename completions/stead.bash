@@ -546,7 +546,7 @@ _stead() {
             return 0
             ;;
         stead__subcmd__exec)
-            opts="-a -m -n -q -v -h -V --agent --prompt --message --message-file --context --timeout --idle-timeout --wait --from --empty --create --no-create --env --pass-env --identity --isolation --net --content --keep-git-config --dry-run --root --user --json --quiet --verbose --color --help --version"
+            opts="-a -m -n -q -v -h -V --agent --prompt --message --message-file --context --timeout --idle-timeout --wait --from --empty --create --no-create --env --pass-env --secret --identity --isolation --net --content --keep-git-config --dry-run --root --user --json --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -601,6 +601,10 @@ _stead() {
                     return 0
                     ;;
                 --pass-env)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --secret)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

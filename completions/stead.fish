@@ -110,6 +110,7 @@ complete -c stead -n "__fish_stead_using_subcommand exec" -l wait -d 'Wait until
 complete -c stead -n "__fish_stead_using_subcommand exec" -l from -d 'Make a missing workspace of this source' -r
 complete -c stead -n "__fish_stead_using_subcommand exec" -l env -d 'Set a variable for the command' -r
 complete -c stead -n "__fish_stead_using_subcommand exec" -l pass-env -d 'Pass a variable of yours on; `*` at the end stands for the rest of its name' -r
+complete -c stead -n "__fish_stead_using_subcommand exec" -l secret -d 'Pass a secret on, and take it out of the output and of all records' -r
 complete -c stead -n "__fish_stead_using_subcommand exec" -l identity -d 'Author and committer of the commits that the run makes' -r
 complete -c stead -n "__fish_stead_using_subcommand exec" -l isolation -d 'Choose how the run is kept from everything else' -r -f -a "auto\t'The best that this version and the host can do'
 namespaces\t'User, mount, process and IPC namespaces of its own'

@@ -77,6 +77,11 @@ impl Text<'_> {
             let parts: Vec<&str> = above.iter().map(String::as_str).collect();
             if let Some(known) = keys::find(&parts) {
                 if let Err(complaint) = known.shape.check(plain) {
+                    if matches!(known.shape, keys::Shape::Secret) {
+                        // The line would show what may be the value itself.
+                        let path = self.path.display();
+                        return Err(usage(format!("`{}` {complaint} in `{path}`", parts.join("."))));
+                    }
                     return Err(self.fail(&format!("`{}` {complaint}", parts.join(".")), value.span()));
                 }
                 entries.push((above.clone(), plain.clone()));
@@ -148,6 +153,12 @@ mod tests {
         let (message, excerpt, _) = complaint("[gc]\nmax_age = 'soon'");
         assert!(message.starts_with("`gc.max_age` must be a duration"), "{message}");
         assert_eq!((excerpt.line, excerpt.column, excerpt.width), (2, 11, 6));
+    }
+
+    #[test]
+    fn a_secret_that_is_given_itself_is_not_shown() {
+        let error = parse(Path::new("/c.toml"), "secrets.KEY = 's3cret'\n").expect_err("must fail");
+        assert_eq!(format!("{error:#}"), "`secrets.KEY` must be `env:VARIABLE` or `cmd:COMMAND` in `/c.toml`");
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub(super) enum Shape {
     Ports,
     /// A number, as such or as text.
     Number,
+    /// `env:VARIABLE` or `cmd:COMMAND`, never the value itself.
+    Secret,
     /// `[agents.NAME]` is checked by its reader.
     Any,
 }
@@ -102,6 +104,7 @@ pub(super) fn find(parts: &[&str]) -> Option<Key> {
     match parts {
         ["agents", _, _] => Some(key("agents", Shape::Any, Trusted, "")),
         ["limits", name] => limit(name),
+        ["secrets", _] => Some(key("secrets", Shape::Secret, Trusted, "")),
         // Only the owner of the machine limits one user by name.
         ["users", _, "limits", name] => limit(name).map(|key| Key { project: Trusted, ..key }),
         _ => {
@@ -114,7 +117,7 @@ pub(super) fn find(parts: &[&str]) -> Option<Key> {
 /// Returns whether the parts are a table on the way to a key.
 pub(super) fn is_table(parts: &[&str]) -> bool {
     match parts {
-        ["agents" | "limits" | "users"] | ["agents" | "users", _] | ["users", _, "limits"] => true,
+        ["agents" | "limits" | "secrets" | "users"] | ["agents" | "users", _] | ["users", _, "limits"] => true,
         [name] => KEYS.iter().any(|key| key.name.split_once('.').is_some_and(|(table, _)| table == *name)),
         _ => false,
     }
@@ -125,7 +128,7 @@ pub(super) fn siblings(parts: &[&str]) -> Vec<&'static str> {
     match parts {
         [_] => {
             let mut names: Vec<&str> = KEYS.iter().filter_map(|key| key.name.split('.').next()).collect();
-            names.extend(["agents", "limits", "users"]);
+            names.extend(["agents", "limits", "secrets", "users"]);
             names.dedup();
             names
         }
@@ -151,6 +154,7 @@ impl Shape {
             Self::Paths => strings(value).is_some_and(|paths| paths.into_iter().all(is_place)),
             Self::Choice(choices) => text.is_some_and(|text| choices.contains(&text)),
             Self::Ports => text.is_some_and(|text| ports(text).is_some()),
+            Self::Secret => text.is_some_and(|text| text.starts_with("env:") || text.starts_with("cmd:")),
             Self::Any => true,
         };
         if right { Ok(()) } else { Err(format!("must be {}", self.words())) }
@@ -170,6 +174,7 @@ impl Shape {
             }
             Self::Ports => "two ports, the lower first: `10000-10100`".into(),
             Self::Number => "a number above 0".into(),
+            Self::Secret => "`env:VARIABLE` or `cmd:COMMAND`".into(),
             Self::Any => "anything".into(),
         }
     }

@@ -40,6 +40,8 @@ pub(crate) struct Config {
     pub(crate) agents: BTreeMap<String, toml::Table>,
     /// `[limits]` merged with the user's `[users."ID".limits]`.
     pub(crate) limits: BTreeMap<String, String>,
+    /// `[secrets]`: where each is, as written; `run::secret` gives it meaning.
+    pub(crate) secrets: BTreeMap<String, String>,
     /// Each key that has a value, for `config show`.
     pub(crate) settings: BTreeMap<String, Setting>,
     /// The project's own file, when there is one.
@@ -196,6 +198,7 @@ impl Config {
             net: Net { git: settings.switch("net.git") },
             agents: settings.agents(),
             limits: settings.limits(),
+            secrets: settings.secrets(),
             settings: settings.into_map(),
             user,
             environment,

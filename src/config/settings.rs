@@ -176,8 +176,16 @@ impl Settings {
     }
 
     pub(super) fn limits(&self) -> BTreeMap<String, String> {
-        let limits = self.values.iter().filter(|(key, _)| key[0] == "limits");
-        limits.map(|(key, setting)| (key[1].clone(), plain(&setting.value))).collect()
+        self.table("limits")
+    }
+
+    pub(super) fn secrets(&self) -> BTreeMap<String, String> {
+        self.table("secrets")
+    }
+
+    fn table(&self, name: &str) -> BTreeMap<String, String> {
+        let entries = self.values.iter().filter(|(key, _)| key[0] == name);
+        entries.map(|(key, setting)| (key[1].clone(), plain(&setting.value))).collect()
     }
 
     /// Returns all values under their dotted names.

@@ -123,6 +123,12 @@ impl AgentPreset {
             .find(|preset| Path::new(&preset.command[0]).file_name().and_then(|name| name.to_str()) == Some(file))
     }
 
+    /// Returns whether the agent gets the variable `name` because it is this agent.
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        let renamed = |passed_on: &PassedOn| matches!(passed_on, PassedOn::Variable { env } if env == name);
+        self.reads(name) || self.passed_on.values().any(renamed)
+    }
+
     /// Returns whether the agent reads the variable `name`.
     pub(crate) fn reads(&self, name: &str) -> bool {
         self.env.iter().any(|pattern| match pattern.strip_suffix('*') {

@@ -5,6 +5,8 @@ pub(crate) mod environment;
 pub(crate) mod live;
 pub(crate) mod policy;
 pub(crate) mod record;
+mod redact;
+pub(crate) mod secret;
 mod spec;
 mod stream;
 pub(crate) mod supervise;
@@ -16,6 +18,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Kind, Result};
+pub(crate) use crate::run::redact::Hidden;
 pub(crate) use crate::run::spec::{Around, Ask, RunSpec, Terminals};
 
 /// The id of a run: `YYYYMMDD-HHMMSS-xxxx` (UTC, the fraction of the second in 1/65536); sorts by time.

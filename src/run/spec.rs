@@ -1,6 +1,7 @@
 //! [`RunSpec`]: everything that a run is, decided before it starts.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ use crate::run::agent::{AgentPreset, PromptBy};
 use crate::run::environment::{self, Parts};
 use crate::run::policy::{self, Isolation, NetAccess, Wall};
 use crate::run::record::RunRecord;
+use crate::run::redact::{Hidden, Redactor};
+use crate::run::secret::{self, Wanted};
 use crate::run::supervise::{Request, Stdin, Streams};
 use crate::workspace::record::Record;
 
@@ -33,6 +36,7 @@ pub(crate) struct Ask {
     pub(crate) identity: Option<String>,
     pub(crate) isolation: Option<Isolation>,
     pub(crate) net: Option<NetAccess>,
+    pub(crate) secrets: Vec<Wanted>,
 }
 
 /// Where the run takes place.
@@ -82,7 +86,12 @@ pub(crate) struct RunSpec {
     pub(crate) group: Group,
     pub(crate) timeout: Option<Duration>,
     pub(crate) idle_timeout: Option<Duration>,
+    /// Without the secrets.
     pub(crate) environment: Vec<(OsString, OsString)>,
+    /// The names of the secrets that the run gets as well.
+    pub(crate) secrets: Vec<String>,
+    /// What is taken out of the output beside the secrets.
+    hidden: Vec<Hidden>,
     pub(crate) dropped: Vec<String>,
     pub(crate) wall: Wall,
     /// Whether the wall is less than what could be had with more of a host or a version, and nobody said that it is fine.
@@ -143,6 +152,7 @@ impl RunSpec {
             .hint("give it a prompt with `-m`, or send its output into a pipe")
             .into());
         }
+        let secrets: Vec<String> = ask.secrets.iter().map(|secret| secret.name.clone()).collect();
         let timeout = ask.timeout.or(if headless { config.exec.timeout.or(Some(PROMPT_TIMEOUT)) } else { None });
         Ok(Self {
             id,
@@ -153,7 +163,6 @@ impl RunSpec {
                 None => Stdin::Inherit,
             },
             agent: named.map(str::to_owned),
-            install: if named.is_some() { preset.and_then(|preset| preset.install) } else { None },
             argv: called.argv,
             shown: called.shown,
             prompt: ask.prompt.clone(),
@@ -165,18 +174,36 @@ impl RunSpec {
             },
             timeout: timeout.filter(|timeout| !timeout.is_zero()),
             idle_timeout: idle_timeout.filter(|_| streams != Streams::Terminal),
+            hidden: preset.as_ref().map(|preset| secret::known(preset, &built.variables)).unwrap_or_default(),
+            install: if named.is_some() { preset.and_then(|preset| preset.install) } else { None },
             environment: built.variables,
-            dropped: built.dropped,
+            dropped: built.dropped.into_iter().filter(|name| !secrets.contains(name)).collect(),
+            secrets,
             wall,
             wall_is_news: isolation == Isolation::Auto,
         })
     }
 
-    /// Returns what the supervisor is told.
-    pub(crate) fn request(&self, tree: &Path, logs: &Path) -> Request {
+    /// Takes the values of secrets out of the command line as it is shown and recorded.
+    pub(crate) fn hide(&mut self, secrets: &[Hidden]) {
+        let hidden = [secrets, &self.hidden].concat();
+        for word in &mut self.shown {
+            let mut redactor = Redactor::new(&hidden);
+            let shown = [redactor.push(word.as_bytes()), redactor.finish()].concat();
+            *word = String::from_utf8_lossy(&shown).into_owned();
+        }
+    }
+
+    /// Returns what the supervisor is told, the values of the secrets among it.
+    pub(crate) fn request(&self, tree: &Path, logs: &Path, secrets: &[Hidden]) -> Request {
+        let is_secret = |name: &OsString| secrets.iter().any(|secret| name == secret.name.as_str());
+        let plain = self.environment.iter().filter(|(name, _)| !is_secret(name)).cloned();
+        let secret =
+            secrets.iter().map(|secret| (secret.name.clone().into(), OsString::from_vec(secret.value.clone())));
         Request {
             argv: self.argv.clone(),
-            environment: self.environment.clone(),
+            environment: plain.chain(secret).collect(),
+            hidden: [secrets, &self.hidden].concat(),
             directory: tree.into(),
             stdin: self.stdin.clone(),
             streams: self.streams,
@@ -197,8 +224,17 @@ impl RunSpec {
         record.idle_timeout = self.idle_timeout.map(|timeout| timeout.as_secs_f64());
         record.wall = self.wall.to_string();
         record.terminal = self.streams == Streams::Terminal;
-        record.environment = self.environment.iter().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
+        record.environment = self.variables();
         record
+    }
+
+    /// Returns the names of the variables that the command gets.
+    pub(crate) fn variables(&self) -> Vec<String> {
+        let plain = self.environment.iter().map(|(name, _)| name.to_string_lossy().into_owned());
+        let mut names: Vec<String> = plain.chain(self.secrets.iter().cloned()).collect();
+        names.sort();
+        names.dedup();
+        names
     }
 }
 

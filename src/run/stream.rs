@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
+use crate::run::redact::{Hidden, Redactor};
+
 /// Bytes of one stream that are recorded.
 pub(crate) const CAP: u64 = 64 << 20;
 
@@ -53,21 +55,26 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// Passes `pipe` on to `to` and records it in `file`.
+    /// Passes `pipe` on to `to` and records it in `file`, both without what is hidden.
     pub(crate) fn start(
         pipe: OwnedFd,
         to: Option<BorrowedFd<'static>>,
         file: File,
         activity: Activity,
+        hidden: &[Hidden],
     ) -> io::Result<Self> {
         let (stopped, stop) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let (done, finished) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        let mut redactor = Redactor::new(hidden);
         let thread = std::thread::Builder::new().spawn(move || {
-            let mut log = Log { file, cap: CAP, written: 0, error: None };
-            pass(&pipe, to, &stopped, &mut log, &activity);
+            let mut sinks = Sinks { to, log: Log { file, cap: CAP, written: 0, error: None } };
+            if pass(&pipe, &stopped, &mut redactor, &mut sinks, &activity).is_ok() {
+                // What was kept back is all there is now.
+                sinks.write(&redactor.finish()).ok();
+            }
             drop(pipe);
             drop(finished);
-            log.error.map(|error| error.to_string())
+            sinks.log.error.map(|error| error.to_string())
         })?;
         Ok(Self { thread, stop: Some(stop), done })
     }
@@ -92,7 +99,27 @@ impl Stream {
     }
 }
 
-fn pass(pipe: &OwnedFd, to: Option<BorrowedFd<'_>>, stopped: &OwnedFd, log: &mut Log, activity: &Activity) {
+/// Where a stream goes.
+struct Sinks {
+    to: Option<BorrowedFd<'static>>,
+    log: Log,
+}
+
+impl Sinks {
+    /// Fails when nobody reads any more.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Errno> {
+        self.log.write(bytes);
+        self.to.map_or(Ok(()), |to| write_all(to, bytes))
+    }
+}
+
+fn pass(
+    pipe: &OwnedFd,
+    stopped: &OwnedFd,
+    redactor: &mut Redactor,
+    sinks: &mut Sinks,
+    activity: &Activity,
+) -> Result<(), Errno> {
     let mut buffer = vec![0; 64 << 10];
     let mut draining = false;
     loop {
@@ -101,30 +128,25 @@ fn pass(pipe: &OwnedFd, to: Option<BorrowedFd<'_>>, stopped: &OwnedFd, log: &mut
             match rustix::event::poll(&mut polled, None) {
                 Ok(_) => {}
                 Err(Errno::INTR) => continue,
-                Err(_) => return,
+                Err(_) => return Ok(()),
             }
             if !polled[1].revents().is_empty() {
                 draining = true;
                 // Only this end changes; the command's end has a description of its own.
                 if rustix::io::ioctl_fionbio(pipe, true).is_err() {
-                    return;
+                    return Ok(());
                 }
             }
         }
         match rustix::io::read(pipe, &mut buffer) {
-            Ok(0) => return,
+            Ok(0) => return Ok(()),
             Ok(count) => {
                 activity.note();
-                log.write(&buffer[..count]);
-                if let Some(to) = to
-                    && write_all(to, &buffer[..count]).is_err()
-                {
-                    // Nobody reads any more: closing the pipe tells the command so, by SIGPIPE.
-                    return;
-                }
+                // When nobody reads any more, closing the pipe tells the command so, by SIGPIPE.
+                sinks.write(&redactor.push(&buffer[..count]))?;
             }
             Err(Errno::INTR) => {}
-            Err(_) => return,
+            Err(_) => return Ok(()),
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::confine::signals::Signals;
 use crate::confine::spawn::{self, Group};
 use crate::confine::terminal::Terminal;
 use crate::error::Result;
+use crate::run::redact::Hidden;
 use crate::store::lease::Lease;
 use crate::sys;
 
@@ -65,6 +66,8 @@ pub(crate) struct Request {
     pub(crate) idle_timeout: Option<Duration>,
     /// `runs/RUN`, where `out` and `err` are made.
     pub(crate) logs: OsString,
+    /// What is taken out of the output.
+    pub(crate) hidden: Vec<Hidden>,
 }
 
 /// Why stead ended the command.

@@ -23,8 +23,9 @@ use crate::git::source::Source;
 use crate::progress;
 use crate::run::policy::{Isolation, NetAccess};
 use crate::run::record::{self, RunRecord};
+use crate::run::secret::Wanted;
 use crate::run::supervise;
-use crate::run::{Around, Ask, RunId, RunSpec, Terminals, environment};
+use crate::run::{Around, Ask, Hidden, RunId, RunSpec, Terminals, environment};
 use crate::store::beneath::Dir;
 use crate::store::lease::Wait;
 use crate::store::name::WorkspaceName;
@@ -88,6 +89,12 @@ pub(crate) struct Args {
     /// Pass a variable of yours on; `*` at the end stands for the rest of its name
     #[arg(long, value_name = "NAME")]
     pass_env: Vec<String>,
+    /// Pass a secret on, and take it out of the output and of all records
+    ///
+    /// From the variable of that name, from another one (`NAME=env:OTHER`), from a command that is run on the host
+    /// (`NAME=cmd:COMMAND`), or from where `[secrets]` in the configuration says that NAME is.
+    #[arg(long, value_name = "NAME")]
+    secret: Vec<String>,
     /// Author and committer of the commits that the run makes
     #[arg(long, value_name = "NAME <MAIL>")]
     identity: Option<String>,
@@ -115,14 +122,14 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
     let name = WorkspaceName::parse(&args.name)?;
-    let ask = ask(args)?;
+    let ask = ask(args, config)?;
     let context = args
         .context
         .iter()
         .map(|text| Pair::parse(text, config.environment.current_dir()))
         .collect::<Result<Vec<_>>>()?;
     let found = find(args, &name, config)?;
-    let asked = Asked { ask: &ask, name: &name, terminals: terminals(ui), identity: users_identity(&ask, ui) };
+    let mut asked = Asked::new(&ask, &name, Vec::new(), ui);
     // Checked before anything is made; what the record adds cannot make it wrong.
     let draft = asked.spec(config, found.as_ref())?;
     if args.dry_run {
@@ -131,6 +138,7 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
     if draft.wall_is_news {
         ui.status("There is no wall yet: the command may do whatever you may (`--isolation none` accepts that).");
     }
+    asked.secrets = ask.secrets.iter().map(|secret| secret.get(&config.environment)).collect::<Result<_>>()?;
     // Nothing is made before there is the lease: until then a signal just ends this process.
     let mut workspace = if let Some(workspace) = found {
         cmd::lease(workspace, "exec", wait(args), ui)?
@@ -152,8 +160,8 @@ pub(crate) fn set_up(workspace: &mut LeasedWorkspace, config: &Config, ui: &Ui) 
         ["exec", name.as_str(), "--no-create", "--"].into_iter().chain(config.create.setup.iter().map(String::as_str));
     let matches = Args::augment_args(clap::Command::new("exec")).try_get_matches_from(line);
     let args = matches.and_then(|matches| Args::from_arg_matches(&matches)).context("cannot read `create.setup`")?;
-    let ask = ask(&args)?;
-    let asked = Asked { ask: &ask, name: &name, terminals: terminals(ui), identity: users_identity(&ask, ui) };
+    let ask = ask(&args, config)?;
+    let asked = Asked::new(&ask, &name, Vec::new(), ui);
     workspace.sign("exec");
     let exit = asked.run(&args, workspace, &[], config, ui)?.exit();
     if exit == Exit::DONE {
@@ -173,7 +181,7 @@ fn users_identity(ask: &Ask, ui: &Ui) -> Option<String> {
     })
 }
 
-fn ask(args: &Args) -> Result<Ask> {
+fn ask(args: &Args, config: &Config) -> Result<Ask> {
     let prompt = match (args.message.as_deref(), &args.message_file) {
         (Some("-"), _) => Some(std::io::read_to_string(std::io::stdin()).context("cannot read the prompt from stdin")?),
         (Some(text), _) => Some(text.to_owned()),
@@ -200,6 +208,7 @@ fn ask(args: &Args) -> Result<Ask> {
         identity: args.identity.clone(),
         isolation: args.isolation,
         net: args.net,
+        secrets: args.secret.iter().map(|text| Wanted::parse(text, &config.secrets)).collect::<Result<_>>()?,
     })
 }
 
@@ -302,9 +311,15 @@ struct Asked<'a> {
     name: &'a WorkspaceName,
     terminals: Terminals,
     identity: Option<String>,
+    /// With their values.
+    secrets: Vec<Hidden>,
 }
 
-impl Asked<'_> {
+impl<'a> Asked<'a> {
+    fn new(ask: &'a Ask, name: &'a WorkspaceName, secrets: Vec<Hidden>, ui: &Ui) -> Self {
+        Self { ask, name, terminals: terminals(ui), identity: users_identity(ask, ui), secrets }
+    }
+
     fn run(
         &self,
         args: &Args,
@@ -314,9 +329,10 @@ impl Asked<'_> {
         ui: &Ui,
     ) -> Result<Answer> {
         sweep(workspace, ui)?;
-        let spec = self.spec(config, Some(&*workspace))?;
+        let mut spec = self.spec(config, Some(&*workspace))?;
+        spec.hide(&self.secrets);
         announce(&spec, ui);
-        execute(args, workspace, &spec, context, config, ui).map(|ran| Answer::Ran(Box::new(ran)))
+        execute(args, workspace, &spec, &self.secrets, context, config, ui).map(|ran| Answer::Ran(Box::new(ran)))
     }
 
     /// Decides everything about the run, for a workspace or (as a draft) for one that is not made yet.
@@ -354,7 +370,7 @@ fn plan(args: &Args, spec: &RunSpec, found: Option<&Workspace>, config: &Config)
         net: "on".into(),
         timeout: seconds(spec.timeout),
         idle_timeout: seconds(spec.idle_timeout),
-        environment: spec.environment.iter().map(|(name, _)| name.to_string_lossy().into_owned()).collect(),
+        environment: spec.variables(),
         dropped: spec.dropped.clone(),
     })
 }
@@ -404,6 +420,7 @@ fn execute(
     args: &Args,
     workspace: &mut LeasedWorkspace,
     spec: &RunSpec,
+    secrets: &[Hidden],
     context: &[Pair],
     config: &Config,
     ui: &Ui,
@@ -434,7 +451,7 @@ fn execute(
     record.write(&directory)?;
     store.set_ref(&spec.id.refs().0, before.commit)?;
 
-    let outcome = supervise::supervise(&spec.request(&tree, &directory), workspace.lease(), &signals)?;
+    let outcome = supervise::supervise(&spec.request(&tree, &directory, secrets), workspace.lease(), &signals)?;
     // From here on a signal is for stead again.
     ui.catch_interrupts()?;
     drop(signals);

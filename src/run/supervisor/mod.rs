@@ -138,7 +138,7 @@ fn start(request: &Request) -> io::Result<Started> {
     let mut streams = Vec::new();
     for (index, ((pipe, to), log)) in pipes.into_iter().flatten().zip(logs).enumerate() {
         let to = (index == 1 || request.streams == Streams::Live).then_some(to);
-        streams.push(Stream::start(pipe, to, log, activity.clone())?);
+        streams.push(Stream::start(pipe, to, log, activity.clone(), &request.hidden)?);
     }
     Ok(Started::Running(child, streams, activity))
 }

@@ -3,6 +3,7 @@
 mod agents;
 mod ends;
 mod interrupts;
+mod secrets;
 
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
