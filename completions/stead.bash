@@ -178,7 +178,7 @@ _stead() {
             return 0
             ;;
         stead__subcmd__clone)
-            opts="-b -q -v -h -V --branch --base --depth --ephemeral --ttl --layout --import --identity --env --with-changes --ports --into --dest --root --user --json --quiet --verbose --color --help --version"
+            opts="-b -q -v -h -V --branch --base --depth --ephemeral --ttl --layout --import --identity --env --limit --with-changes --ports --into --dest --root --user --json --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -217,6 +217,10 @@ _stead() {
                     return 0
                     ;;
                 --env)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --limit)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -412,7 +416,7 @@ _stead() {
             return 0
             ;;
         stead__subcmd__create)
-            opts="-b -j -q -v -h -V --from --empty --branch --base --depth --ephemeral --ttl --layout --import --identity --env --with-changes --ports --reuse --jobs --root --user --json --quiet --verbose --color --help --version"
+            opts="-b -j -q -v -h -V --from --empty --branch --base --depth --ephemeral --ttl --layout --import --identity --env --limit --with-changes --ports --reuse --jobs --root --user --json --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -455,6 +459,10 @@ _stead() {
                     return 0
                     ;;
                 --env)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --limit)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -546,7 +554,7 @@ _stead() {
             return 0
             ;;
         stead__subcmd__exec)
-            opts="-a -m -n -q -v -h -V --agent --prompt --message --message-file --context --timeout --idle-timeout --wait --from --empty --create --no-create --env --pass-env --secret --identity --isolation --net --content --keep-git-config --dry-run --root --user --json --quiet --verbose --color --help --version"
+            opts="-a -m -n -q -v -h -V --agent --prompt --message --message-file --context --timeout --idle-timeout --wait --from --empty --create --no-create --env --pass-env --secret --identity --limit --isolation --net --content --keep-git-config --dry-run --root --user --json --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -609,6 +617,10 @@ _stead() {
                     return 0
                     ;;
                 --identity)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --limit)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -61,6 +61,7 @@ complete -c stead -n "__fish_stead_using_subcommand create" -l layout -d 'Make t
 complete -c stead -n "__fish_stead_using_subcommand create" -l import -d 'Copy this file or folder into the tree; repeatable' -r
 complete -c stead -n "__fish_stead_using_subcommand create" -l identity -d 'Commit as this author and committer' -r
 complete -c stead -n "__fish_stead_using_subcommand create" -l env -d 'Set this variable in every run; repeatable' -r
+complete -c stead -n "__fish_stead_using_subcommand create" -l limit -d 'Limit what every run consumes: `memory=4G,cpus=2,pids=512`; see `exec`' -r
 complete -c stead -n "__fish_stead_using_subcommand create" -l ports -d 'Reserve this many ports; runs find them in PORT and `STEAD_PORT_n`' -r
 complete -c stead -n "__fish_stead_using_subcommand create" -s j -l jobs -d 'Make this many at once; as many as there are processors when left out' -r
 complete -c stead -n "__fish_stead_using_subcommand create" -l root -d 'Keep everything in this directory' -r -F
@@ -85,6 +86,7 @@ complete -c stead -n "__fish_stead_using_subcommand clone" -l layout -d 'Make th
 complete -c stead -n "__fish_stead_using_subcommand clone" -l import -d 'Copy this file or folder into the tree; repeatable' -r
 complete -c stead -n "__fish_stead_using_subcommand clone" -l identity -d 'Commit as this author and committer' -r
 complete -c stead -n "__fish_stead_using_subcommand clone" -l env -d 'Set this variable in every run; repeatable' -r
+complete -c stead -n "__fish_stead_using_subcommand clone" -l limit -d 'Limit what every run consumes: `memory=4G,cpus=2,pids=512`; see `exec`' -r
 complete -c stead -n "__fish_stead_using_subcommand clone" -l ports -d 'Reserve this many ports; runs find them in PORT and `STEAD_PORT_n`' -r
 complete -c stead -n "__fish_stead_using_subcommand clone" -l into -d 'Put the repository into this workspace instead of making one' -r
 complete -c stead -n "__fish_stead_using_subcommand clone" -l dest -d 'Where it goes in the tree; `repos/` and the source\'s name when left out' -r -F
@@ -112,6 +114,7 @@ complete -c stead -n "__fish_stead_using_subcommand exec" -l env -d 'Set a varia
 complete -c stead -n "__fish_stead_using_subcommand exec" -l pass-env -d 'Pass a variable of yours on; `*` at the end stands for the rest of its name' -r
 complete -c stead -n "__fish_stead_using_subcommand exec" -l secret -d 'Pass a secret on, and take it out of the output and of all records' -r
 complete -c stead -n "__fish_stead_using_subcommand exec" -l identity -d 'Author and committer of the commits that the run makes' -r
+complete -c stead -n "__fish_stead_using_subcommand exec" -l limit -d 'Limit what the run consumes: `memory=4G,cpus=2,pids=512,file-size=1G,open-files=1024,disk-free=1G`' -r
 complete -c stead -n "__fish_stead_using_subcommand exec" -l isolation -d 'Choose how the run is kept from everything else' -r -f -a "auto\t'The best that this version and the host can do'
 namespaces\t'User, mount, process and IPC namespaces of its own'
 landlock\t'Landlock and seccomp'

@@ -14,6 +14,7 @@ use crate::git::pool::Pool;
 use crate::git::source::Source;
 use crate::progress::Progress;
 use crate::run::environment::{assignment, identity_parts};
+use crate::run::limits;
 use crate::store::lease::Wait;
 use crate::store::name::WorkspaceName;
 use crate::store::root::UserRoot;
@@ -80,6 +81,9 @@ pub(crate) struct Options {
     /// Set this variable in every run; repeatable
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) env: Vec<String>,
+    /// Limit what every run consumes: `memory=4G,cpus=2,pids=512`; see `exec`
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) limit: Vec<String>,
     /// Bring the uncommitted changes of a local project along
     #[arg(long)]
     pub(crate) with_changes: bool,
@@ -115,6 +119,7 @@ impl Options {
             spec.identity = Some(identity.clone());
         }
         spec.env = self.env.iter().map(|text| assignment(text)).collect::<Result<_>>()?;
+        spec.limits = limits::parse(&self.limit)?;
         spec.with_changes = self.with_changes;
         if spec.with_changes && !matches!(spec.source, Source::Local(_)) {
             return Err(Failure::new(Kind::Usage, "`--with-changes` needs a local project as the source").into());

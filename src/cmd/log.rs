@@ -6,11 +6,12 @@ use serde::Serialize;
 use crate::cmd::{no_workspace, reader, settled};
 use crate::config::Config;
 use crate::error::{Kind, Result};
-use crate::run::record::{self, Outcome, RunRecord};
+use crate::run::limits::Bound;
+use crate::run::record::{self, End, Outcome, RunRecord};
 use crate::store::audit::{self, Event};
 use crate::store::name::WorkspaceName;
 use crate::store::root::UserRoot;
-use crate::ui::text::{Page, age, duration};
+use crate::ui::text::{Page, age, bytes, duration};
 use crate::ui::{Report, Ui};
 use crate::workspace::{Listed, Workspace};
 
@@ -47,7 +48,7 @@ pub(crate) struct Line {
     agent: Option<String>,
     command: Vec<String>,
     prompt: Option<String>,
-    /// `running`, or how it ended: `exited`, `signaled`, `timed-out`, `idle`, `not-started`, `lost`.
+    /// `running`, or how it ended: `exited`, `signaled`, `timed-out`, `idle`, `limit`, `not-started`, `lost`.
     outcome: String,
     exit: Option<u8>,
     signal: Option<i32>,
@@ -55,9 +56,39 @@ pub(crate) struct Line {
     commits: Option<u64>,
     /// Seconds.
     duration: Option<f64>,
+    limit: Option<Bound>,
+    usage: Option<Usage>,
     wall: String,
     before: Option<String>,
     after: Option<String>,
+}
+
+/// What a run consumed, what it left in the background included.
+#[derive(Debug, Serialize)]
+struct Usage {
+    /// Seconds of processor time.
+    cpu_user: f64,
+    cpu_system: f64,
+    /// Bytes; of all of the run where its memory is limited, else of the largest process.
+    peak_memory: u64,
+    /// Bytes by which the file system of the tree had less room at the end than at the start, whoever took them.
+    disk_delta: i64,
+}
+
+impl Usage {
+    fn of(end: &End) -> Self {
+        Self {
+            cpu_user: end.cpu_user,
+            cpu_system: end.cpu_system,
+            peak_memory: end.peak_memory,
+            disk_delta: end.disk_delta,
+        }
+    }
+
+    fn cpu(&self) -> String {
+        std::time::Duration::try_from_secs_f64(self.cpu_user + self.cpu_system)
+            .map_or_else(|_| "-".to_owned(), duration)
+    }
 }
 
 impl Report for Answer {
@@ -67,7 +98,7 @@ impl Report for Answer {
             Self::Runs { runs } if runs.is_empty() => page.line("No runs."),
             Self::Runs { runs } => {
                 let rows: Vec<Vec<String>> = runs.iter().map(|line| line.row(now)).collect();
-                page.table(&["RUN", "WORKSPACE", "WHEN", "EXIT", "CHANGES", "TOOK", "WHAT"], &rows);
+                page.table(&["RUN", "WORKSPACE", "WHEN", "EXIT", "CHANGES", "TOOK", "CPU", "MEMORY", "WHAT"], &rows);
             }
             Self::Events { events } if events.is_empty() => page.line("No events."),
             Self::Events { events } => {
@@ -94,6 +125,8 @@ impl Line {
             changes: end.map(|end| end.changes),
             commits: end.map(|end| end.commits),
             duration: end.map(|end| end.duration),
+            limit: end.and_then(|end| end.limit),
+            usage: end.map(Usage::of),
             after: end.and_then(|end| end.after.clone()),
             id: run.id.as_str().to_owned(),
             started: run.started,
@@ -124,6 +157,8 @@ impl Line {
             exit,
             changes,
             took.map_or_else(|| "-".to_owned(), duration),
+            self.usage.as_ref().map_or_else(|| "-".to_owned(), Usage::cpu),
+            self.usage.as_ref().map_or_else(|| "-".to_owned(), |usage| bytes(usage.peak_memory)),
             self.what(),
         ]
     }

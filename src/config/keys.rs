@@ -89,7 +89,7 @@ pub(super) const LIMITS: &[Key] = &[
     key("pids", Shape::Number, Lower, ""),
     key("file_size", Shape::Size, Lower, ""),
     key("open_files", Shape::Number, Lower, ""),
-    key("disk_floor", Shape::Size, Trusted, ""),
+    key("disk_free", Shape::Size, Trusted, ""),
 ];
 
 /// Returns the names of all keys that are not of an agent or a user.

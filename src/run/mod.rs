@@ -2,6 +2,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod environment;
+pub(crate) mod limits;
 pub(crate) mod live;
 pub(crate) mod policy;
 pub(crate) mod record;

@@ -1,7 +1,6 @@
 //! What a run may read, write, reach and consume, and how that is enforced. The only way so far is [`Wall::None`]; what
 //! asks for more is refused.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::error::{Failure, Kind, Result};
@@ -80,15 +79,5 @@ impl NetAccess {
                 .hint("run it with `--net on`")
                 .into()),
         }
-    }
-}
-
-/// Fails when limits are set: none can be enforced yet.
-pub(crate) fn enforce_limits(limits: &BTreeMap<String, String>) -> Result<()> {
-    match limits.keys().next() {
-        None => Ok(()),
-        Some(name) => Err(Failure::new(Kind::Unsupported, format!("this version cannot limit the `{name}` of a run"))
-            .hint("`stead config show limits` says where it is set")
-            .into()),
     }
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Kind, Result};
 use crate::run::RunId;
+use crate::run::limits::Bound;
 use crate::store::fs::{Durability, write_atomic};
 
 const SCHEMA: u32 = 1;
@@ -39,6 +40,12 @@ pub(crate) struct RunRecord {
     pub(crate) idle_timeout: Option<f64>,
     /// How the policy was enforced.
     pub(crate) wall: String,
+    /// The limits, `NAME=VALUE`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) limits: Vec<String>,
+    /// The cgroup that was made for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cgroup: Option<PathBuf>,
     /// Whether the command had the terminal itself, so that no output was recorded.
     #[serde(default)]
     pub(crate) terminal: bool,
@@ -66,6 +73,8 @@ pub(crate) enum Outcome {
     TimedOut,
     /// Nothing was printed for too long.
     Idle,
+    /// A limit was reached.
+    Limit,
     /// The command could not be started.
     NotStarted,
     /// stead itself was killed; found later.
@@ -80,6 +89,7 @@ impl Outcome {
             Self::Signaled => "signaled",
             Self::TimedOut => "timed-out",
             Self::Idle => "idle",
+            Self::Limit => "limit",
             Self::NotStarted => "not-started",
             Self::Lost => "lost",
         }
@@ -101,8 +111,14 @@ pub(crate) struct End {
     pub(crate) cpu_user: f64,
     /// Seconds of processor time in the kernel.
     pub(crate) cpu_system: f64,
-    /// Bytes; the largest single process.
+    /// Bytes; of all of the run where its memory is limited, else of the largest process.
     pub(crate) peak_memory: u64,
+    /// Bytes by which the file system of the tree had less room at the end than at the start, whoever took them.
+    #[serde(default)]
+    pub(crate) disk_delta: i64,
+    /// The limit that was reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) limit: Option<Bound>,
     /// The id of the snapshot after; `None` when it could not be taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) after: Option<String>,
@@ -127,6 +143,8 @@ impl RunRecord {
             timeout: None,
             idle_timeout: None,
             wall: "none".into(),
+            limits: Vec::new(),
+            cgroup: None,
             terminal: false,
             environment: Vec::new(),
             before: None,
@@ -196,6 +214,8 @@ mod tests {
             cpu_user: 0.25,
             cpu_system: 0.0,
             peak_memory: 1 << 20,
+            disk_delta: -7,
+            limit: Some(Bound::Memory),
             after: None,
             changes: 3,
             commits: 0,

@@ -1,5 +1,6 @@
 //! [`RunSpec`]: everything that a run is, decided before it starts.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,8 @@ use crate::error::{Failure, Kind, Result};
 use crate::run::RunId;
 use crate::run::agent::{AgentPreset, PromptBy};
 use crate::run::environment::{self, Parts};
-use crate::run::policy::{self, Isolation, NetAccess, Wall};
+use crate::run::limits::Limits;
+use crate::run::policy::{Isolation, NetAccess, Wall};
 use crate::run::record::RunRecord;
 use crate::run::redact::{Hidden, Redactor};
 use crate::run::secret::{self, Wanted};
@@ -37,6 +39,7 @@ pub(crate) struct Ask {
     pub(crate) isolation: Option<Isolation>,
     pub(crate) net: Option<NetAccess>,
     pub(crate) secrets: Vec<Wanted>,
+    pub(crate) limits: BTreeMap<String, String>,
 }
 
 /// Where the run takes place.
@@ -86,6 +89,9 @@ pub(crate) struct RunSpec {
     pub(crate) group: Group,
     pub(crate) timeout: Option<Duration>,
     pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) limits: Limits,
+    /// The cgroup that will be made for the run.
+    pub(crate) cgroup: Option<PathBuf>,
     /// Without the secrets.
     pub(crate) environment: Vec<(OsString, OsString)>,
     /// The names of the secrets that the run gets as well.
@@ -107,7 +113,9 @@ impl RunSpec {
             None => NetAccess::parse(&config.exec.net)?,
         }
         .enforce()?;
-        policy::enforce_limits(&config.limits)?;
+        let none = BTreeMap::new();
+        let limits = Limits::of(&[&config.limits, around.record.map_or(&none, |record| &record.limits), &ask.limits])?;
+        limits.enforce()?;
         let named = ask.agent.as_deref().or(ask.command.is_empty().then_some(config.agent.as_str()));
         let preset = match named {
             Some(name) => Some(AgentPreset::find(name, &config.agents)?),
@@ -119,7 +127,7 @@ impl RunSpec {
                 preset: preset.as_ref(),
                 identity: ask.identity.as_deref().or(around.record.and_then(|record| record.identity.as_deref())),
                 usual_identity: around.identity,
-                workspace: around.record.map_or(&std::collections::BTreeMap::new(), |record| &record.env),
+                workspace: around.record.map_or(&none, |record| &record.env),
                 ports: around.record.map_or(&[], |record| &record.ports),
                 temporary: around.temporary,
                 tree: around.tree,
@@ -155,6 +163,8 @@ impl RunSpec {
         let secrets: Vec<String> = ask.secrets.iter().map(|secret| secret.name.clone()).collect();
         let timeout = ask.timeout.or(if headless { config.exec.timeout.or(Some(PROMPT_TIMEOUT)) } else { None });
         Ok(Self {
+            cgroup: limits.cgroup().map(|place| place.join(format!("stead-{id}"))),
+            limits,
             id,
             stdin: match &ask.prompt {
                 Some(prompt) if called.by == PromptBy::Stdin => Stdin::Text(prompt.clone()),
@@ -203,6 +213,8 @@ impl RunSpec {
         Request {
             argv: self.argv.clone(),
             environment: plain.chain(secret).collect(),
+            limits: self.limits.clone(),
+            cgroup: self.cgroup.clone().map(Into::into),
             hidden: [secrets, &self.hidden].concat(),
             directory: tree.into(),
             stdin: self.stdin.clone(),
@@ -223,6 +235,8 @@ impl RunSpec {
         record.timeout = self.timeout.map(|timeout| timeout.as_secs_f64());
         record.idle_timeout = self.idle_timeout.map(|timeout| timeout.as_secs_f64());
         record.wall = self.wall.to_string();
+        record.limits = self.limits.shown();
+        record.cgroup.clone_from(&self.cgroup);
         record.terminal = self.streams == Streams::Terminal;
         record.environment = self.variables();
         record

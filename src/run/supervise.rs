@@ -13,6 +13,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::process::Child;
 use std::time::Duration;
 
@@ -20,11 +21,13 @@ use anyhow::Context as _;
 use rustix::event::{PollFd, PollFlags};
 use serde::{Deserialize, Serialize};
 
+use crate::confine::cgroup;
 use crate::confine::processes;
 use crate::confine::signals::Signals;
 use crate::confine::spawn::{self, Group};
 use crate::confine::terminal::Terminal;
 use crate::error::Result;
+use crate::run::limits::{Bound, Limits};
 use crate::run::redact::Hidden;
 use crate::store::lease::Lease;
 use crate::sys;
@@ -66,6 +69,9 @@ pub(crate) struct Request {
     pub(crate) idle_timeout: Option<Duration>,
     /// `runs/RUN`, where `out` and `err` are made.
     pub(crate) logs: OsString,
+    pub(crate) limits: Limits,
+    /// The cgroup that is made for the run.
+    pub(crate) cgroup: Option<OsString>,
     /// What is taken out of the output.
     pub(crate) hidden: Vec<Hidden>,
 }
@@ -75,6 +81,8 @@ pub(crate) struct Request {
 pub(crate) enum Stop {
     Timeout,
     Idle,
+    /// A limit was reached.
+    Limit(Bound),
     /// The user asked: by a signal to stead, or by a second Ctrl-C.
     Asked,
 }
@@ -98,8 +106,10 @@ pub(crate) struct Outcome {
     pub(crate) duration: Duration,
     pub(crate) user: Duration,
     pub(crate) system: Duration,
-    /// Bytes; the largest single process.
+    /// Bytes; of all of the run where its memory is limited, else of the largest process.
     pub(crate) peak_memory: u64,
+    /// Bytes by which the file system of the tree had less room at the end than at the start, whoever took them.
+    pub(crate) disk_delta: i64,
     /// Processes of the run that were still there when the command had ended, and were ended.
     pub(crate) left_behind: usize,
     /// Processes of the run that could not be ended.
@@ -117,6 +127,7 @@ impl Outcome {
             user: Duration::ZERO,
             system: Duration::ZERO,
             peak_memory: 0,
+            disk_delta: 0,
             left_behind: 0,
             alive: 0,
             log_error: None,
@@ -145,6 +156,10 @@ pub(crate) fn supervise(request: &Request, lease: &Lease, signals: &Signals) -> 
         let alive = if whole { 0 } else { processes::descendants(std::process::id()).len() };
         Outcome { duration: started.elapsed(), alive, ..Outcome::lost() }
     });
+    if let Some(path) = &request.cgroup {
+        // The supervisor has done so, unless it was killed.
+        cgroup::end(Path::new(path));
+    }
     if let Some(terminal) = terminal {
         terminal.restore();
     }

@@ -20,6 +20,7 @@ use crate::git::import::{self, Imported};
 use crate::git::repository::Store;
 use crate::git::snapshot::{Meta, Snapshot};
 use crate::run::RunSpec;
+use crate::run::limits::Bound;
 use crate::run::record::{self, End, Outcome as How, RunRecord};
 use crate::run::supervise::{Ended, Outcome, Stop, Streams};
 use crate::store::beneath::Dir;
@@ -110,6 +111,8 @@ impl Conclusion<'_> {
             cpu_user: self.outcome.user.as_secs_f64(),
             cpu_system: self.outcome.system.as_secs_f64(),
             peak_memory: self.outcome.peak_memory,
+            disk_delta: self.outcome.disk_delta,
+            limit: self.limit(),
             after: after.as_ref().map(|after| after.id.to_string()),
             changes: changes.len() as u64,
             commits: imported.commits.len() as u64,
@@ -132,11 +135,13 @@ impl Conclusion<'_> {
             exit: code,
             outcome: how,
             signal,
+            limit: self.limit(),
             duration: self.outcome.duration.as_secs_f64(),
             usage: Usage {
                 cpu_user: self.outcome.user.as_secs_f64(),
                 cpu_system: self.outcome.system.as_secs_f64(),
                 peak_memory: self.outcome.peak_memory,
+                disk_delta: self.outcome.disk_delta,
             },
             output,
             lines: changes.iter().map(changes::line).collect(),
@@ -178,7 +183,17 @@ impl Conclusion<'_> {
         match self.outcome.stop {
             Some(Stop::Timeout) => (124, How::TimedOut, signal),
             Some(Stop::Idle) => (124, How::Idle, signal),
+            // As a shell says it of what the kernel killed; a limit that the kernel keeps has its own signal.
+            Some(Stop::Limit(Bound::FileSize)) => (code, How::Limit, signal),
+            Some(Stop::Limit(_)) => (137, How::Limit, signal),
             Some(Stop::Asked) | None => (code, how, signal),
+        }
+    }
+
+    fn limit(&self) -> Option<Bound> {
+        match self.outcome.stop {
+            Some(Stop::Limit(bound)) => Some(bound),
+            _ => None,
         }
     }
 
@@ -207,6 +222,10 @@ impl Conclusion<'_> {
                 let idle = limit(self.spec.idle_timeout);
                 notes.push(format!("The run was ended because it printed nothing for {idle}."));
             }
+            Some(Stop::Limit(bound)) => {
+                let limit = self.spec.limits.text(bound);
+                notes.push(format!("The run was ended: it reached its limit `{bound}={limit}`."));
+            }
             Some(Stop::Asked) => notes.push("The run was interrupted.".into()),
             None => {}
         }
@@ -231,6 +250,8 @@ pub(super) fn lost(started: Timestamp) -> End {
         cpu_user: 0.0,
         cpu_system: 0.0,
         peak_memory: 0,
+        disk_delta: 0,
+        limit: None,
         after: None,
         changes: 0,
         commits: 0,

@@ -2,6 +2,7 @@
 
 mod conclude;
 mod report;
+mod sweep;
 
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, Read as _};
@@ -15,14 +16,14 @@ use jiff::Timestamp;
 use crate::cmd;
 use crate::config::closest::distance;
 use crate::config::{Config, units};
-use crate::confine::processes;
 use crate::error::{Exit, Failure, Kind, Result};
 use crate::git::identity;
 use crate::git::repository::Access;
 use crate::git::source::Source;
 use crate::progress;
+use crate::run::limits;
 use crate::run::policy::{Isolation, NetAccess};
-use crate::run::record::{self, RunRecord};
+use crate::run::record;
 use crate::run::secret::Wanted;
 use crate::run::supervise;
 use crate::run::{Around, Ask, Hidden, RunId, RunSpec, Terminals, environment};
@@ -98,6 +99,11 @@ pub(crate) struct Args {
     /// Author and committer of the commits that the run makes
     #[arg(long, value_name = "NAME <MAIL>")]
     identity: Option<String>,
+    /// Limit what the run consumes: `memory=4G,cpus=2,pids=512,file-size=1G,open-files=1024,disk-free=1G`
+    ///
+    /// `none` as the value lifts a limit of the workspace or of the configuration.
+    #[arg(long, value_name = "NAME=VALUE")]
+    limit: Vec<String>,
     /// Choose how the run is kept from everything else
     ///
     /// Naming a wall makes it a requirement. Until one is built, `auto` is `none`.
@@ -208,6 +214,7 @@ fn ask(args: &Args, config: &Config) -> Result<Ask> {
         identity: args.identity.clone(),
         isolation: args.isolation,
         net: args.net,
+        limits: limits::parse(&args.limit)?,
         secrets: args.secret.iter().map(|text| Wanted::parse(text, &config.secrets)).collect::<Result<_>>()?,
     })
 }
@@ -328,7 +335,7 @@ impl<'a> Asked<'a> {
         config: &Config,
         ui: &Ui,
     ) -> Result<Answer> {
-        sweep(workspace, ui)?;
+        sweep::sweep(workspace, ui)?;
         let mut spec = self.spec(config, Some(&*workspace))?;
         spec.hide(&self.secrets);
         announce(&spec, ui);
@@ -370,40 +377,10 @@ fn plan(args: &Args, spec: &RunSpec, found: Option<&Workspace>, config: &Config)
         net: "on".into(),
         timeout: seconds(spec.timeout),
         idle_timeout: seconds(spec.idle_timeout),
+        limits: spec.limits.shown(),
         environment: spec.variables(),
         dropped: spec.dropped.clone(),
     })
-}
-
-/// Ends what is left of runs whose stead was killed, and records their end.
-fn sweep(workspace: &LeasedWorkspace, ui: &Ui) -> Result<()> {
-    let runs = workspace.runs();
-    for id in record::ids(&runs)?.iter().rev() {
-        let directory = record::directory(&runs, id);
-        // A run that never got as far as its request has started nothing.
-        let Ok(mut lost) = RunRecord::read(&directory) else { continue };
-        if lost.end.is_some() {
-            break;
-        }
-        let swept = processes::sweep(format!("STEAD_RUN={id}").as_bytes());
-        let ended = match swept.ended {
-            0 => "nothing of it was left".to_owned(),
-            1 => "1 process of it was ended".to_owned(),
-            count => format!("{count} processes of it were ended"),
-        };
-        ui.warn(&format!("the run {id} has no end on record: stead was killed; {ended}"));
-        if swept.alive > 0 {
-            return Err(Failure::new(
-                Kind::Failed,
-                format!("{} processes of the run {id} cannot be ended", swept.alive),
-            )
-            .hint(format!("they have `STEAD_RUN={id}` in their environment"))
-            .into());
-        }
-        lost.end = Some(conclude::lost(lost.started));
-        lost.write(&directory)?;
-    }
-    Ok(())
 }
 
 fn announce(spec: &RunSpec, ui: &Ui) {

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::cmd::changes::{self, Beside, ChangeObject};
 use crate::error::{Exit, Result};
+use crate::run::limits::Bound;
 use crate::run::record::Outcome as End;
 use crate::ui::text::{self, Page, quote};
 use crate::ui::{Report, Ui};
@@ -51,6 +52,9 @@ pub(crate) struct Ran {
     pub(crate) outcome: End,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) signal: Option<i32>,
+    /// The limit that was reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) limit: Option<Bound>,
     /// Seconds.
     pub(crate) duration: f64,
     pub(crate) usage: Usage,
@@ -84,8 +88,10 @@ pub(crate) struct Usage {
     /// Seconds of processor time.
     pub(crate) cpu_user: f64,
     pub(crate) cpu_system: f64,
-    /// Bytes; the largest single process.
+    /// Bytes; of all of the run where its memory is limited, else of the largest process.
     pub(crate) peak_memory: u64,
+    /// Bytes by which the file system of the tree had less room at the end than at the start, whoever took them.
+    pub(crate) disk_delta: i64,
 }
 
 /// The end of what a command printed.
@@ -151,6 +157,8 @@ pub(crate) struct Plan {
     pub(crate) timeout: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) idle_timeout: Option<f64>,
+    /// `NAME=VALUE`.
+    pub(crate) limits: Vec<String>,
     /// Names of the variables that the command would get.
     pub(crate) environment: Vec<String>,
     /// Names of those that it would not.
@@ -179,6 +187,9 @@ impl Report for Plan {
             if let Some(limit) = limit {
                 page.line(format!("{name:<12} {}", text::duration(Duration::from_secs_f64(limit))));
             }
+        }
+        if !self.limits.is_empty() {
+            page.line(format!("limits       {}", self.limits.join(" ")));
         }
         page.line(format!("wall         {}", self.wall));
         page.line("network      on: localhost and the cloud's metadata address are reachable too");

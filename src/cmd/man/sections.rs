@@ -22,7 +22,7 @@ pub(super) const EXEC_EXIT_STATUS: Entries = &[
     ("125", "stead itself failed, whatever the kind; the kind is in the message and in the JSON."),
     ("126", "The command is there but cannot be executed."),
     ("127", "There is no such command."),
-    ("128 and more", "128 + n: the command was ended by signal n."),
+    ("128 and more", "128 + n: the command was ended by signal n; 137 also when the run reached a limit."),
 ];
 
 pub(super) const ENVIRONMENT: Entries = &[

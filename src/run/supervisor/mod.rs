@@ -4,6 +4,7 @@
 //! slow reader nor a pipe that somebody keeps open delays the end of a run.
 
 mod suspend;
+mod watch;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -16,12 +17,15 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, Signal};
 
+use crate::confine::cgroup::Cgroup;
 use crate::confine::processes::{self, Process};
+use crate::confine::rlimit;
 use crate::confine::signals::Signals;
 use crate::confine::spawn::{self, Group};
 use crate::confine::terminal::Terminal;
 use crate::run::stream::{self, Activity, Stream};
 use crate::run::supervise::{Ended, Outcome, Request, Stdin, Stop, Streams, WORD};
+use crate::run::supervisor::watch::Watch;
 use crate::sys::{self, Used, Waited};
 
 /// How long a command has between TERM and KILL.
@@ -66,7 +70,13 @@ fn supervise(request: &Request, obeyed: &File) -> io::Result<Outcome> {
         libc::SIGTSTP,
         libc::SIGCONT,
     ])?;
-    let outcome = start(request).and_then(|started| match started {
+    let room = watch::free(Path::new(&request.directory));
+    // Removed at the end, when nothing of the run is alive.
+    let cgroup = match &request.cgroup {
+        Some(path) => Some(Cgroup::make(Path::new(path), &request.limits.settings())?),
+        None => None,
+    };
+    let outcome = start(request, cgroup.as_ref()).and_then(|started| match started {
         Started::Running(child, streams, activity) => {
             Supervision::new(request, &child, terminal.as_ref(), streams, activity).run(&signals, obeyed)
         }
@@ -75,7 +85,9 @@ fn supervise(request: &Request, obeyed: &File) -> io::Result<Outcome> {
     if let Some(terminal) = terminal {
         terminal.restore();
     }
-    outcome
+    let mut outcome = outcome?;
+    watch::account(&mut outcome, request, room, cgroup.as_ref());
+    Ok(outcome)
 }
 
 fn not_started(request: &Request, error: &io::Error) -> Outcome {
@@ -106,8 +118,12 @@ enum Started {
     Not(io::Error),
 }
 
-fn start(request: &Request) -> io::Result<Started> {
+fn start(request: &Request, cgroup: Option<&Cgroup>) -> io::Result<Started> {
     let mut command = spawn::run(&request.argv, &request.environment, Path::new(&request.directory), request.group);
+    rlimit::set(&mut command, request.limits.file_size, request.limits.open_files);
+    if let Some(cgroup) = cgroup {
+        cgroup.take(&mut command)?;
+    }
     command.stdin(match request.stdin {
         Stdin::Inherit => Stdio::inherit(),
         Stdin::Null => Stdio::null(),
@@ -163,6 +179,7 @@ struct Supervision<'a> {
     foreground: Option<Pid>,
     streams: Vec<Stream>,
     activity: Activity,
+    watch: Watch,
     started: Instant,
     phase: Phase,
     ended: Option<(Ended, Instant)>,
@@ -198,6 +215,7 @@ impl<'a> Supervision<'a> {
             foreground: None,
             streams,
             activity,
+            watch: Watch::new(&request.limits, request.cgroup.is_some(), Path::new(&request.directory)),
             started: Instant::now(),
             phase: Phase::Running,
             ended: None,
@@ -240,7 +258,8 @@ impl<'a> Supervision<'a> {
             duration: at - self.started,
             user: self.used.user,
             system: self.used.system,
-            peak_memory: self.used.peak_memory,
+            peak_memory: self.used.peak_memory.max(self.watch.peak_memory),
+            disk_delta: 0,
             left_behind: self.left_behind,
             alive: self.alive,
             log_error,
@@ -293,7 +312,10 @@ impl<'a> Supervision<'a> {
     fn wake(&self) -> Option<Instant> {
         let now = Instant::now();
         match self.phase {
-            Phase::Running => self.deadline().map(|(at, _)| at).into_iter().chain(self.stop_parent).min(),
+            Phase::Running => {
+                let deadline = self.deadline().map(|(at, _)| at);
+                [deadline, self.stop_parent, self.watch.next()].into_iter().flatten().min()
+            }
             Phase::Stopping(until) => Some(until),
             Phase::Killing(_) => Some(now + ROUND),
             // Between the last bytes and the end of its thread a stream has nothing to poll for.
@@ -381,6 +403,11 @@ impl<'a> Supervision<'a> {
             Phase::Running => {
                 if self.stop_parent.is_some_and(|at| at <= now) {
                     self.suspend_parent();
+                }
+                if let Some(bound) = self.watch.look(now) {
+                    // What eats the host up gets no time to eat more.
+                    self.stop = Some(Stop::Limit(bound));
+                    return self.kill();
                 }
                 if let Some((at, stop)) = self.deadline()
                     && at <= now

@@ -61,6 +61,8 @@ pub(crate) struct CreateSpec {
     /// `Name <mail>`.
     pub(crate) identity: Option<String>,
     pub(crate) env: BTreeMap<String, String>,
+    /// Of every run, as `exec --limit` takes them.
+    pub(crate) limits: BTreeMap<String, String>,
     /// Bring the uncommitted changes of a local project along.
     pub(crate) with_changes: bool,
     /// How many ports to reserve.
@@ -93,6 +95,7 @@ impl CreateSpec {
             imports: Vec::new(),
             identity: None,
             env: BTreeMap::new(),
+            limits: BTreeMap::new(),
             with_changes: false,
             ports: 0,
         }
@@ -417,7 +420,7 @@ fn new_record(
         isolation: None,
         brought: Vec::new(),
         env: spec.env.clone(),
-        limits: BTreeMap::new(),
+        limits: spec.limits.clone(),
         deliveries: Vec::new(),
         unknown: toml::Table::new(),
     }

@@ -3,6 +3,7 @@
 mod agents;
 mod ends;
 mod interrupts;
+mod limits;
 mod secrets;
 
 use std::io::Write as _;
@@ -419,27 +420,4 @@ fn commits_of_nested_repositories_are_kept_and_block_collection() {
     let output = place.stead(["rm", "x"]).output().unwrap();
     assert_eq!(output.status.code().unwrap(), 7, "{}", describe(&output));
     assert!(text(&output.stderr).contains("2 nested repositories"), "{}", describe(&output));
-}
-
-#[test]
-fn limits_are_refused_wherever_they_are_set() {
-    let place = Place::new();
-    let projects = place.path().join("projects");
-    for (file, content) in [
-        (place.home().join(".config/stead/config.toml"), "[limits]\npids = 5\n"),
-        (place.home().join(".config/stead/config.toml"), "[users.local.limits]\npids = 5\n"),
-        (projects.join(".stead.toml"), "[limits]\npids = 5\n"),
-    ] {
-        place.git(&projects, ["init", "-q"]);
-        write(file.parent().unwrap(), file.file_name().unwrap().to_str().unwrap(), content);
-        let output = place.stead(["exec", "x", "--empty", "--", "true"]).output().unwrap();
-        assert_eq!(code(&output), 125, "{}", describe(&output));
-        let stderr = text(&output.stderr);
-        assert!(stderr.contains("error: this version cannot limit the `pids` of a run\n"), "{stderr}");
-        assert!(stderr.contains("`stead config show limits` says where it is set"), "{stderr}");
-        let shown = place.ok(["config", "show", "limits"]);
-        assert!(shown.contains(file.to_str().unwrap()), "{shown}");
-        assert!(!place.root().exists());
-        std::fs::remove_file(file).unwrap();
-    }
 }

@@ -1,0 +1,42 @@
+//! Runs whose stead was killed: what is left of them is ended, and their end is recorded.
+
+use crate::cmd::exec::conclude;
+use crate::confine::{cgroup, processes};
+use crate::error::{Failure, Kind, Result};
+use crate::run::record::{self, RunRecord};
+use crate::ui::Ui;
+use crate::workspace::LeasedWorkspace;
+
+/// Ends what is left of runs whose stead was killed, and records their end.
+pub(super) fn sweep(workspace: &LeasedWorkspace, ui: &Ui) -> Result<()> {
+    let runs = workspace.runs();
+    for id in record::ids(&runs)?.iter().rev() {
+        let directory = record::directory(&runs, id);
+        // A run that never got as far as its request has started nothing.
+        let Ok(mut lost) = RunRecord::read(&directory) else { continue };
+        if lost.end.is_some() {
+            break;
+        }
+        if let Some(path) = &lost.cgroup {
+            cgroup::end(path);
+        }
+        let swept = processes::sweep(format!("STEAD_RUN={id}").as_bytes());
+        let ended = match swept.ended {
+            0 => "nothing of it was left".to_owned(),
+            1 => "1 process of it was ended".to_owned(),
+            count => format!("{count} processes of it were ended"),
+        };
+        ui.warn(&format!("the run {id} has no end on record: stead was killed; {ended}"));
+        if swept.alive > 0 {
+            return Err(Failure::new(
+                Kind::Failed,
+                format!("{} processes of the run {id} cannot be ended", swept.alive),
+            )
+            .hint(format!("they have `STEAD_RUN={id}` in their environment"))
+            .into());
+        }
+        lost.end = Some(conclude::lost(lost.started));
+        lost.write(&directory)?;
+    }
+    Ok(())
+}
