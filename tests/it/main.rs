@@ -7,6 +7,7 @@ mod cli;
 mod clone;
 mod concurrency;
 mod config;
+mod crash;
 mod create;
 mod diff;
 mod doctor;

@@ -18,9 +18,18 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn new() -> Self {
+        Self::of(tempfile::Builder::new().prefix("stead test é ").tempdir().expect("temporary directory"))
+    }
+
+    /// Makes one in `directory`, with a plain path.
+    pub(crate) fn within(directory: &Path) -> Self {
+        let made = tempfile::Builder::new().prefix("stead-test-").tempdir_in(directory);
+        Self::of(made.expect("temporary directory"))
+    }
+
+    fn of(dir: TempDir) -> Self {
         drop(oracle::git());
-        let place =
-            Self { dir: tempfile::Builder::new().prefix("stead test é ").tempdir().expect("temporary directory") };
+        let place = Self { dir };
         for name in ["home", "projects"] {
             std::fs::create_dir(place.path().join(name)).expect("directory");
         }

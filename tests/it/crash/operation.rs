@@ -1,0 +1,159 @@
+//! The commands that are killed, and what each must have done when it says so.
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::check::{array, git, is_text, stead};
+use super::scene::{Scene, names, store};
+use crate::support::write;
+
+/// One command.
+pub(super) struct Operation {
+    pub(super) name: &'static str,
+    pub(super) args: &'static [&'static str],
+    /// What is there besides the scene.
+    pub(super) prepare: fn(&Scene),
+    /// What exit 0 promises.
+    pub(super) effect: fn(&Scene) -> Result<()>,
+    /// What is true after any end, once `doctor --repair` has been.
+    pub(super) settled: fn(&Scene) -> Result<()>,
+    /// Workspaces that it may end for good.
+    pub(super) ends: &'static [&'static str],
+}
+
+/// More work of each kind, on top of the scene's.
+const MORE: &str = "echo two > second && git add second && git commit -q -m second -- second && \
+                    echo again >> README.md && git stash push -q -- README.md && echo made > made";
+
+const NOTHING: Operation = Operation {
+    name: "",
+    args: &[],
+    prepare: |_| {},
+    effect: |_| Ok(()),
+    settled: |_| Ok(()),
+    ends: &[],
+};
+
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation {
+        name: "create",
+        args: &["create", "n", "--from", "api"],
+        effect: |scene| is_fresh(scene, "n"),
+        settled: |scene| is_fresh_or_can_be_made(scene, "n", &["--json", "create", "n", "--from", "api"]),
+        ..NOTHING
+    },
+    Operation {
+        name: "clone",
+        args: &["clone", "api", "c"],
+        effect: |scene| is_fresh(scene, "c"),
+        settled: |scene| is_fresh_or_can_be_made(scene, "c", &["--json", "clone", "api", "c"]),
+        ..NOTHING
+    },
+    Operation {
+        name: "exec",
+        args: &["exec", "x", "--no-create", "--isolation", "none", "--", "sh", "-c", MORE],
+        effect: |scene| {
+            is_text(&scene.place.tree("x").join("made"), "made\n")?;
+            let answer = stead(scene, &["--json", "diff", "x", "--run", "last"])?;
+            ensure!(answer.to_string().contains("\"made\""), "the run does not name `made`: {answer}");
+            let head = git(scene, &scene.place.tree("x"), &["rev-parse", "HEAD"])?;
+            let stash = git(scene, &scene.place.tree("x"), &["rev-parse", "refs/stash"])?;
+            for commit in [head, stash] {
+                git(scene, &store(&scene.place, "x"), &["cat-file", "-e", commit.trim()])?;
+            }
+            Ok(())
+        },
+        ..NOTHING
+    },
+    Operation {
+        name: "rm",
+        args: &["rm", "-f", "x"],
+        effect: |scene| is_away(scene, "x"),
+        ..NOTHING
+    },
+    Operation {
+        name: "restore",
+        args: &["restore", "y"],
+        effect: |scene| {
+            is_text(&scene.place.tree("y").join("late"), "y")?;
+            ensure!(names(&scene.place.root().join("state/local")).contains(&"y".to_owned()), "`y` is not there");
+            Ok(())
+        },
+        ..NOTHING
+    },
+    Operation {
+        name: "gc",
+        args: &["gc", "--all"],
+        prepare: leave_halves,
+        effect: |scene| {
+            is_away(scene, "z")?;
+            is_away(scene, "half")?;
+            let root = scene.place.root();
+            ensure!(!root.join("staging/dead").exists(), "the dead staging directory is there");
+            let pools: Vec<String> =
+                names(&root.join("pools")).into_iter().filter(|name| name.ends_with(".git")).collect();
+            ensure!(pools.len() == 1, "{pools:?}");
+            ensure!(scene.place.tree("x").exists(), "`x` has unsaved work and is collected");
+            Ok(())
+        },
+        ..NOTHING
+    },
+    Operation {
+        name: "purge",
+        args: &["gc", "--purge", "--yes"],
+        effect: |scene| {
+            let left = names(&scene.place.root().join("trash"));
+            ensure!(left.is_empty(), "left in the trash: {left:?}");
+            Ok(())
+        },
+        ends: &["y"],
+        ..NOTHING
+    },
+    Operation {
+        name: "repair",
+        args: &["doctor", "--repair"],
+        prepare: leave_halves,
+        effect: |scene| {
+            is_away(scene, "half")?;
+            let found = names(&scene.place.root().join("staging"));
+            ensure!(found.is_empty(), "{found:?}");
+            is_text(&scene.place.root().join("state/local/z/workspace.toml"), "").err().context("no record is made")?;
+            Ok(())
+        },
+        ..NOTHING
+    },
+];
+
+/// Leaves a tree without its state, a staging directory without its owner.
+fn leave_halves(scene: &Scene) {
+    let root = scene.place.root();
+    write(&root, "workspaces/local/half/file", "half");
+    write(&root, "staging/dead/tree/file", "dead");
+}
+
+fn is_away(scene: &Scene, name: &str) -> Result<()> {
+    for part in ["state/local", "workspaces/local", "homes/local"] {
+        ensure!(!scene.place.root().join(part).join(name).exists(), "`{name}` is still in {part}");
+    }
+    Ok(())
+}
+
+/// A new workspace has what its source has.
+fn is_fresh(scene: &Scene, name: &str) -> Result<()> {
+    let tree = scene.place.tree(name);
+    let status = git(scene, &tree, &["status", "--porcelain"])?;
+    ensure!(status.is_empty(), "it is not as its commit: {status}");
+    let project = scene.place.path().join("projects/api");
+    let commits = [&tree, &project].map(|repository| git(scene, repository, &["rev-parse", "HEAD"]));
+    let [own, source] = commits;
+    ensure!(own? == source?, "it is of another commit");
+    is_text(&tree.join("src/main.rs"), "fn main() {}\n")
+}
+
+fn is_fresh_or_can_be_made(scene: &Scene, name: &str, again: &[&str]) -> Result<()> {
+    let listed = stead(scene, &["--json", "status"])?;
+    if array(&listed, "workspaces")?.iter().all(|workspace| workspace["name"] != name) {
+        is_away(scene, name)?;
+        stead(scene, again).context("once more")?;
+    }
+    is_fresh(scene, name)
+}
