@@ -219,12 +219,17 @@ impl Store {
     }
 
     /// Points a ref at an object, after flushing what was collected.
+    ///
+    /// Only the holder of the workspace's lease writes here, so a lock of libgit2's on a ref is what a crash has left.
     pub(crate) fn set_ref(&self, name: &str, id: Oid) -> Result<()> {
         self.flush()?;
-        self.repository
-            .reference(name, id, true, "stead")
-            .with_context(|| format!("cannot write `{name}` in `{}`", self.path.display()))?;
-        Ok(())
+        let set = || self.repository.reference(name, id, true, "stead").map(drop);
+        set()
+            .or_else(|error| match error.code() {
+                git2::ErrorCode::Locked if fs::remove_file(self.path.join(format!("{name}.lock"))).is_ok() => set(),
+                _ => Err(error),
+            })
+            .with_context(|| format!("cannot write `{name}` in `{}`", self.path.display()))
     }
 
     /// Points many refs at objects; all or none of them where they are many.
@@ -336,6 +341,20 @@ mod tests {
         assert_eq!(store.repository().find_blob(id).expect("the blob").content(), b"hello");
         store.flush().expect("nothing to do");
         assert_eq!(files(&path), before);
+    }
+
+    #[test]
+    fn a_lock_that_a_crash_has_left_keeps_no_ref_from_moving() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("store.git");
+        let store = Store::create(&path, None).expect("a store");
+        let id = store.write(ObjectType::Blob, b"hello".to_vec()).expect("a blob");
+        for name in ["refs/kept/new", "refs/kept/new"] {
+            fs::create_dir_all(path.join("refs/kept")).expect("a directory");
+            fs::File::create(path.join(name).with_extension("lock")).expect("a lock");
+            store.set_ref(name, id).expect("written all the same");
+            assert_eq!(store.repository().refname_to_id(name).expect("the ref"), id);
+        }
     }
 
     #[test]

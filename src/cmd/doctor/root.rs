@@ -71,9 +71,10 @@ fn inside(root: &Root, repair: bool, ui: &Ui, checks: &mut Vec<Check>) -> Result
         (_, false) => Check::new("staging", Status::Warning, format!("{dead} left by commands that never ended"))
             .hint("`stead gc` or `stead doctor --repair` removes them"),
     });
-    let spent = trash::entries(root)?.iter().filter(|entry| entry.why.is_none()).count();
-    if spent > 0 {
-        let message = format!("{spent} entries do not say what they are; they are kept");
+    // What a restore was about to take away has nothing to say, and `gc` takes it.
+    let nameless = trash::entries(root)?.iter().filter(|entry| entry.why.is_none() && !entry.is_spent()).count();
+    if nameless > 0 {
+        let message = format!("{nameless} entries do not say what they are; they are kept");
         checks.push(Check::new("trash", Status::Warning, message));
     }
     if known {

@@ -330,7 +330,8 @@ impl Built {
         let steps = [(&self.tree, at.tree(name)), (&self.homes, at.homes(name)), (&self.state, at.state(name))];
         for (done, (from, to)) in steps.iter().enumerate() {
             let Err(error) = fs::publish(from, to, Durability::Synced) else { continue };
-            for (from, to) in &steps[..done] {
+            // The last may be in place too, and only not durable. The record goes first: without it there is no workspace.
+            for (from, to) in steps[..=done].iter().rev().filter(|(from, _)| from.symlink_metadata().is_err()) {
                 fs::publish(to, from, Durability::Lazy)?;
             }
             if Kind::of(&error) == Kind::Exists {
