@@ -4,7 +4,9 @@
 //! to the source cannot reach the pool. Each file appears under its final name in one step, a pack before its index.
 //! What libgit2 cannot read (sha256, reftable, partial clones with missing objects) is refused by name.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -73,8 +75,11 @@ pub(super) fn advertised(repository: &Repository, requests: &[String]) -> Result
         advertised.refs.sort();
         return Ok(advertised);
     }
+    // libgit2 passes over files and directories that it cannot read.
+    let mut unread = loose_refs(repository.commondir())?;
     for reference in repository.references().context("cannot list the source's refs")? {
         let reference = reference.context("cannot read a ref of the source")?;
+        unread.remove(reference.name_bytes());
         let Ok(name) = reference.name() else { continue };
         let wanted =
             name.starts_with("refs/heads/") || name.starts_with("refs/tags/") || requests.iter().any(|r| r == name);
@@ -87,18 +92,59 @@ pub(super) fn advertised(repository: &Repository, requests: &[String]) -> Result
             refs.push((name, target));
         }
     }
+    if let Some(path) = unread.values().find(|path| names_something(path)) {
+        anyhow::bail!("cannot read the ref `{}`", path.display());
+    }
     refs.sort();
     let head = head(repository)?;
-    let shallow = match std::fs::read(repository.commondir().join("shallow")) {
-        Ok(content) if !content.is_empty() => Some(content),
-        _ => None,
+    let cut = repository.commondir().join("shallow");
+    let shallow = match std::fs::read(&cut) {
+        Ok(content) => Some(content).filter(|content| !content.is_empty()),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(error).with_context(|| format!("cannot read `{}`", cut.display())),
     };
     Ok(Advertised { refs, head, shallow })
 }
 
+/// Returns the files of heads and tags by their names.
+fn loose_refs(directory: &Path) -> Result<BTreeMap<Vec<u8>, PathBuf>> {
+    let mut found = BTreeMap::new();
+    for kind in ["refs/heads", "refs/tags"] {
+        let top = directory.join(kind);
+        if !top.is_dir() {
+            continue;
+        }
+        for entry in walkdir::WalkDir::new(&top) {
+            let entry = match entry {
+                Ok(entry) => entry,
+                // Deleted or packed meanwhile.
+                Err(error) if error.io_error().is_some_and(|error| error.kind() == ErrorKind::NotFound) => continue,
+                Err(error) => return Err(error).with_context(|| format!("cannot read `{}`", top.display())),
+            };
+            if entry.file_type().is_file() {
+                let name = entry.path().strip_prefix(directory).expect("walked from there");
+                found.insert(name.as_os_str().as_bytes().to_vec(), entry.into_path());
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Returns whether a file that libgit2 has passed over is a ref after all: not one that went meanwhile, a lock, or nonsense,
+/// which git passes over too.
+fn names_something(path: &Path) -> bool {
+    if path.extension().is_some_and(|ending| ending == "lock") {
+        return false;
+    }
+    match std::fs::read(path) {
+        Ok(content) => std::str::from_utf8(content.trim_ascii()).is_ok_and(|text| Oid::from_str(text).is_ok()),
+        Err(error) => error.kind() != ErrorKind::NotFound,
+    }
+}
+
 /// Fails as unsupported when the repository is a partial clone and objects that its `tips` need are missing.
 pub(super) fn check_complete(repository: &Repository, tips: &[Oid]) -> Result<()> {
-    let promised = object_directories(&repository.commondir().join("objects")).iter().any(|directory| {
+    let promised = object_directories(&repository.commondir().join("objects"))?.iter().any(|directory| {
         std::fs::read_dir(directory.join("pack")).is_ok_and(|entries| {
             entries.flatten().any(|entry| entry.path().extension().is_some_and(|ending| ending == "promisor"))
         })
@@ -152,7 +198,7 @@ pub(super) fn copy_objects(repository: &Repository, pool: &Path, progress: &dyn 
     let known = open(pool)?;
     let odb = known.odb().context("cannot open the pool's objects")?;
     sweep_temporary(&target)?;
-    let directories = object_directories(&repository.commondir().join("objects"));
+    let directories = object_directories(&repository.commondir().join("objects"))?;
     // A source that is repacked meanwhile moves objects from loose to packed: loose ones first, so that what vanishes
     // here is found there. A pack that vanishes has been replaced: list again.
     for directory in &directories {
@@ -168,13 +214,18 @@ pub(super) fn copy_objects(repository: &Repository, pool: &Path, progress: &dyn 
 }
 
 /// Returns `objects` and every directory that it borrows from.
-fn object_directories(objects: &Path) -> Vec<PathBuf> {
+fn object_directories(objects: &Path) -> Result<Vec<PathBuf>> {
     let mut found = vec![objects.to_owned()];
     let mut level = vec![objects.to_owned()];
     for _ in 0..MAX_ALTERNATES_DEPTH {
         let mut next = Vec::new();
         for directory in level {
-            let Ok(text) = std::fs::read_to_string(directory.join("info/alternates")) else { continue };
+            let list = directory.join("info/alternates");
+            let text = match std::fs::read_to_string(&list) {
+                Ok(text) => text,
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => return Err(error).with_context(|| format!("cannot read `{}`", list.display())),
+            };
             for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
                 let path = directory.join(line);
                 if path.is_dir() && !found.contains(&path) {
@@ -185,16 +236,16 @@ fn object_directories(objects: &Path) -> Vec<PathBuf> {
         }
         level = next;
     }
-    found
+    Ok(found)
 }
 
 fn copy_loose(from: &Path, to: &Path, odb: &Odb<'_>, progress: &dyn Progress) -> Result<()> {
     let mut done = 0;
     for first in 0..=255_u8 {
         let fan = format!("{first:02x}");
-        let Ok(entries) = std::fs::read_dir(from.join(&fan)) else { continue };
-        for entry in entries.flatten() {
-            let name = entry.file_name();
+        // What cannot be read would be missing from the pool for ever.
+        for path in fs::entries(&from.join(&fan))? {
+            let name = path.file_name().unwrap_or_default();
             let Some(rest) = name.to_str().filter(|rest| rest.len() == 38) else { continue };
             let Ok(oid) = Oid::from_str(&format!("{fan}{rest}")) else { continue };
             if odb.exists_ext(oid, OdbLookupFlags::NO_REFRESH) {
@@ -203,7 +254,7 @@ fn copy_loose(from: &Path, to: &Path, odb: &Odb<'_>, progress: &dyn Progress) ->
             progress::check(progress)?;
             std::fs::create_dir_all(to.join(&fan))
                 .with_context(|| format!("cannot make `{}`", to.join(&fan).display()))?;
-            copy_in(&entry.path(), to, &to.join(&fan).join(rest), Durability::Lazy)?;
+            copy_in(&path, to, &to.join(&fan).join(rest), Durability::Lazy)?;
             done += 1;
             progress.report(Phase::Receive, done, 0);
         }
@@ -215,9 +266,7 @@ fn copy_loose(from: &Path, to: &Path, odb: &Odb<'_>, progress: &dyn Progress) ->
 fn copy_packs(directories: &[PathBuf], to: &Path, odb: &Odb<'_>, progress: &dyn Progress) -> Result<bool> {
     let mut packs = Vec::new();
     for directory in directories {
-        let Ok(entries) = std::fs::read_dir(directory.join("pack")) else { continue };
-        for entry in entries.flatten() {
-            let path = entry.path();
+        for path in fs::entries(&directory.join("pack"))? {
             let is_index = path.extension().is_some_and(|ending| ending == "idx");
             if let Some(name) = path.file_stem().filter(|_| is_index)
                 && !to.join("pack").join(name).with_extension("idx").exists()
@@ -232,7 +281,7 @@ fn copy_packs(directories: &[PathBuf], to: &Path, odb: &Odb<'_>, progress: &dyn 
         progress.report(Phase::Receive, done as u64, total);
         let ids = match std::fs::read(&index) {
             Ok(content) => pack_objects(&content),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
             Err(error) => {
                 return Err(error).with_context(|| format!("cannot read `{}`", index.display()));
             }

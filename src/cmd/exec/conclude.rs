@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
+use rustix::fs::FileType;
 
 use crate::cmd::changes::{self, Beside, ChangeObject};
 use crate::cmd::exec::report::{Output, Ran, Usage};
@@ -259,8 +260,16 @@ pub(super) fn lost(started: Timestamp) -> End {
 }
 
 fn import(workspace: &LeasedWorkspace, store: &Store) -> Result<Imported> {
+    const FAILED: &str = "cannot keep the commits of the run";
     let tree = Dir::open(&workspace.tree())?;
-    import::import(store, &tree).context("cannot keep the commits of the run")
+    let imported = import::import(store, &tree).context(FAILED)?;
+    // Whatever else is in its place is named by the snapshot.
+    if let Some((name, reason)) = imported.refs.bad.iter().find(|(name, _)| name == ".git")
+        && tree.stat(Path::new(name))?.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode).is_dir())
+    {
+        return Err(anyhow::anyhow!("{reason}").context(FAILED));
+    }
+    Ok(imported)
 }
 
 /// Keeps the commits of nested repositories and submodules too. What cannot come over whole stays in the tree alone: it is

@@ -125,7 +125,11 @@ impl Pool {
     /// Returns where the source's HEAD is; `None` for an empty repository.
     pub(crate) fn head(&self) -> Result<Option<Tip>> {
         let Some(name) = self.head_ref()? else { return Ok(None) };
-        let Ok(reference) = self.repository.find_reference(&name) else { return Ok(None) };
+        // libgit2 takes what it cannot read for what is not there.
+        if !read_refs(&self.path)?.iter().any(|(known, _)| *known == name) {
+            return Ok(None);
+        }
+        let reference = self.repository.find_reference(&name).with_context(|| format!("cannot read `{name}`"))?;
         let commit = reference.peel_to_commit().with_context(|| format!("cannot read the commit of `{name}`"))?;
         Ok(Some(Tip { commit: commit.id(), branch: name.strip_prefix("refs/heads/").map(str::to_owned) }))
     }

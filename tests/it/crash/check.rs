@@ -44,11 +44,15 @@ pub(super) fn check(scene: &Scene, operation: &Operation, end: &End) -> Result<(
     leases_end(scene)?;
     match end.code {
         None => {}
-        Some(0) => (operation.effect)(scene).context("done, it said")?,
+        Some(0) => {
+            let said = String::from_utf8_lossy(&end.output.stdout);
+            (operation.effect)(scene, &said).context("done, it said")?;
+        }
         Some(101) => anyhow::bail!("it panicked"),
         Some(_) => {
-            let told = String::from_utf8_lossy(&end.output.stderr);
-            ensure!(told.contains("error: ") || told.contains("warning: "), "it does not say what failed");
+            let told = describe(&end.output);
+            let words = ["error: ", "warning: ", "Not done: ", "problem"];
+            ensure!(words.iter().any(|word| told.contains(word)), "it does not say what failed");
         }
     }
     let repaired = stead(scene, &["--json", "doctor", "--repair"]).context("`doctor --repair`")?;
@@ -56,7 +60,9 @@ pub(super) fn check(scene: &Scene, operation: &Operation, end: &End) -> Result<(
     for check in array(&healthy, "checks")? {
         let (name, status) = (&check["name"], &check["status"]);
         let of_root = ["root", "staging", "trash", "workspace", "pool", "journal"].iter().any(|own| name == own);
-        ensure!(!of_root || status == "ok" || status == "info", "after a repair ({repaired}) still {check}");
+        // Half a workspace without a record has no name but in the reason, for which a full disk has no room.
+        let is_kept = name == "trash" && ["gc", "repair"].contains(&operation.name);
+        ensure!(!of_root || is_kept || status == "ok" || status == "info", "after a repair ({repaired}) still {check}");
     }
     (operation.settled)(scene).context("after a repair")?;
     workspaces_are_whole(scene)?;
@@ -70,7 +76,8 @@ pub(super) fn check(scene: &Scene, operation: &Operation, end: &End) -> Result<(
         comes_back(scene, "z")?;
     }
     let name = if scene.place.tree("x").exists() { "x" } else { "z" };
-    stead(scene, &["--json", "exec", name, "--no-create", "--isolation", "none", "--", "true"]).context("another exec")?;
+    stead(scene, &["--json", "exec", name, "--no-create", "--isolation", "none", "--", "true"])
+        .context("another exec")?;
     stead(scene, &["--json", "gc", "--max-age", "100000d"]).context("`gc` after that")?;
     let left = names(&scene.place.root().join("staging"));
     ensure!(left.is_empty(), "left in staging: {left:?}");
@@ -123,7 +130,8 @@ fn comes_back(scene: &Scene, name: &str) -> Result<()> {
     if scene.place.root().join("state/local").join(name).exists() {
         return Ok(());
     }
-    stead(scene, &["--json", "restore", name]).with_context(|| format!("`{name}` is neither at home nor in the trash"))?;
+    stead(scene, &["--json", "restore", name])
+        .with_context(|| format!("`{name}` is neither at home nor in the trash"))?;
     git(scene, &scene.place.tree(name), &["fsck", "--no-dangling", "--no-progress"]).map(drop)
 }
 

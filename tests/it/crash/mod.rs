@@ -73,7 +73,11 @@ fn sweep(injections: impl Fn(&Site) -> Vec<Injection>) {
     let findings = findings.into_inner().expect("no worker panics");
     println!("{count} tries{seed}\n{}", findings.figures());
     assert!(findings.wrong.is_empty(), "{} of {count}{seed}:\n{}", findings.wrong.len(), findings.wrong.join("\n\n"));
-    assert!(findings.reached() * 10 > count * 8, "the calls come in another order than in the first run\n{}", findings.figures());
+    assert!(
+        findings.reached() * 10 > count * 8,
+        "the calls come in another order than in the first run\n{}",
+        findings.figures()
+    );
 }
 
 fn every(all: BTreeMap<&str, (&'static Operation, Vec<Injection>)>) -> Vec<Try> {
@@ -126,7 +130,8 @@ impl Findings {
     }
 
     fn figures(&self) -> String {
-        let line = |(name, (tried, reached)): (&&str, &(usize, usize))| format!("  {name}: {reached} of {tried} reached\n");
+        let line =
+            |(name, (tried, reached)): (&&str, &(usize, usize))| format!("  {name}: {reached} of {tried} reached\n");
         self.counts.iter().map(line).collect()
     }
 }

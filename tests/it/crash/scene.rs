@@ -102,7 +102,8 @@ impl Scene {
         command.envs(stead.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command.current_dir(stead.get_current_dir().expect("set"));
         let output = command.output().expect("strace starts");
-        let code = if output.status.signal() == Some(9) { None } else { output.status.code().filter(|&code| code != 137) };
+        let code =
+            if output.status.signal() == Some(9) { None } else { output.status.code().filter(|&code| code != 137) };
         End { code, output }
     }
 
@@ -134,7 +135,8 @@ fn age_locks(directory: &Path) {
     let locks = std::fs::read_dir(directory).expect("directory").map(|entry| entry.expect("entry").path());
     for lock in locks.filter(|path| path.extension().is_some_and(|extension| extension == "lock")) {
         let text = std::fs::read_to_string(&lock).expect("text");
-        let lines = text.lines().map(|line| if line.starts_with("since") { "since = \"2020-01-01T00:00:00Z\"" } else { line });
+        let lines =
+            text.lines().map(|line| if line.starts_with("since") { "since = \"2020-01-01T00:00:00Z\"" } else { line });
         std::fs::write(&lock, lines.collect::<Vec<_>>().join("\n")).expect("written");
     }
 }
