@@ -228,6 +228,8 @@ mod tests {
             failure.message,
             format!("workspace `x` is in use by `exec` (process {}, since {since})", std::process::id())
         );
+        let flags = rustix::io::fcntl_getfd(first.file()).unwrap();
+        assert!(flags.contains(rustix::io::FdFlags::CLOEXEC), "a child would keep it");
         drop(first);
         assert_eq!(Lease::holder(&path).unwrap(), None);
         drop(Lease::acquire(&path, "workspace `x`", "rm", Wait::No).unwrap());

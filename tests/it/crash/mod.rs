@@ -37,6 +37,62 @@ fn a_fault_at_any_system_call_is_told_and_loses_nothing() {
     sweep(Site::faults);
 }
 
+#[test]
+fn a_kill_between_two_renames_leaves_a_workspace_whole_or_absent() {
+    focused(&["create", "rm", "restore"], |site| site.kill().filter(|_| site.call.starts_with("rename")));
+}
+
+#[test]
+fn what_is_published_and_cannot_be_synced_is_taken_back() {
+    focused(&["create"], |site| {
+        let of_listing = site.call == "fsync" && site.line.contains("/root/state/local>");
+        site.faults().into_iter().find(|_| of_listing)
+    });
+}
+
+#[test]
+fn a_record_is_synced_before_it_gets_its_name_and_the_name_after_that() {
+    strace::require();
+    let scene = Scene::new();
+    for name in ["create", "rm", "restore"] {
+        let lines: Vec<String> = scene.sites(operation(name)).into_iter().map(|site| site.line).collect();
+        let mut records = 0;
+        for (at, line) in lines.iter().enumerate().filter(|(_, line)| line.starts_with("rename")) {
+            let is_record = line.contains("/workspace.toml\")") || line.contains("/why.toml\")");
+            if !is_record {
+                continue;
+            }
+            records += 1;
+            let temporary = line.split('"').nth(1).expect("a path");
+            let synced = format!("<{temporary}>");
+            let before = |line: &String| line.starts_with("fsync") && line.contains(&synced);
+            assert!(lines[..at].iter().any(before), "{name}: {line}");
+        }
+        assert!(records > 0, "{name} writes no record by a rename: {lines:#?}");
+        let listing = |line: &String| line.starts_with("fsync") && line.contains("/root/state/local>");
+        assert!(lines.iter().any(listing), "{name} does not sync the listing: {lines:#?}");
+    }
+}
+
+fn operation(name: &str) -> &'static Operation {
+    OPERATIONS.iter().find(|operation| operation.name == name).expect("an operation")
+}
+
+/// Makes all tries at some calls of some operations.
+fn focused(names: &[&str], choose: impl Fn(&Site) -> Option<Injection>) {
+    strace::require();
+    let scene = Scene::new();
+    for operation in names.iter().map(|name| operation(name)) {
+        let tries: Vec<Injection> = scene.sites(operation).iter().filter_map(&choose).collect();
+        assert!(!tries.is_empty(), "{} makes no such call", operation.name);
+        for injection in tries {
+            if let Err(error) = scene.attempt_on_one_processor(operation, &injection).outcome {
+                panic!("{}, {injection}: {error:#}", operation.name);
+            }
+        }
+    }
+}
+
 /// Makes the tries that `injections` has for each call of each operation, or a sample of them.
 fn sweep(injections: impl Fn(&Site) -> Vec<Injection>) {
     strace::require();

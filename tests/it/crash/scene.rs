@@ -67,15 +67,7 @@ impl Scene {
 
     /// Returns the calls that an operation makes when nothing is wrong.
     pub(super) fn sites(&self, operation: &Operation) -> Vec<Site> {
-        let processors = std::thread::scope(|scope| {
-            scope
-                .spawn(|| {
-                    strace::stay_on_one_processor(0);
-                    self.run(operation, None)
-                })
-                .join()
-        });
-        let end = processors.expect("the thread ends");
+        let end = strace::on_one_processor(|| self.run(operation, None));
         assert_eq!(end.code, Some(0), "{}: {}", operation.name, describe(&end.output));
         let log = self.log();
         if let Err(error) = check::check(self, operation, &end) {
@@ -91,6 +83,10 @@ impl Scene {
         let outcome = check::check(self, operation, &end)
             .map_err(|error| error.context(format!("exit {:?}\n{}", end.code, describe(&end.output))));
         Found { reached, outcome }
+    }
+
+    pub(super) fn attempt_on_one_processor(&self, operation: &Operation, injection: &Injection) -> Found {
+        strace::on_one_processor(|| self.attempt(operation, injection))
     }
 
     fn run(&self, operation: &Operation, injection: Option<&Injection>) -> End {

@@ -32,6 +32,19 @@ pub(super) fn stay_on_one_processor(worker: usize) {
     sched_setaffinity(None, &one).expect("one of the processors that are allowed");
 }
 
+/// Runs something on one processor.
+pub(super) fn on_one_processor<T: Send>(run: impl FnOnce() -> T + Send) -> T {
+    let ended = std::thread::scope(|scope| {
+        scope
+            .spawn(|| {
+                stay_on_one_processor(0);
+                run()
+            })
+            .join()
+    });
+    ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
 /// Returns `strace` of what comes behind, into the file `log`: this process alone, for what stead starts is left alone.
 pub(super) fn command(log: &std::path::Path, injection: Option<&Injection>) -> Command {
     let mut command = Command::new("timeout");
@@ -46,11 +59,11 @@ pub(super) fn command(log: &std::path::Path, injection: Option<&Injection>) -> C
 /// One call of a command.
 #[derive(Clone, Debug)]
 pub(super) struct Site {
-    call: String,
+    pub(super) call: String,
     /// The how manieth call of its name in its thread, from 1.
     nth: usize,
     /// As `strace` shows it.
-    line: String,
+    pub(super) line: String,
 }
 
 /// What is done to one call.
