@@ -40,7 +40,7 @@ complete -c stead -n "__fish_stead_needs_command" -f -a "exec" -d 'Run an agent 
 complete -c stead -n "__fish_stead_needs_command" -f -a "status" -d 'Show the state of one, some or all workspaces'
 complete -c stead -n "__fish_stead_needs_command" -f -a "ls" -d 'Show the state of one, some or all workspaces'
 complete -c stead -n "__fish_stead_needs_command" -f -a "sync"
-complete -c stead -n "__fish_stead_needs_command" -f -a "gc"
+complete -c stead -n "__fish_stead_needs_command" -f -a "gc" -d 'Collect what is expired, orphaned or half-made'
 complete -c stead -n "__fish_stead_needs_command" -f -a "diff" -d 'Show the changes of a workspace'
 complete -c stead -n "__fish_stead_needs_command" -f -a "log" -d 'Show runs and events'
 complete -c stead -n "__fish_stead_needs_command" -f -a "rm" -d 'Move workspaces to the trash'
@@ -256,7 +256,7 @@ never\t''"
 complete -c stead -n "__fish_stead_using_subcommand restore" -l json -d 'Answer with one JSON object'
 complete -c stead -n "__fish_stead_using_subcommand restore" -s q -l quiet -d 'Say only what went wrong'
 complete -c stead -n "__fish_stead_using_subcommand restore" -s v -l verbose -d 'Say more'
-complete -c stead -n "__fish_stead_using_subcommand restore" -s h -l help -d 'Print help'
+complete -c stead -n "__fish_stead_using_subcommand restore" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stead -n "__fish_stead_using_subcommand restore" -s V -l version -d 'Print version'
 complete -c stead -n "__fish_stead_using_subcommand import" -l root -d 'Keep everything in this directory' -r -F
 complete -c stead -n "__fish_stead_using_subcommand import" -l user -d 'Act for this user (a mail address or a plain name)' -r
@@ -353,7 +353,7 @@ complete -c stead -n "__fish_stead_using_subcommand help; and not __fish_seen_su
 complete -c stead -n "__fish_stead_using_subcommand help; and not __fish_seen_subcommand_from create clone exec status sync gc diff log rm restore import path config doctor completions man help" -f -a "exec" -d 'Run an agent or a command in a workspace, then print what changed'
 complete -c stead -n "__fish_stead_using_subcommand help; and not __fish_seen_subcommand_from create clone exec status sync gc diff log rm restore import path config doctor completions man help" -f -a "status" -d 'Show the state of one, some or all workspaces'
 complete -c stead -n "__fish_stead_using_subcommand help; and not __fish_seen_subcommand_from create clone exec status sync gc diff log rm restore import path config doctor completions man help" -f -a "sync"
-complete -c stead -n "__fish_stead_using_subcommand help; and not __fish_seen_subcommand_from create clone exec status sync gc diff log rm restore import path config doctor completions man help" -f -a "gc"
+complete -c stead -n "__fish_stead_using_subcommand help; and not __fish_seen_subcommand_from create clone exec status sync gc diff log rm restore import path config doctor completions man help" -f -a "gc" -d 'Collect what is expired, orphaned or half-made'
 complete -c stead -n "__fish_stead_using_subcommand help; and not __fish_seen_subcommand_from create clone exec status sync gc diff log rm restore import path config doctor completions man help" -f -a "diff" -d 'Show the changes of a workspace'
 complete -c stead -n "__fish_stead_using_subcommand help; and not __fish_seen_subcommand_from create clone exec status sync gc diff log rm restore import path config doctor completions man help" -f -a "log" -d 'Show runs and events'
 complete -c stead -n "__fish_stead_using_subcommand help; and not __fish_seen_subcommand_from create clone exec status sync gc diff log rm restore import path config doctor completions man help" -f -a "rm" -d 'Move workspaces to the trash'

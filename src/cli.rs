@@ -72,7 +72,6 @@ enum Command {
     Log(cmd::log::Args),
     /// Move workspaces to the trash
     Rm(cmd::rm::Args),
-    /// Bring a workspace back from the trash
     Restore(cmd::restore::Args),
     /// Copy files or folders into a workspace
     Import(cmd::import::Args),
@@ -104,7 +103,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 pub fn command() -> clap::Command {
     Cli::command().mut_subcommands(|subcommand| {
         let examples = cmd::man::examples(subcommand.get_name());
-        if examples.is_empty() { subcommand } else { subcommand.after_help(examples) }
+        match subcommand.get_name() {
+            "gc" => subcommand.after_long_help(format!("{}\n\n{examples}", cmd::gc::codes())).after_help(examples),
+            _ if examples.is_empty() => subcommand,
+            _ => subcommand.after_help(examples),
+        }
     })
 }
 

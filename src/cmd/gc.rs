@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::cmd;
-use crate::cmd::rm::Reason;
+use crate::cmd::rm::{Along, Reason};
 use crate::config::{Config, units};
 use crate::error::{Exit, Failure, Kind, Result};
 use crate::progress;
@@ -13,8 +13,13 @@ use crate::store::lease::{Lease, Wait};
 use crate::store::root::Root;
 use crate::ui::text::{self, Page};
 use crate::ui::{Report, Ui};
-use crate::workspace::gc::{Done, GcPlan, Rules, Why};
+use crate::workspace::gc::{CODES, Code, Done, GcPlan, Rules, Why};
 
+/// Collect what is expired, orphaned or half-made
+///
+/// Work is never lost by it: only what is delivered, or unchanged since its creation, goes, and into the trash. From there it
+/// goes for good after `[gc] trash_age` (7 days), or when space is short; work that was saved nowhere else (`rm --force`)
+/// after 30 days and not for space. While the clock is in doubt nothing leaves the trash, until a second run finds it going on.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Say what would be done and do nothing
@@ -85,9 +90,7 @@ struct Item {
     name: String,
     user: String,
     action: Action,
-    /// A word that stays the same between versions: `expired`, `ephemeral`, `idle`, `no-space`, `half-made` for what goes;
-    /// `not-due`, `pinned`, `in-use`, `unsaved`, `damaged`, `failed` for what stays.
-    code: &'static str,
+    code: Code,
     reason: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     trash: Option<String>,
@@ -96,6 +99,8 @@ struct Item {
     for_good: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unsaved: Vec<Reason>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ignored: Option<Along>,
 }
 
 #[derive(Debug, Serialize)]
@@ -105,6 +110,7 @@ struct Emptied {
     name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<String>,
+    code: Code,
     reason: String,
     /// Unsaved work that ends with it.
     unsaved: Vec<String>,
@@ -124,8 +130,11 @@ impl Report for Answer {
             for unsaved in &item.unsaved {
                 page.line(format!("  {}", unsaved.shown()));
             }
+            if let Some(along) = &item.ignored {
+                page.line(format!("  {}", along.shown()));
+            }
         }
-        for Emptied { id, name, user, reason, unsaved } in &self.trash {
+        for Emptied { id, name, user, reason, unsaved, .. } in &self.trash {
             let name = match (name, user) {
                 (Some(name), Some(user)) if self.of_all_users => format!("{user}/{name}"),
                 _ => name.as_ref().unwrap_or(id).clone(),
@@ -186,9 +195,14 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
     let lock = if args.all_users { root.watch_lock() } else { cmd::writer(config)?.watch_lock() };
     let _one = Lease::acquire(&lock, "the watch of this root", "gc --watch", Wait::No)?;
     loop {
-        let answer = once(args, &root, &rules, config, ui)?;
-        if ui.json() || answer.says_something() {
-            ui.answer(&answer)?;
+        match once(args, &root, &rules, config, ui) {
+            Ok(answer) if ui.json() || answer.says_something() => drop(ui.answer(&answer)?),
+            Ok(_) => {}
+            Err(error) => {
+                progress::check(ui.progress())?;
+                // What is wrong now may be mended by the next time.
+                ui.warn(&format!("{error:#}"));
+            }
         }
         let until = Instant::now() + pause;
         while Instant::now() < until {
@@ -222,7 +236,7 @@ fn once(args: &Args, root: &Root, rules: &Rules, config: &Config, ui: &Ui) -> Re
 impl Item {
     /// There is nothing more to say of it than how many there are.
     fn is_quiet(&self) -> bool {
-        matches!(self.code, "not-due" | "pinned")
+        matches!(self.code, Code::NotDue | Code::Pinned)
     }
 }
 
@@ -240,17 +254,19 @@ impl Answer {
                 trash: None,
                 for_good: removal.for_good,
                 unsaved: Vec::new(),
+                ignored: Along::of(&removal.ignored),
             })
             .collect();
         workspaces.extend(plan.kept.iter().map(|kept| {
             let (code, reason) = match &kept.why {
-                Why::NotDue(left) => ("not-due", format!("it is due {}", text::due(*left))),
-                Why::Pinned => ("pinned", "it is pinned".to_owned()),
-                Why::InUse(Some(by)) => ("in-use", format!("it is in use by `{by}`")),
-                Why::InUse(None) => ("in-use", "it is in use".to_owned()),
-                Why::Damaged(reason) => ("damaged", format!("it is damaged: {reason}")),
-                Why::Failed(reason) => ("failed", reason.clone()),
-                Why::Unsaved(_) => ("unsaved", "it has unsaved work".to_owned()),
+                Why::NotDue(left) => (Code::NotDue, format!("it is due {}", text::due(*left))),
+                Why::Pinned => (Code::Pinned, "it is pinned".to_owned()),
+                Why::InUse(Some(by)) => (Code::InUse, format!("it is in use by `{by}`")),
+                Why::InUse(None) => (Code::InUse, "it is in use".to_owned()),
+                Why::Damaged(reason) => (Code::Damaged, format!("it is damaged: {reason}")),
+                Why::Failed(reason) => (Code::Failed, reason.clone()),
+                Why::Unsaved(_) => (Code::Unsaved, "it has unsaved work".to_owned()),
+                Why::Unfinished(reason) => (Code::Unfinished, reason.clone()),
             };
             let unsaved = match &kept.why {
                 Why::Unsaved(unsaved) => unsaved.iter().map(Reason::of).collect(),
@@ -265,6 +281,7 @@ impl Answer {
                 trash: None,
                 for_good: false,
                 unsaved,
+                ignored: None,
             }
         }));
         let trash = plan.emptied.iter().map(|emptied| {
@@ -273,6 +290,7 @@ impl Answer {
                 id: emptied.entry.id.clone(),
                 name: why.map(|why| why.name.clone()),
                 user: why.map(|why| why.user.clone()),
+                code: emptied.code,
                 reason: emptied.reason.clone(),
                 unsaved: why.map(|why| why.unsaved.clone()).unwrap_or_default(),
             }
@@ -298,10 +316,10 @@ impl Answer {
 
     /// Says that there was nothing to do, and how many workspaces stay that were not named.
     fn rest(&self) -> Option<String> {
-        let count = |code: &str| self.workspaces.iter().filter(|item| item.code == code).count();
-        let kept: Vec<String> = [("not-due", "not due yet"), ("pinned", "pinned")]
+        let count = |code: Code| self.workspaces.iter().filter(|item| item.code == code).count();
+        let kept: Vec<String> = [(Code::NotDue, "not due yet"), (Code::Pinned, "pinned")]
             .into_iter()
-            .filter(|(code, _)| !self.verbose && count(code) > 0)
+            .filter(|(code, _)| !self.verbose && count(*code) > 0)
             .map(|(code, words)| format!("{} {words}", count(code)))
             .collect();
         let nothing = !self.says_something();
@@ -339,6 +357,15 @@ impl Answer {
             || self.clock.is_some()
             || !self.faults.is_empty()
     }
+}
+
+/// Lists what `code` says in JSON, for the help.
+pub(crate) fn codes() -> String {
+    let mut text = "Codes in JSON:\n".to_owned();
+    for (word, meaning) in CODES {
+        text += &format!("  {word:<10}  {meaning}\n");
+    }
+    text.trim_end().to_owned()
 }
 
 fn times(count: usize, noun: &str) -> String {

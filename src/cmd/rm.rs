@@ -8,10 +8,11 @@ use crate::error::{Exit, Failure, Kind, Result};
 use crate::store::lease::Wait;
 use crate::store::name::WorkspaceName;
 use crate::store::root::UserRoot;
-use crate::ui::text::{JsonPath, Page, quote};
+use crate::ui::text::{self, JsonPath, Page, quote};
 use crate::ui::{Report, Ui};
+use crate::workspace::ignored::{self, Ignored};
 use crate::workspace::trash::RemovalPlan;
-use crate::workspace::unsaved::{self, Code, Unsaved};
+use crate::workspace::unsaved::{self, Code, Looked, Unsaved};
 use crate::workspace::{self, Workspace};
 
 /// So many paths of one reason are named in text.
@@ -52,7 +53,42 @@ struct Item {
     trash: Option<String>,
     unsaved: Vec<Reason>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    ignored: Option<Along>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Problem>,
+}
+
+/// What git ignores and goes along.
+#[derive(Debug, Serialize)]
+pub(crate) struct Along {
+    /// On disk.
+    bytes: u64,
+    /// False when there is more than was looked at.
+    complete: bool,
+    /// The topmost ones.
+    paths: Vec<JsonPath>,
+    #[serde(skip)]
+    shown: String,
+}
+
+impl Along {
+    pub(crate) fn of(ignored: &Ignored) -> Option<Self> {
+        if ignored.paths.is_empty() {
+            return None;
+        }
+        let least = if ignored.complete { "" } else { "at least " };
+        let size = text::bytes(ignored.bytes);
+        Some(Self {
+            bytes: ignored.bytes,
+            complete: ignored.complete,
+            paths: ignored.paths.iter().map(|path| JsonPath::of(path)).collect(),
+            shown: format!("with {least}{size} that git ignores: {}", named(&ignored.paths)),
+        })
+    }
+
+    pub(crate) fn shown(&self) -> &str {
+        &self.shown
+    }
 }
 
 /// One reason why a workspace holds unsaved work.
@@ -71,12 +107,7 @@ impl Reason {
     pub(crate) fn of(unsaved: &Unsaved) -> Self {
         let mut shown = unsaved.to_string();
         if !unsaved.paths.is_empty() {
-            let mut named: Vec<String> =
-                unsaved.paths.iter().take(NAMED).map(|path| format!("`{}`", quote(path))).collect();
-            if unsaved.paths.len() > NAMED {
-                named.push("…".into());
-            }
-            shown = format!("{shown}: {}", named.join(", "));
+            shown = format!("{shown}: {}", named(&unsaved.paths));
         }
         Self {
             code: unsaved.code,
@@ -90,6 +121,15 @@ impl Reason {
     pub(crate) fn shown(&self) -> &str {
         &self.shown
     }
+}
+
+/// Names the first of some paths.
+fn named(paths: &[Vec<u8>]) -> String {
+    let mut named: Vec<String> = paths.iter().take(NAMED).map(|path| format!("`{}`", quote(path))).collect();
+    if paths.len() > NAMED {
+        named.push("…".into());
+    }
+    named.join(", ")
 }
 
 impl Report for Answer {
@@ -110,6 +150,9 @@ impl Report for Answer {
             }
             for reason in &item.unsaved {
                 page.line(format!("  unsaved: {}", reason.shown));
+            }
+            if let Some(along) = &item.ignored {
+                page.line(format!("  {}", along.shown));
             }
         }
     }
@@ -139,6 +182,7 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
             removed: false,
             trash: None,
             unsaved: Vec::new(),
+            ignored: None,
             error: Some(Problem::of(&error)),
         }));
     }
@@ -146,7 +190,7 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
 }
 
 fn remove(args: &Args, at: &UserRoot, name: &WorkspaceName, config: &Config, ui: &Ui) -> Result<Item> {
-    let (plan, reasons) = plan(args, at, name, config, ui)?;
+    let Planned { plan, reasons, ignored } = plan(args, at, name, config, ui)?;
     if args.force && !reasons.is_empty() && !args.yes && !args.dry_run && ui.interactive() {
         let what = reasons.iter().map(Reason::shown).collect::<Vec<_>>().join("; ");
         if !ui.confirm(&format!("Move `{name}` with its unsaved work ({what}) to the trash?"), "--yes")? {
@@ -154,26 +198,28 @@ fn remove(args: &Args, at: &UserRoot, name: &WorkspaceName, config: &Config, ui:
         }
     }
     let trash = if args.dry_run { None } else { Some(plan.apply()?) };
-    Ok(Item { name: name.to_string(), removed: trash.is_some(), trash, unsaved: reasons, error: None })
+    Ok(Item { name: name.to_string(), removed: trash.is_some(), trash, unsaved: reasons, ignored, error: None })
+}
+
+/// A removal, and what goes with it.
+struct Planned {
+    plan: RemovalPlan,
+    reasons: Vec<Reason>,
+    ignored: Option<Along>,
 }
 
 /// Takes the lease and decides; refused when work would be lost and `--force` was not given.
-fn plan(
-    args: &Args,
-    at: &UserRoot,
-    name: &WorkspaceName,
-    config: &Config,
-    ui: &Ui,
-) -> Result<(RemovalPlan, Vec<Reason>)> {
+fn plan(args: &Args, at: &UserRoot, name: &WorkspaceName, config: &Config, ui: &Ui) -> Result<Planned> {
     const REASON: &str = "removed by hand";
     let found = match Workspace::find(at, name) {
         Err(error) if args.force && Kind::of(&error) == Kind::Damaged => {
             let lease = workspace::lease(at, name, "rm", Wait::No)?;
-            return Ok((RemovalPlan::of_damaged(at, name, lease, "rm", REASON), Vec::new()));
+            let plan = RemovalPlan::of_damaged(at, name, lease, "rm", REASON);
+            return Ok(Planned { plan, reasons: Vec::new(), ignored: None });
         }
         found => cmd::lease(found?, "rm", Wait::No, ui)?,
     };
-    let unsaved = unsaved::look(&found, config);
+    let Looked { unsaved, ignored } = unsaved::look(&found, config);
     let reasons: Vec<Reason> = unsaved.iter().map(Reason::of).collect();
     if !reasons.is_empty() && !args.force {
         let what = reasons.iter().map(Reason::shown).collect::<Vec<_>>().join("; ");
@@ -183,7 +229,8 @@ fn plan(
             ))
             .into());
     }
+    let ignored = Along::of(&ignored::measure(&found.tree(), ignored));
     let dropped = if unsaved.is_empty() { unsaved::dropped(&found) } else { None };
     let unsaved = unsaved.iter().map(ToString::to_string).chain(dropped).collect();
-    Ok((RemovalPlan::of(found, "rm", REASON, unsaved), reasons))
+    Ok(Planned { plan: RemovalPlan::of(found, "rm", REASON, unsaved), reasons, ignored })
 }

@@ -10,6 +10,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -292,6 +293,39 @@ pub(crate) fn usage(path: &Path, threads: usize) -> Usage {
     Usage { bytes: bytes.into_inner(), files: files.into_inner(), directories: directories.into_inner() }
 }
 
+/// Adds up the bytes on disk of the entry `path` below `top` and of all below it. Each entry takes one of `left`; at 0 it
+/// stops, and what was not looked at counts as nothing, like what cannot be read.
+pub(crate) fn bytes_within(top: &Path, path: &[u8], left: &mut u64) -> u64 {
+    let mut components = path.split(|byte| *byte == b'/').peekable();
+    let Ok(directory) = open(top) else { return 0 };
+    let mut parent = Rc::new(directory);
+    let mut entries = Vec::new();
+    while let Some(component) = components.next() {
+        if components.peek().is_none() {
+            entries.push((Rc::clone(&parent), component.to_vec(), 0));
+        } else {
+            let Ok(directory) = open_in(&*parent, component) else { return 0 };
+            parent = Rc::new(directory);
+        }
+    }
+    let mut bytes = 0;
+    while *left > 0
+        && let Some((parent, name, depth)) = entries.pop()
+    {
+        *left -= 1;
+        let Ok(Some(attributes)) = attributes(&*parent, &name) else { continue };
+        bytes += attributes.allocated;
+        if attributes.kind == FileType::Directory
+            && depth < MAX_DEPTH
+            && let Ok(directory) = open_in(&*parent, &name).map(Rc::new)
+        {
+            let names = names(&*directory).unwrap_or_default().into_iter();
+            entries.extend(names.map(|name| (Rc::clone(&directory), name, depth + 1)));
+        }
+    }
+    bytes
+}
+
 const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::NONBLOCK);
 
@@ -320,5 +354,22 @@ mod tests {
         let one = usage(dir.path(), 1);
         assert_eq!((one.files, one.directories), (50, 7 + 21));
         assert_eq!(usage(dir.path(), 4), one);
+    }
+
+    #[test]
+    fn bytes_are_added_up_to_a_number_of_entries() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let at = dir.path().join("a/b");
+        std::fs::create_dir_all(&at).expect("directories");
+        for number in 0..10 {
+            std::fs::copy("/proc/self/stat", at.join(number.to_string())).expect("a file");
+        }
+        let (mut left, mut few, mut none) = (1000, 5, 1000);
+        let all = bytes_within(dir.path(), b"a", &mut left);
+        assert_eq!(all, usage(&dir.path().join("a"), 1).bytes);
+        assert_eq!(left, 1000 - 12);
+        assert!(bytes_within(dir.path(), b"a/b", &mut few) < all);
+        assert_eq!(few, 0);
+        assert_eq!(bytes_within(dir.path(), b"a/b/none", &mut none), 0);
     }
 }

@@ -94,7 +94,6 @@ impl Journal {
         fs::sync_dir(self.path.parent().expect("a journal is in a state"))
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "no kind is there yet"))]
     fn write(&self, entry: &Entry) -> Result<()> {
         let text = toml::to_string(entry).with_context(|| format!("cannot write `{}`", self.path.display()))?;
         fs::write_atomic(&self.path, text.as_bytes(), Durability::Synced)

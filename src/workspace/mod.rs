@@ -6,6 +6,7 @@ pub(crate) mod agentgit;
 pub(crate) mod create;
 pub(crate) mod files;
 pub(crate) mod gc;
+pub(crate) mod ignored;
 pub(crate) mod journal;
 pub(crate) mod record;
 pub(crate) mod repair;

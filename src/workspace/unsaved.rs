@@ -94,15 +94,26 @@ impl fmt::Display for Unsaved {
     }
 }
 
-/// Looks at a workspace and returns what would be lost with it; what cannot be looked at is unsaved too.
-pub(crate) fn look(workspace: &Workspace, config: &Config) -> Vec<Unsaved> {
+/// What goes with a workspace.
+#[derive(Debug, Default)]
+pub(crate) struct Looked {
+    /// Work that would be lost.
+    pub(crate) unsaved: Vec<Unsaved>,
+    /// Raw paths of what git ignores, the topmost only.
+    pub(crate) ignored: Vec<Vec<u8>>,
+}
+
+/// Looks at a workspace and returns what would go with it; what cannot be looked at is unsaved too.
+pub(crate) fn look(workspace: &Workspace, config: &Config) -> Looked {
     let found = (|| {
         let store = workspace.store(Access::Read)?;
         let snapshot = workspace.look(&store, config, 2)?;
-        unsaved(workspace, &store, &snapshot)
+        Ok::<_, anyhow::Error>(Looked { unsaved: unsaved(workspace, &store, &snapshot)?, ignored: snapshot.ignored })
     })();
-    found
-        .unwrap_or_else(|error| Unsaved::counted(Code::Unreadable, 1, Some(format!("{error:#}"))).into_iter().collect())
+    found.unwrap_or_else(|error| Looked {
+        unsaved: Unsaved::counted(Code::Unreadable, 1, Some(format!("{error:#}"))).into_iter().collect(),
+        ignored: Vec::new(),
+    })
 }
 
 /// Says how many commits the store has kept that were dropped again (by a reset, an amend, a deleted branch) and are nowhere

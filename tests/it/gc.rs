@@ -48,7 +48,7 @@ fn what_is_unused_and_saved_goes_and_the_rest_is_kept_with_the_reason() {
     assert!(place.tree("clean").exists());
     let (_, answer) = place.json(["gc", "-n"]);
     let codes: Vec<_> = answer["workspaces"].as_array().unwrap().iter().map(|one| one["code"].clone()).collect();
-    assert_eq!(codes, ["expired", "not-due", "pinned", "unsaved"]);
+    assert_eq!(codes, ["expired", "not_due", "pinned", "unsaved"]);
     let output = place.stead(["gc"]).output().expect("stead starts");
     let shown: String =
         shown.split_inclusive('\n').filter(|line| !line.contains("fresh") && !line.contains("pinned")).collect();

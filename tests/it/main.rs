@@ -21,6 +21,7 @@ mod http;
 mod import;
 mod interactive;
 mod journey;
+mod keeping;
 mod log;
 mod mutants;
 mod progress;

@@ -14,6 +14,7 @@ use crate::run::environment;
 use crate::store::fs::{self, Durability};
 use crate::ui::text::{Page, quote};
 use crate::ui::{Report, Ui};
+use crate::workspace::gc::CODES;
 
 /// Print or write the man pages
 ///
@@ -94,6 +95,10 @@ fn page(command: &clap::Command) -> Result<(String, Vec<u8>)> {
     }
     let mut roff = Roff::default();
     let name = command.get_name();
+    if name == "gc" {
+        roff.control("SH", ["CODES"]);
+        entries(&mut roff, &CODES);
+    }
     roff.control("SH", ["EXIT STATUS"]);
     if name == "exec" {
         entries(&mut roff, sections::EXEC_EXIT_STATUS);

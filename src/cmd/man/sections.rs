@@ -103,7 +103,10 @@ pub(super) fn examples(subcommand: &str) -> Entries {
         ],
         "log" => &[("The runs of a workspace:", "stead log fix-login"), ("Who did what:", "stead log --audit")],
         "rm" => &[("Into the trash:", "stead rm fix-login")],
-        "restore" => &[("Out of the trash, under another name:", "stead restore fix-login --as fix-login-2")],
+        "restore" => &[
+            ("What is in the trash, and when it goes:", "stead restore"),
+            ("Out of the trash, under another name:", "stead restore fix-login --as fix-login-2"),
+        ],
         "import" => &[("Copy a folder in:", "stead import fix-login ~/data/fixtures:tests/fixtures")],
         "path" => &[("Go there:", "cd \"$(stead path fix-login)\"")],
         "config" => &[

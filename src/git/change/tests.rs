@@ -237,7 +237,7 @@ fn an_unread_file_is_not_deleted_and_a_large_one_is_named() {
     place.remove("binary");
     place.remove("dir0");
     let after = place.written();
-    let snapshot = |files, meta| Snapshot { commit: files, id: files, files, meta };
+    let snapshot = |files, meta| Snapshot { commit: files, id: files, files, meta, ignored: Vec::new() };
     let meta = Meta {
         too_large: vec![(b"binary".to_vec(), 9), (b"new".to_vec(), 9)],
         unreadable: vec![(b"dir0".to_vec(), "permission denied".to_owned())],

@@ -61,6 +61,8 @@ pub(super) struct Scan<'a> {
     pub(super) device: u64,
     pub(super) progress: &'a dyn Progress,
     pub(super) meta: Mutex<Meta>,
+    /// What the base's rules ignore, too: names that nothing is recorded of.
+    pub(super) ignored: Mutex<Vec<Vec<u8>>>,
     pub(super) writer: Mutex<seen::Writer>,
     /// The tops that were walked, with their trees.
     pub(super) tops: Mutex<Vec<(Top, Option<Oid>)>>,
@@ -416,6 +418,8 @@ impl Scan<'_> {
                         }
                         if kind == EntryKind::NewlyIgnored {
                             self.note(|meta| meta.newly_ignored.push(path));
+                        } else {
+                            self.ignored.lock().unwrap_or_else(PoisonError::into_inner).push(path);
                         }
                         entries.push(blank(name, kind));
                         return;

@@ -58,6 +58,8 @@ pub(crate) struct Snapshot {
     /// The tree `files/`.
     pub(crate) files: Oid,
     pub(crate) meta: Meta,
+    /// What is ignored and not part of it, the topmost paths only; not known of one that was read back.
+    pub(crate) ignored: Vec<Vec<u8>>,
 }
 
 /// Records the tree in the store (in memory only under `Access::Read`). Follows no link, blocks on nothing.
@@ -84,6 +86,7 @@ pub(crate) fn capture(store: &Store, spec: &CaptureSpec<'_>, progress: &dyn Prog
         device,
         progress,
         meta: Mutex::default(),
+        ignored: Mutex::default(),
         writer: Mutex::default(),
         tops: Mutex::default(),
         files: AtomicU64::new(0),
@@ -128,7 +131,7 @@ pub(crate) fn capture(store: &Store, spec: &CaptureSpec<'_>, progress: &dyn Prog
     progress.finish(Phase::Scan);
     written?;
     progress::check(progress)?;
-    let Scan { writer, tops, files, differs, meta: found, .. } = scan;
+    let Scan { writer, tops, files, differs, meta: found, ignored, .. } = scan;
     let poisoned = "no thread of the walk panicked, or its panic would have come through";
     let (writer, tops) = (writer.into_inner().expect(poisoned), tops.into_inner().expect(poisoned));
     let mut found = found.into_inner().expect(poisoned);
@@ -136,7 +139,10 @@ pub(crate) fn capture(store: &Store, spec: &CaptureSpec<'_>, progress: &dyn Prog
     found.unreadable.append(&mut meta.unreadable);
     settle_modes(&mut found, &writer, files.into_inner());
     found.sort();
+    let mut ignored = ignored.into_inner().expect(poisoned);
+    ignored.sort();
     let root = assemble(store, &tops, found).with_context(|| format!("cannot capture `{}`", spec.tree.display()))?;
+    let root = Snapshot { ignored, ..root };
     if store.access() == Access::Read {
         return Ok(root);
     }
@@ -165,7 +171,7 @@ pub(crate) fn load(store: &Store, commit: Oid) -> Result<Snapshot> {
         let files = entry("files").context("it has no files")?;
         let meta = repository.find_blob(entry("meta").context("it has no meta")?)?;
         let meta = Meta::decode(meta.content())?;
-        Ok(Snapshot { commit, id: tree.id(), files, meta })
+        Ok(Snapshot { commit, id: tree.id(), files, meta, ignored: Vec::new() })
     };
     read().with_context(failed)
 }
@@ -200,7 +206,7 @@ fn assemble(store: &Store, tops: &[(Top, Option<Oid>)], mut meta: Meta) -> Resul
     let files = find(TopKind::Files, b"").context("it cannot be read")?;
     let gitdir = find(TopKind::GitDir, b"");
     let id = root(store, files, gitdir, &meta)?;
-    Ok(Snapshot { commit: Oid::ZERO_SHA1, id, files, meta })
+    Ok(Snapshot { commit: Oid::ZERO_SHA1, id, files, meta, ignored: Vec::new() })
 }
 
 fn root(store: &Store, files: Oid, gitdir: Option<Oid>, meta: &Meta) -> Result<Oid> {

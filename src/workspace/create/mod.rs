@@ -5,7 +5,7 @@
 
 mod bring;
 pub(crate) mod extra;
-mod ports;
+pub(super) mod ports;
 mod start;
 
 use std::collections::BTreeMap;

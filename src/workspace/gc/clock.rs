@@ -1,7 +1,8 @@
 //! Whether the clock can be believed. A wrong one must not empty the trash.
 //!
 //! Each `gc` leaves a mark of the wall clock beside the boot clock. A jump between the two, a clock that has gone
-//! backwards, or a stored time in the future makes the clock suspect, until a second run finds it going on from there.
+//! backwards, one that is far ahead after a boot, a stored time in the future, or no mark at all where something is to
+//! be called old, makes the clock suspect, until a second run finds it going on from there.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,8 @@ use crate::store::root::{Root, read_small};
 
 /// A difference that a correction of the clock by the network may make.
 const TOLERANCE: SignedDuration = SignedDuration::from_mins(10);
+/// How long a machine may have been off without the clock being asked for a second time.
+const OFF: SignedDuration = SignedDuration::from_hours(24);
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Mark {
@@ -30,6 +33,8 @@ pub(crate) struct Clock {
     jumped: bool,
     /// The latest stored time that is still to come.
     future: Option<Timestamp>,
+    /// There is nothing to compare it with, and something hangs on it.
+    first: bool,
 }
 
 impl Clock {
@@ -50,6 +55,16 @@ impl Clock {
         }
     }
 
+    /// Takes note of whether anything is called old by it.
+    pub(super) fn decides(&mut self, anything: bool) {
+        self.first = anything && self.last.is_none();
+    }
+
+    /// Returns whether it does not go on from the last run.
+    pub(super) fn has_jumped(&self) -> bool {
+        self.jumped
+    }
+
     /// Returns whether nothing may be called old in this run.
     pub(crate) fn is_suspect(&self) -> bool {
         let confirmed = !self.jumped && self.last.as_ref().is_some_and(|last| last.suspect);
@@ -61,7 +76,8 @@ impl Clock {
         match (self.is_suspect(), self.future) {
             (false, _) => None,
             (true, Some(future)) if !self.jumped => Some(format!("a stored time is in the future ({future:.0})")),
-            (true, _) => Some("it has jumped since the last run".to_owned()),
+            (true, _) if !self.jumped => Some("there is no earlier run to compare the clock with".to_owned()),
+            (true, _) => Some("the clock has jumped since the last run".to_owned()),
         }
     }
 
@@ -78,14 +94,14 @@ impl Clock {
                 let expected = SignedDuration::from_secs(now.uptime - last.uptime);
                 (wall - expected).abs() > TOLERANCE
             } else {
-                wall < -TOLERANCE
+                wall < -TOLERANCE || wall - SignedDuration::from_secs(now.uptime) > OFF
             }
         });
-        Self { now, last, jumped, future: None }
+        Self { now, last, jumped, future: None, first: false }
     }
 
     fn looks_wrong(&self) -> bool {
-        self.jumped || self.future.is_some()
+        self.jumped || self.future.is_some() || self.first
     }
 }
 
@@ -106,13 +122,37 @@ mod tests {
         assert!(!Clock::of(one, Some(noon.clone())).is_suspect());
         let jumped = Clock::of(far.clone(), Some(noon.clone()));
         assert!(jumped.is_suspect());
-        assert_eq!(jumped.reason().unwrap(), "it has jumped since the last run");
+        assert_eq!(jumped.reason().unwrap(), "the clock has jumped since the last run");
         let after = mark("2027-01-01T12:10:00Z", "a", 5200, false);
         let far = Mark { suspect: true, ..far };
         assert!(!Clock::of(after.clone(), Some(far)).is_suspect());
-        let rebooted = mark("2026-06-01T12:00:00Z", "b", 5, false);
-        assert!(!Clock::of(rebooted.clone(), Some(noon)).is_suspect());
-        assert!(Clock::of(rebooted, Some(after)).is_suspect());
+    }
+
+    #[test]
+    fn after_a_boot_the_clock_may_have_gone_on_for_as_long_as_a_machine_is_off() {
+        let noon = mark("2026-01-01T12:00:00Z", "a", 1000, false);
+        for (wall, uptime, suspect) in [
+            ("2026-01-01T12:01:00Z", 50, false),
+            ("2026-01-02T11:00:00Z", 50, false),
+            ("2026-01-05T12:00:00Z", 4 * 86_400, false),
+            ("2026-01-05T12:00:00Z", 50, true),
+            ("2099-01-01T00:00:00Z", 50, true),
+            ("2026-01-01T11:00:00Z", 50, true),
+            ("1970-01-01T00:01:00Z", 50, true),
+        ] {
+            let clock = Clock::of(mark(wall, "b", uptime, false), Some(noon.clone()));
+            assert_eq!(clock.is_suspect(), suspect, "{wall}");
+        }
+    }
+
+    #[test]
+    fn without_an_earlier_run_nothing_is_called_old() {
+        let mut clock = Clock::of(mark("2026-01-01T12:00:00Z", "a", 1000, false), None);
+        clock.decides(false);
+        assert!(!clock.is_suspect());
+        clock.decides(true);
+        assert!(clock.is_suspect());
+        assert_eq!(clock.reason().unwrap(), "there is no earlier run to compare the clock with");
     }
 
     #[test]

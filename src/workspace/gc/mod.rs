@@ -4,6 +4,7 @@
 //! what it shows is what [`GcPlan::apply`] does. It never waits: what is in use is kept and named.
 
 mod clock;
+mod code;
 mod pools;
 
 use std::time::Duration;
@@ -17,14 +18,15 @@ use crate::store::lease::{Lease, Wait};
 use crate::store::name::WorkspaceName;
 use crate::store::root::{Root, UserRoot};
 use crate::store::{staging, walk};
+use crate::workspace::ignored::{self, Ignored};
+use crate::workspace::journal;
 use crate::workspace::trash::{self, Entry, RemovalPlan};
-use crate::workspace::unsaved::{self, Unsaved};
+use crate::workspace::unsaved::{self, Looked, Unsaved};
 use crate::workspace::{Listed, Workspace};
 pub(crate) use clock::Clock;
+pub(crate) use code::{CODES, Code};
 use pools::PoolRemoval;
 
-/// Work that was saved nowhere else is kept in the trash for at least so long.
-const UNSAVED_AGE: Duration = Duration::from_hours(30 * 24);
 /// So many workspaces are taken in one plan: each holds a descriptor.
 const AT_ONCE: usize = 400;
 
@@ -67,9 +69,10 @@ pub(crate) struct GcPlan {
 pub(crate) struct Removal {
     pub(crate) user: String,
     pub(crate) name: WorkspaceName,
-    /// A word for programs.
-    pub(crate) code: &'static str,
+    pub(crate) code: Code,
     pub(crate) reason: String,
+    /// What git ignores in it.
+    pub(crate) ignored: Ignored,
     /// It does not stay in the trash: space is short.
     pub(crate) for_good: bool,
     plan: RemovalPlan,
@@ -90,6 +93,8 @@ pub(crate) enum Why {
     InUse(Option<String>),
     Damaged(String),
     Unsaved(Vec<Unsaved>),
+    /// A command was cut off in it.
+    Unfinished(String),
     /// It could not be looked at.
     Failed(String),
 }
@@ -97,6 +102,7 @@ pub(crate) enum Why {
 /// An entry of the trash on its way out.
 pub(crate) struct Emptied {
     pub(crate) entry: Entry,
+    pub(crate) code: Code,
     pub(crate) reason: String,
 }
 
@@ -146,7 +152,10 @@ impl GcPlan {
         if let Some(most) = rules.max_size {
             plan.shrink(most, users, idle, config, progress)?;
         }
-        plan.pools = pools::unreferenced(root, &plan.leaving(), now)?;
+        // Whether a fetch has just ended is asked of the clock.
+        if !plan.clock.has_jumped() {
+            plan.pools = pools::unreferenced(root, &plan.leaving(), now)?;
+        }
         Ok(plan)
     }
 
@@ -170,7 +179,7 @@ impl GcPlan {
             };
             if let (true, Some(id)) = (removal.for_good, &trash) {
                 let entry = trash::entries(&self.root)?.into_iter().find(|entry| entry.id == *id);
-                if let Some(Err(error)) = entry.map(|entry| entry.purge(progress)) {
+                if let Some(Err(error)) = entry.map(|entry| entry.purge(&self.root, progress)) {
                     done.faults.push(format!("workspace `{name}` is in the trash: {error:#}"));
                 }
             }
@@ -183,7 +192,7 @@ impl GcPlan {
         }
         for emptied in &self.emptied {
             progress::check(progress)?;
-            done.emptied.push(emptied.entry.purge(progress).unwrap_or_else(|error| {
+            done.emptied.push(emptied.entry.purge(&self.root, progress).unwrap_or_else(|error| {
                 done.faults.push(format!("{error:#}"));
                 false
             }));
@@ -218,7 +227,8 @@ impl GcPlan {
             if let Some(plan) = RemovalPlan::of_half(at, &name, lease, "gc")? {
                 let user = at.user().to_string();
                 let reason = "half-made or half-removed".to_owned();
-                self.removals.push(Removal { user, name, code: "half-made", reason, for_good: false, plan });
+                let (code, ignored) = (Code::HalfMade, Ignored::default());
+                self.removals.push(Removal { user, name, code, reason, ignored, for_good: false, plan });
             }
         }
         Ok(())
@@ -269,6 +279,7 @@ impl GcPlan {
                     // Removed since it was listed.
                     Kind::NotFound => return Ok(false),
                     Kind::Busy => Why::InUse(stale.holder()?.filter(|holder| holder.pid != 0).map(|by| by.command)),
+                    _ if journal::unfinished(&stale.state()).is_some() => Why::Unfinished(format!("{error:#}")),
                     _ => Why::Failed(format!("{error:#}")),
                 };
                 self.keep(&stale, why);
@@ -276,16 +287,17 @@ impl GcPlan {
             }
         };
         self.finished.extend(leased.finished().map(str::to_owned));
-        let unsaved = unsaved::look(&leased, config);
+        let Looked { unsaved, ignored } = unsaved::look(&leased, config);
         if !unsaved.is_empty() {
             self.keep(&leased, Why::Unsaved(unsaved));
             return Ok(false);
         }
         let (user, name) = (leased.at().user().to_string(), leased.name().clone());
         let dropped = unsaved::dropped(&leased);
+        let ignored = ignored::measure(&leased.tree(), ignored);
         let for_good = for_good && dropped.is_none();
         let plan = RemovalPlan::of(leased, "gc", &reason, dropped.into_iter().collect());
-        self.removals.push(Removal { user, name, code, reason, for_good, plan });
+        self.removals.push(Removal { user, name, code, reason, ignored, for_good, plan });
         Ok(true)
     }
 
@@ -300,14 +312,15 @@ impl GcPlan {
                 self.clock.see(why.removed, now);
             }
             let age = entry.why.as_ref().map(|why| elapsed(why.removed, now));
-            let limit = if entry.is_safe() { rules.trash_age } else { rules.trash_age.max(UNSAVED_AGE) };
-            let reason = match age {
-                _ if rules.purge => "purged".to_owned(),
-                Some(age) if age >= limit => format!("removed {} ago", days(age)),
+            let limit = entry.least_age(rules.trash_age);
+            let (code, reason) = match age {
+                _ if rules.purge => (Code::Purged, "purged".to_owned()),
+                Some(age) if age >= limit => (Code::Expired, format!("removed {} ago", days(age))),
                 _ => continue,
             };
-            self.emptied.push(Emptied { entry, reason });
+            self.emptied.push(Emptied { entry, code, reason });
         }
+        self.clock.decides(!rules.purge && !self.emptied.is_empty());
         if self.clock.is_suspect() && !rules.purge {
             self.emptied.clear();
         }
@@ -335,7 +348,8 @@ impl GcPlan {
                 }
                 if entry.is_safe() && !leaving && !entry.is_spent() {
                     total = total.saturating_sub(walk::usage(&entry.path, 2).bytes);
-                    self.emptied.push(Emptied { entry, reason: "space is short".to_owned() });
+                    let reason = "space is short".to_owned();
+                    self.emptied.push(Emptied { entry, code: Code::NoSpace, reason });
                 }
             }
         }
@@ -351,7 +365,7 @@ impl GcPlan {
                 .sum();
             // What was said of it before is no longer true.
             self.kept.retain(|kept| kept.name != *workspace.name() || kept.user != workspace.at().user().as_str());
-            if self.take(workspace, ("no-space", "space is short".to_owned()), !self.clock.is_suspect(), config)? {
+            if self.take(workspace, (Code::NoSpace, "space is short".to_owned()), !self.clock.is_suspect(), config)? {
                 total = total.saturating_sub(size);
             }
         }
@@ -379,19 +393,19 @@ fn trash_of(root: &Root, users: &[UserRoot]) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// A word for programs, and the reason for people.
-type Due = (&'static str, String);
+/// A code for programs, and the reason for people.
+type Due = (Code, String);
 
 /// Returns why a workspace is due; `None` when it is not.
 fn expired(workspace: &Workspace, rules: &Rules, now: Timestamp) -> Option<Due> {
     if workspace.record.ephemeral {
-        return Some(("ephemeral", "ephemeral and idle".to_owned()));
+        return Some((Code::Ephemeral, "ephemeral and idle".to_owned()));
     }
     if rules.all {
-        return Some(("idle", "idle".to_owned()));
+        return Some((Code::Idle, "idle".to_owned()));
     }
     let age = elapsed(workspace.record.last_used, now);
-    (age >= limit(workspace, rules)).then(|| ("expired", format!("not used for {}", days(age))))
+    (age >= limit(workspace, rules)).then(|| (Code::Expired, format!("not used for {}", days(age))))
 }
 
 /// Returns for how long a workspace must be left alone until it is due.

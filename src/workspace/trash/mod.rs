@@ -9,26 +9,32 @@
 //!
 //! IDs sort by time. An entry is locked by its own descriptor while it is filled, emptied or restored from.
 
+mod restore;
+
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Kind, Result};
 use crate::progress::Progress;
 use crate::store::fs::{self, Durability};
-use crate::store::lease::{Lease, Wait};
+use crate::store::lease::Lease;
 use crate::store::name::WorkspaceName;
 use crate::store::root::{Root, UserRoot, read_small};
 use crate::store::staging::{DirectoryLock, Staging};
+use crate::workspace::LeasedWorkspace;
 use crate::workspace::record::{self, Record};
-use crate::workspace::{LeasedWorkspace, Workspace};
+pub(crate) use restore::{find, restore};
 
 const SCHEMA: u32 = 1;
 const WHY: &str = "why.toml";
+/// Work that was saved nowhere else is kept for at least so long.
+const UNSAVED_AGE: Duration = Duration::from_hours(30 * 24);
 
 /// Why something is in the trash.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -157,6 +163,11 @@ impl Entry {
         ["state", "tree", "homes"].iter().all(|part| self.path.join(part).symlink_metadata().is_err())
     }
 
+    /// Returns whether the user has removed it.
+    pub(crate) fn is_of(&self, at: &UserRoot) -> bool {
+        self.why.as_ref().is_some_and(|why| why.user == at.user().as_str())
+    }
+
     /// Returns whether it holds a workspace of this name, or one that is on its way to it.
     fn names(&self, at: &UserRoot, name: &WorkspaceName) -> bool {
         self.why.as_ref().is_some_and(|why| {
@@ -164,14 +175,24 @@ impl Entry {
         })
     }
 
-    /// Removes it for ever; false when somebody works with it. The record goes first, so that what a crash leaves
-    /// cannot be restored.
-    pub(crate) fn purge(&self, progress: &dyn Progress) -> Result<bool> {
+    /// Returns when it may go, by its age alone; never what is nobody's.
+    pub(crate) fn goes(&self, trash_age: Duration) -> Option<Timestamp> {
+        let age = SignedDuration::try_from(self.least_age(trash_age)).ok()?;
+        self.why.as_ref()?.removed.checked_add(age).ok()
+    }
+
+    /// Returns how long it is kept: what was saved for `trash_age`, other work for longer.
+    pub(crate) fn least_age(&self, trash_age: Duration) -> Duration {
+        if self.is_safe() { trash_age } else { trash_age.max(UNSAVED_AGE) }
+    }
+
+    /// Removes it for ever; false when somebody works with it. It leaves the trash in one step, so that what a crash
+    /// leaves is dead staging and not half a workspace; the lock moves along.
+    pub(crate) fn purge(&self, root: &Root, progress: &dyn Progress) -> Result<bool> {
         let Some(lock) = DirectoryLock::try_take(&self.path)? else { return Ok(!self.path.exists()) };
-        for part in ["state/workspace.toml", "tree", "homes", "state"] {
-            fs::remove_tree(&self.path.join(part), progress)?;
-        }
-        fs::remove_tree(&self.path, progress)?;
+        let aside = root.staging().join(fs::unique_id());
+        fs::publish(&self.path, &aside, Durability::Synced)?;
+        fs::remove_tree(&aside, progress)?;
         drop(lock);
         Ok(true)
     }
@@ -215,66 +236,6 @@ fn guess(id: &str, path: &Path) -> Option<Why> {
         restoring_as: None,
         unknown: toml::Table::new(),
     })
-}
-
-/// A workspace that has come back.
-#[derive(Debug)]
-pub(crate) struct Restored {
-    pub(crate) workspace: LeasedWorkspace,
-    pub(crate) removed: Timestamp,
-}
-
-/// Brings back the workspace `name` that was removed last, as `target`.
-///
-/// `exists` when the target is taken, `not-found` when there is nothing of the name.
-pub(crate) fn restore(at: &UserRoot, name: &WorkspaceName, target: &WorkspaceName) -> Result<Restored> {
-    let lease = crate::workspace::lease(at, target, "restore", Wait::No)?;
-    if let Some(other) = at.taken(target)? {
-        return Err(Failure::new(Kind::Exists, format!("there is already a workspace `{other}`"))
-            .hint(format!("restore it under another name with `stead restore {name} --as NEW`"))
-            .into());
-    }
-    let found = entries(at.root())?.into_iter().rfind(|entry| {
-        entry.has_record()
-            && entry.why.as_ref().is_some_and(|why| {
-                why.user == at.user().as_str() && (why.name == name.as_str() || entry.names(at, name))
-            })
-    });
-    let entry = found.ok_or_else(|| not_in_trash(at, name))?;
-    let lock = DirectoryLock::try_take(&entry.path)?.ok_or_else(|| busy(&entry.path))?;
-    let path = entry.path.join("state").join(record::FILE);
-    let mut record = Record::read(&path)?.ok_or_else(|| busy(&entry.path))?;
-    for (part, to) in [("tree", at.tree(target)), ("homes", at.homes(target))] {
-        // A restore or removal that was cut off has left it there already.
-        let half = !entry.path.join(part).exists() && entry.names(at, target);
-        if exists(&to)? && !half {
-            return Err(Failure::new(Kind::Exists, format!("`{}` is in the way", to.display()))
-                .hint("`stead gc` collects what is half-made")
-                .into());
-        }
-    }
-    let mut why = entry.why.clone().expect("only entries with a reason are looked for");
-    let half = WorkspaceName::parse(why.restoring_as.as_ref().unwrap_or(&why.name))?;
-    if half != *target && !entry.path.join("tree").exists() && exists(&at.tree(&half))? && !exists(&at.state(&half))? {
-        return Err(Failure::new(Kind::Refused, format!("the tree of `{half}` is only half removed"))
-            .hint("`stead gc` finishes what was cut off")
-            .into());
-    }
-    let removed = why.removed;
-    why.restoring_as = Some(target.as_str().to_owned());
-    why.write(&entry.path.join(WHY))?;
-    target.as_str().clone_into(&mut record.name);
-    // Otherwise one that had expired would be collected again at once.
-    record.last_used = Timestamp::now();
-    record.write(&path)?;
-    for (part, to) in [("tree", at.tree(target)), ("homes", at.homes(target)), ("state", at.state(target))] {
-        move_directory(&entry.path.join(part), &to).with_context(|| format!("cannot restore workspace `{name}`"))?;
-    }
-    drop(lock);
-    // What stays behind is spent, and collected.
-    let _removed: Result<bool> = entry.remove_spent();
-    let workspace = LeasedWorkspace::new(Workspace::of(at.clone(), target.clone(), record), lease);
-    Ok(Restored { workspace, removed })
 }
 
 /// Makes an entry with its reason and locks it before anybody can see it.
@@ -340,24 +301,6 @@ fn busy(path: &Path) -> anyhow::Error {
     Failure::new(Kind::Busy, format!("another process works with `{}`", path.display()))
         .hint("run the command again")
         .into()
-}
-
-fn not_in_trash(at: &UserRoot, name: &WorkspaceName) -> anyhow::Error {
-    let mut names: Vec<String> = entries(at.root())
-        .unwrap_or_default()
-        .into_iter()
-        .filter(Entry::has_record)
-        .filter_map(|entry| entry.why)
-        .filter(|why| why.user == at.user().as_str())
-        .map(|why| format!("`{}`", why.name))
-        .collect();
-    names.sort();
-    names.dedup();
-    let failure = Failure::new(Kind::NotFound, format!("there is no workspace `{name}` in the trash"));
-    if names.is_empty() {
-        return failure.hint("the trash is empty").into();
-    }
-    failure.hint(format!("the trash has {}", names.join(", "))).into()
 }
 
 #[cfg(test)]

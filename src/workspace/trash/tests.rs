@@ -2,10 +2,16 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 use crate::progress::Silent;
+use crate::store::lease::Wait;
+use crate::workspace::Workspace;
 use crate::workspace::tests::{place, plain};
 
 fn name(text: &str) -> WorkspaceName {
     WorkspaceName::parse(text).unwrap()
+}
+
+fn restore(at: &UserRoot, name: &WorkspaceName, target: &WorkspaceName) -> Result<restore::Restored> {
+    super::restore(at, &find(at, name.as_str())?, target, (10_000, 10_100))
 }
 
 fn remove(at: &UserRoot, text: &str) -> String {
@@ -79,7 +85,7 @@ fn an_entry_without_a_reason_is_known_by_its_record_and_counts_as_unsaved() {
     let entry = entries(at.root()).unwrap().remove(0);
     assert!(!entry.is_safe());
     let age = Timestamp::now().duration_since(entry.why.unwrap().removed);
-    assert!(age.abs() < jiff::SignedDuration::from_mins(5), "{age}");
+    assert!(age.abs() < SignedDuration::from_mins(5), "{age}");
     drop(restore(&at, &name("x"), &name("x")).unwrap());
     assert!(Workspace::open(&at, &name("x")).unwrap().tree().join("file").exists());
 }
@@ -120,11 +126,55 @@ fn purging_is_the_end_and_waits_for_nobody() {
     let entry = entries(at.root()).unwrap().remove(0);
     assert!(!entry.remove_spent().unwrap());
     let lock = DirectoryLock::try_take(&entry.path).unwrap().unwrap();
-    assert!(!entry.purge(&Silent).unwrap());
+    assert!(!entry.purge(at.root(), &Silent).unwrap());
     assert_eq!(Kind::of(&restore(&at, &name("x"), &name("x")).unwrap_err()), Kind::Busy);
     drop(lock);
-    assert!(entry.purge(&Silent).unwrap());
+    assert!(entry.purge(at.root(), &Silent).unwrap());
     assert!(!entry.path.exists());
+    assert!(fs::entries(&at.root().staging()).unwrap().is_empty());
+}
+
+#[test]
+fn an_id_names_one_of_several_and_only_what_its_own_user_removed() {
+    let (_dir, at) = place();
+    let mut ids = Vec::new();
+    for content in ["old", "new"] {
+        std::fs::write(plain(&at, "x").tree().join("file"), content).unwrap();
+        ids.push(remove(&at, "x"));
+    }
+    let found = find(&at, "x").unwrap();
+    assert_eq!((&found.entry.id, &found.others[..]), (&ids[1], &ids[..1]));
+    let found = find(&at, &ids[0]).unwrap();
+    drop(super::restore(&at, &found, &found.name, (10_000, 10_100)).unwrap());
+    assert_eq!(std::fs::read_to_string(at.tree(&name("x")).join("file")).unwrap(), "old");
+    let other = at.root().user(&crate::store::name::UserId::parse("ann").unwrap()).unwrap();
+    other.ensure().unwrap();
+    assert_eq!(Kind::of(&find(&other, &ids[1]).unwrap_err()), Kind::Refused);
+    assert_eq!(Kind::of(&find(&other, "x").unwrap_err()), Kind::NotFound);
+    // Also where the reason has been lost or changed: the record says whose it is.
+    let stolen = find(&at, &ids[1]).unwrap();
+    assert_eq!(Kind::of(&super::restore(&other, &stolen, &name("y"), (1, 2)).unwrap_err()), Kind::Refused);
+    assert!(!other.tree(&name("y")).exists());
+}
+
+#[test]
+fn ports_that_others_have_got_are_replaced_and_an_ephemeral_one_stays() {
+    let (_dir, at) = place();
+    let mut workspace = plain(&at, "x");
+    workspace.record.ports = vec![10_001, 10_002];
+    workspace.record.ephemeral = true;
+    workspace.record.write(&workspace.state().join(record::FILE)).unwrap();
+    remove(&at, "x");
+    let mut other = plain(&at, "other");
+    other.record.ports = vec![10_002];
+    other.record.write(&other.state().join(record::FILE)).unwrap();
+    let restored = restore(&at, &name("x"), &name("x")).unwrap();
+    let ports = &restored.workspace.record.ports;
+    assert!(ports[0] == 10_001 && ports.len() == 2 && !ports.contains(&10_002), "{ports:?}");
+    assert_eq!(restored.lost_ports, [10_002]);
+    assert!(restored.stays && !restored.workspace.record.ephemeral);
+    drop(restored);
+    assert!(!Workspace::open(&at, &name("x")).unwrap().record.ephemeral);
 }
 
 #[test]
