@@ -112,6 +112,24 @@ pub(crate) fn unshare(flags: rustix::thread::UnshareFlags) -> rustix::io::Result
     unsafe { rustix::thread::unshare_unsafe(flags) }
 }
 
+/// Returns whether somebody has a file open for writing; `file` must be open for reading only. False where that cannot be
+/// asked (another's file, a file system of the network).
+pub(crate) fn has_writers(file: std::os::fd::BorrowedFd<'_>) -> bool {
+    use std::os::fd::AsRawFd as _;
+    // Linux's number; whoever opens the file while it is asked makes a signal, which would otherwise be one that kills.
+    const F_SETSIG: i32 = 10;
+    // SAFETY: takes numbers alone; the signal is one that is ignored unless somebody listens.
+    unsafe { libc::fcntl(file.as_raw_fd(), F_SETSIG, libc::SIGURG) };
+    // SAFETY: takes numbers alone. A read lease is granted only while nobody has the file open for writing.
+    let taken = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK) };
+    if taken != 0 {
+        return io::Error::last_os_error().raw_os_error() == Some(libc::EAGAIN);
+    }
+    // SAFETY: as above; it was only asked for, and nobody is to be kept waiting for it.
+    unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLEASE, libc::F_UNLCK) };
+    false
+}
+
 /// Registers a transport with libgit2.
 pub(crate) fn register_transport<F>(prefix: &str, factory: F) -> Result<(), git2::Error>
 where

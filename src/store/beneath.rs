@@ -201,7 +201,7 @@ impl Dir {
         }
     }
 
-    fn parent<'p>(&self, path: &'p Path) -> Result<(Parent<'_>, &'p OsStr), Errno> {
+    pub(super) fn parent<'p>(&self, path: &'p Path) -> Result<(Parent<'_>, &'p OsStr), Errno> {
         let (parent, name) = split(path)?;
         if parent.as_os_str().is_empty() {
             return Ok((Parent::Borrowed(self.fd.as_fd()), name));
@@ -209,7 +209,7 @@ impl Dir {
         Ok((Parent::Owned(self.resolve(parent, PASS)?), name))
     }
 
-    fn made_parent<'p>(&self, path: &'p Path) -> Result<(Parent<'_>, &'p OsStr), Errno> {
+    pub(super) fn made_parent<'p>(&self, path: &'p Path) -> Result<(Parent<'_>, &'p OsStr), Errno> {
         let (parent, name) = split(path)?;
         if parent.as_os_str().is_empty() {
             return Ok((Parent::Borrowed(self.fd.as_fd()), name));
@@ -245,7 +245,7 @@ const LIST: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEX
 /// Opens a directory on the way to something in it.
 const PASS: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-enum Parent<'a> {
+pub(super) enum Parent<'a> {
     Borrowed(BorrowedFd<'a>),
     Owned(OwnedFd),
 }
@@ -282,7 +282,7 @@ fn inside(path: &Path) -> Result<Cow<'_, Path>, Errno> {
     Ok(if path.as_os_str().is_empty() { Cow::Borrowed(Path::new(".")) } else { Cow::Borrowed(path) })
 }
 
-fn open_beneath(at: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+pub(super) fn open_beneath(at: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
     let resolve =
         ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
     loop {
@@ -321,7 +321,7 @@ fn open_by_component(at: BorrowedFd<'_>, path: &Path, flags: OFlags, mode: Mode)
 }
 
 /// Returns the error of an operation: an escape by name, all else with what was tried.
-fn fault(verb: &str, path: &Path, error: Errno) -> anyhow::Error {
+pub(super) fn fault(verb: &str, path: &Path, error: Errno) -> anyhow::Error {
     match error {
         Errno::LOOP | Errno::XDEV => {
             Failure::new(Kind::Refused, format!("destination path escapes workspace: {}", path.display()))

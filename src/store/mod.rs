@@ -22,4 +22,5 @@ pub(crate) mod name;
 mod remove;
 pub(crate) mod root;
 pub(crate) mod staging;
+pub(crate) mod swap;
 pub(crate) mod walk;

@@ -23,6 +23,7 @@ use crate::error::{Failure, Kind, Result};
 use crate::store::fs::{self, Durability};
 use crate::store::root;
 use crate::workspace::LeasedWorkspace;
+use crate::workspace::sync::pending;
 
 /// The journal's file in the state of a workspace.
 pub(crate) const FILE: &str = "journal.toml";
@@ -33,6 +34,10 @@ const SCHEMA: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub(crate) enum Operation {
+    /// Work is coming into the tree.
+    Sync(pending::Tree),
+    /// Work is going to a project or a folder.
+    Apply(pending::Apply),
     /// Makes the file `made` in the state.
     #[cfg(test)]
     Test { made: PathBuf },
@@ -41,18 +46,20 @@ pub(crate) enum Operation {
 impl Operation {
     /// Returns what `status` calls a workspace in which it was cut off.
     fn state(&self) -> &'static str {
-        match *self {
+        match self {
+            Self::Sync(_) | Self::Apply(_) => "unfinished sync",
             #[cfg(test)]
             Self::Test { .. } => "unfinished test",
         }
     }
 
     /// Goes on with it or takes it back, and returns what was done as the end of a sentence: "the undo of run 7 is done".
-    #[cfg_attr(not(test), expect(unused_variables, reason = "no kind is there yet"))]
     fn finish(&self, workspace: &mut LeasedWorkspace) -> Result<String> {
-        match *self {
+        match self {
+            Self::Sync(sync) => sync.finish(workspace),
+            Self::Apply(apply) => apply.finish(workspace),
             #[cfg(test)]
-            Self::Test { ref made } => {
+            Self::Test { made } => {
                 fs::write_atomic(&workspace.state().join(made), b"made", Durability::Synced)?;
                 Ok("the test is done".to_owned())
             }
@@ -75,7 +82,6 @@ pub(crate) struct Journal {
 }
 
 impl LeasedWorkspace {
-    #[cfg_attr(not(test), expect(dead_code, reason = "no kind is there yet"))]
     /// Puts on record, durably, what is about to be done.
     pub(crate) fn begin(&self, operation: Operation) -> Result<Journal> {
         let path = self.state().join(FILE);
@@ -87,6 +93,11 @@ impl LeasedWorkspace {
 }
 
 impl Journal {
+    /// Puts on record, durably, that the operation has come to another point.
+    pub(crate) fn change(&mut self, operation: Operation) -> Result<()> {
+        self.write(&Entry { schema: SCHEMA, begun: Timestamp::now(), operation })
+    }
+
     /// Says that all is done, or taken back, and on disk.
     pub(crate) fn end(self) -> Result<()> {
         let gone = rustix::fs::unlink(&self.path);

@@ -5,7 +5,9 @@
 
 pub(crate) mod borrow;
 pub(crate) mod branch;
+pub(crate) mod found;
 pub(crate) mod join;
+pub(crate) mod moving;
 pub(crate) mod runs_code;
 pub(crate) mod trees;
 pub(crate) mod work;

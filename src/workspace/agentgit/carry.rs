@@ -28,7 +28,7 @@ pub(super) fn over(old: &Dir, new: &Dir, running: Running) -> Result<()> {
             b"objects" => objects(old, new)?,
             b"info" => info(old, new)?,
             b"modules" => modules(old, new, path, 0)?,
-            name if name.ends_with(b".lock") => {}
+            name if name.ends_with(b".lock") || name == b"stead-sync" => {}
             _ if new.stat(path)?.is_some() => {}
             _ => entry(old, new, path, 0)?,
         }

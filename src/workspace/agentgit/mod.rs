@@ -153,17 +153,26 @@ fn fill(spec: &AgentGit<'_>, into: &Path) -> Result<()> {
 /// Puts the `.git` at `built` in the place of the workspace's and moves the old one to `keep`, where nothing is yet (its parent
 /// is there). What is opaque comes over first; a failure before the exchange leaves the old one as it was.
 pub(crate) fn swap(workspace: &LeasedWorkspace, built: &Path, keep: &Path, running: Running) -> Result<()> {
+    exchange(workspace, built, running)?;
+    if built.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    fs::publish(built, keep, Durability::Lazy)
+}
+
+/// The same, and the old one, if there was one, is at `built` afterwards. The exchange is the last step, and on disk.
+pub(crate) fn exchange(workspace: &LeasedWorkspace, built: &Path, running: Running) -> Result<()> {
     let place = workspace.tree().join(".git");
     let tree = Dir::open(&workspace.tree())?;
     if tree.stat(Path::new(".git"))?.is_none() {
-        return fs::publish(built, &place, Durability::Lazy);
+        return fs::publish(built, &place, Durability::Synced);
     }
     // A `.git` that is a file or a link is kept as it is, and nothing is taken from where it points.
     if let Some(old) = agentdir::git_dir(&tree, &mut Vec::new()) {
         carry::over(&old, &Dir::open(built)?, running)?;
     }
     fs::exchange(built, &place)?;
-    fs::publish(built, keep, Durability::Lazy)
+    fs::sync_dir(&workspace.tree())
 }
 
 /// Takes out of the workspace's `.git` what would run commands, by building it anew; the old one is moved to `keep`.

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use crate::git::Repository;
 use anyhow::Context;
 
+use super::pending::{self, Apply};
 use super::{Outline, Said, State};
 use crate::error::{Failure, Kind, Result};
+use crate::git::Oid;
 use crate::git::repository::Store;
 use crate::git::sync::writing::{self, Sides, Writing};
 use crate::git::sync::{borrow, branch, conflict, join, trees};
-use crate::git::{Oid, pack};
 use crate::store::beneath::Dir;
 use crate::workspace::{LeasedWorkspace, Workspace};
 
@@ -124,20 +125,25 @@ impl ApplyPlan {
     }
 
     pub(crate) fn apply(self, workspace: &mut LeasedWorkspace, state: &State) -> Result<Outline> {
-        let scratch = self.scratch.as_ref().unwrap_or(&state.store);
-        let stamp = super::stamp();
-        if !self.writing.steps.is_empty() {
-            let backup = self.writing.backup(scratch)?;
-            let message = format!("backup of {}", self.outline.target);
-            let backup = scratch.commit(backup, &[], &message)?;
-            pack::write_missing(scratch.repository(), &[backup], state.store.path())?;
-            state.store.repository().odb()?.refresh()?;
-            state.store.set_ref(&format!("refs/backups/{stamp}"), backup)?;
-        }
         let applied = state.store.commit(state.work.tree, &[], &format!("applied to {}", self.outline.target))?;
+        let stamp = super::stamp();
         state.store.set_ref(&format!("refs/applied/{stamp}"), applied)?;
-        self.writing.apply(scratch, &Dir::open(&self.path)?)?;
-        super::remember(workspace, &self.outline.target, None, applied)?;
+        if self.writing.steps.is_empty() {
+            super::remember(workspace, &self.outline.target, None, applied)?;
+            return Ok(self.outline);
+        }
+        let scratch = self.scratch.as_ref().unwrap_or(&state.store);
+        let dir = Dir::open(&self.path)?;
+        let moves = self.writing.moves(scratch, &dir, &stamp)?;
+        let kept = super::backup(&moves, scratch, state, &format!("backup of {}", self.outline.target))?;
+        let apply = Apply {
+            id: stamp,
+            target: self.outline.target.clone(),
+            moves: kept.to_string(),
+            applied: applied.to_string(),
+            decided: false,
+        };
+        pending::make(workspace, &state.store, &dir, &moves, apply)?;
         Ok(self.outline)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::pending::{self, Tree};
 use super::{Outline, State, apply, upstream};
 use crate::config::Config;
 use crate::error::Result;
@@ -101,18 +102,20 @@ impl FromPlan {
 
     pub(crate) fn apply(self, workspace: &mut LeasedWorkspace, state: &State) -> Result<Outline> {
         let scratch = self.scratch.as_ref().unwrap_or(&state.store);
-        state.store.set_ref(&format!("refs/backups/{}", super::stamp()), state.snapshot.commit)?;
-        if let Some((_, target)) = &self.target {
+        if let Some((branch, target)) = &self.target {
             pack::write_missing(scratch.repository(), &[*target], state.store.path())?;
             state.store.repository().odb()?.refresh()?;
-            state.store.set_ref(&format!("refs/kept/{target}"), *target)?;
-        }
-        let written = self.writing.paths();
-        self.writing.apply(scratch, &Dir::open(&workspace.tree())?)?;
-        if let Some((branch, target)) = &self.target {
             let pool = workspace.record.pool.as_ref().map(|key| Pool::open(workspace.at(), key)).transpose()?;
-            super::renew::renew(workspace, state, pool.as_ref(), branch, Some(*target), &written)?;
-            move_base(workspace, state, pool.as_ref(), *target)?;
+            let base = base(workspace, state, pool.as_ref(), *target)?;
+            let to = upstream::Move { branch, target: Some(*target), base };
+            upstream::move_to(workspace, state, pool.as_ref(), scratch, to, Some(&self.writing))?;
+        } else if !self.writing.steps.is_empty() {
+            let id = super::stamp();
+            state.store.set_ref(&format!("refs/backups/{id}-tree"), state.snapshot.commit)?;
+            let moves = self.writing.moves(scratch, &Dir::open(&workspace.tree())?, &id)?;
+            let kept = super::backup(&moves, scratch, state, "files before and after a sync")?;
+            let sync = Tree { id, moves: kept.to_string(), base: None, decided: false };
+            pending::make_tree(workspace, &state.store, &moves, sync, None)?;
         }
         workspace.record_mut().last_used = jiff::Timestamp::now();
         workspace.save()?;
@@ -120,13 +123,10 @@ impl FromPlan {
     }
 }
 
-/// The base is the merge base with upstream, which may have come along.
-fn move_base(workspace: &mut LeasedWorkspace, state: &State, pool: Option<&Pool>, head: Oid) -> Result<()> {
-    let (Some(pool), Some(upstream)) = (pool, workspace.record.upstream.clone()) else { return Ok(()) };
+/// Returns the merge base with upstream, which may have come along.
+fn base(workspace: &Workspace, state: &State, pool: Option<&Pool>, head: Oid) -> Result<Option<Oid>> {
+    let (Some(pool), Some(upstream)) = (pool, workspace.record.upstream.clone()) else { return Ok(None) };
     let name = format!("refs/heads/{upstream}");
-    let Some((_, tip)) = pool.refs()?.into_iter().find(|(other, _)| *other == name) else { return Ok(()) };
-    if let Some(base) = join::merge_base(state.store.repository(), head, tip)? {
-        workspace.record_mut().base = Some(base.to_string());
-    }
-    Ok(())
+    let Some((_, tip)) = pool.refs()?.into_iter().find(|(other, _)| *other == name) else { return Ok(None) };
+    join::merge_base(state.store.repository(), head, tip)
 }

@@ -7,11 +7,12 @@
 //! ```
 //!
 //! In the store, `refs/kept/OID` keeps every commit that was delivered, `refs/applied/ID` the tree that was applied somewhere,
-//! `refs/backups/ID` what was replaced there.
+//! `refs/backups/ID` what was replaced there and what took its place.
 
 pub(crate) mod apply;
 pub(crate) mod branch;
 pub(crate) mod from;
+pub(crate) mod pending;
 pub(crate) mod push;
 mod renew;
 pub(crate) mod upstream;
@@ -29,9 +30,10 @@ use crate::git::import::{self, Imported};
 use crate::git::repository::{Access, Store};
 use crate::git::snapshot::Snapshot;
 use crate::git::source::Source;
+use crate::git::sync::moving::Moves;
 use crate::git::sync::work::{self, Work};
 use crate::git::sync::{list, runs_code, shown, trees};
-use crate::git::{Oid, identity};
+use crate::git::{Oid, identity, pack};
 use crate::progress::Progress;
 use crate::store::beneath::Dir;
 use crate::workspace::agentgit::{self, Running, split_identity};
@@ -269,6 +271,15 @@ fn remember(workspace: &mut LeasedWorkspace, target: &str, refname: Option<&str>
     });
     record.last_used = now;
     workspace.save()
+}
+
+/// Keeps both sides of moves in the workspace's own store, whichever store they were made in.
+fn backup(moves: &Moves, scratch: &Store, state: &State, message: &str) -> Result<Oid> {
+    let kept = moves.keep(scratch, message)?;
+    pack::write_missing(scratch.repository(), &[kept], state.store.path())?;
+    state.store.repository().odb()?.refresh()?;
+    state.store.set_ref(&format!("refs/backups/{}", moves.id), kept)?;
+    Ok(kept)
 }
 
 /// A name for refs and files of one sync.

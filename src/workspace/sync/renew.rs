@@ -9,15 +9,16 @@ use std::path::Path;
 use crate::git::{Repository, TreeWalkMode, TreeWalkResult};
 use anyhow::Context;
 
-use super::State;
+use super::{State, pending};
 use crate::error::Result;
 use crate::git::index::{Entry, Index, Stat};
 use crate::git::pool::Pool;
 use crate::git::sync::trees::{self, GITLINK};
+use crate::git::sync::{Conflict, conflict};
 use crate::git::{Oid, agentdir};
 use crate::progress::Silent;
 use crate::store::beneath::Dir;
-use crate::store::fs;
+use crate::store::fs::{self, Durability};
 use crate::store::staging::Staging;
 use crate::workspace::LeasedWorkspace;
 use crate::workspace::agentgit::{self, AgentGit, Running};
@@ -26,10 +27,11 @@ use crate::workspace::agentgit::{self, AgentGit, Running};
 const KEPT: usize = 3;
 const MAX_SHALLOW: u64 = 16 << 20;
 
-/// Builds a new `.git` with `branch` (a full name) at `commit` and swaps it in. The tree holds the files of `commit`,
-/// but perhaps for those `written` just now.
-pub(super) fn renew(
+/// Builds a new `.git` with `branch` (a full name) at `commit` in the state; [`exchange`] puts it in place. The tree holds
+/// the files of `commit` then, but perhaps for those that are `written` with it.
+pub(super) fn build(
     workspace: &LeasedWorkspace,
+    id: &str,
     state: &State,
     pool: Option<&Pool>,
     branch: &str,
@@ -74,11 +76,23 @@ pub(super) fn renew(
     let staging = Staging::create(workspace.at().root())?;
     let built = staging.path().join("git");
     agentgit::build(&spec, &built)?;
-    agentgit::swap(workspace, &built, &keep(workspace)?, state.running)
+    Dir::open(&built)?.replace(Path::new(pending::MARK), id.as_bytes(), 0o644)?;
+    let place = workspace.state().join(pending::GIT);
+    // Of a sync that ended before it was on record.
+    fs::remove_tree(&place, &Silent)?;
+    fs::publish(&built, &place, Durability::Synced)
 }
 
-/// Returns a place for the old git directory, and lets go of the oldest ones.
-fn keep(workspace: &LeasedWorkspace) -> Result<std::path::PathBuf> {
+/// Exchanges the `.git` that was built with the old one, which must be as it was.
+pub(super) fn exchange(workspace: &LeasedWorkspace, state: &State) -> Result<()> {
+    if agentdir::refs(&Dir::open(&workspace.tree())?) != state.imported.refs {
+        return Err(conflict("cannot write", &[Conflict::new(b".git", "changed meanwhile")]).into());
+    }
+    agentgit::exchange(workspace, &workspace.state().join(pending::GIT), state.running)
+}
+
+/// Returns the place of old git directories, and lets go of the oldest ones.
+pub(super) fn keep(workspace: &LeasedWorkspace) -> Result<std::path::PathBuf> {
     let place = workspace.state().join("synced");
     std::fs::create_dir_all(&place).with_context(|| format!("cannot make `{}`", place.display()))?;
     let mut old = Vec::new();
@@ -89,7 +103,7 @@ fn keep(workspace: &LeasedWorkspace) -> Result<std::path::PathBuf> {
     for path in old.iter().rev().skip(KEPT - 1) {
         fs::remove_tree(path, &Silent)?;
     }
-    Ok(place.join(super::stamp()))
+    Ok(place)
 }
 
 /// Makes the index of a commit, with the stat data of the files as they are in the tree; without those that were written,

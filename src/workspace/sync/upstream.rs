@@ -1,15 +1,16 @@
 //! No flag: origin's branch into the workspace, fast-forward unless a merge or rebase is asked for.
 
-use std::collections::BTreeSet;
-
 use crate::git::Signature;
 
+use super::pending::{self, Tree};
 use super::{Outline, State, head_branch, renew};
 use crate::error::{Failure, Kind, Result};
 use crate::git::Oid;
 use crate::git::change::{self, Change};
 use crate::git::pool::Pool;
+use crate::git::repository::Store;
 use crate::git::sync::join::{self, Relation, Way};
+use crate::git::sync::moving::Moves;
 use crate::git::sync::writing::{self, Sides, Writing};
 use crate::git::sync::{conflict, list, shown, trees};
 use crate::store::beneath::Dir;
@@ -71,16 +72,16 @@ impl UpstreamPlan {
     }
 
     pub(crate) fn apply(self, workspace: &mut LeasedWorkspace, state: &State) -> Result<Outline> {
-        if let Some(target) = self.target {
-            move_to(workspace, state, Some(&self.pool), &self.branch, target, self.writing)?;
-        } else if remotes_differ(state, &self.pool)? {
-            renew::renew(workspace, state, Some(&self.pool), &self.branch, None, &BTreeSet::new())?;
-        }
         let repository = state.store.repository();
         let head = self.target.or(state.head);
-        if let Some(head) = head
-            && let Some(base) = join::merge_base(repository, head, self.upstream)?
-        {
+        let base = match head {
+            Some(head) => join::merge_base(repository, head, self.upstream)?,
+            None => None,
+        };
+        if self.target.is_some() || remotes_differ(state, &self.pool)? {
+            let to = Move { branch: &self.branch, target: self.target, base };
+            move_to(workspace, state, Some(&self.pool), &state.store, to, self.writing.as_ref())?;
+        } else if let Some(base) = base {
             workspace.record_mut().base = Some(base.to_string());
         }
         workspace.record_mut().last_used = jiff::Timestamp::now();
@@ -177,24 +178,42 @@ pub(super) fn forward(workspace: &Workspace, state: &State, target: Oid) -> Resu
     Ok((writing, change::between_trees(&state.store, Some(head_tree), Some(theirs))?))
 }
 
-/// Writes the tree, then the `.git` that fits it. The tree before is kept as a snapshot.
+/// Where a branch (its full name) goes.
+#[derive(Clone, Copy)]
+pub(super) struct Move<'a> {
+    pub(super) branch: &'a str,
+    /// `None` when it stays.
+    pub(super) target: Option<Oid>,
+    /// The base of the workspace then, where it is another one.
+    pub(super) base: Option<Oid>,
+}
+
+/// Writes the tree and the `.git` that fits it, both or neither; `scratch` is the store that knows what is written. The
+/// tree before is kept as a snapshot.
 pub(super) fn move_to(
-    workspace: &LeasedWorkspace,
+    workspace: &mut LeasedWorkspace,
     state: &State,
     pool: Option<&Pool>,
-    branch: &str,
-    target: Oid,
-    writing: Option<Writing>,
+    scratch: &Store,
+    to: Move<'_>,
+    writing: Option<&Writing>,
 ) -> Result<()> {
-    let store = &state.store;
-    store.set_ref(&format!("refs/kept/{target}"), target)?;
-    store.set_ref(&format!("refs/backups/{}", super::stamp()), state.snapshot.commit)?;
-    let mut written = BTreeSet::new();
-    if let Some(writing) = writing {
-        written = writing.paths();
-        writing.apply(store, &Dir::open(&workspace.tree())?)?;
+    let (store, id) = (&state.store, super::stamp());
+    if let Some(target) = to.target {
+        store.set_ref(&format!("refs/kept/{target}"), target)?;
     }
-    renew::renew(workspace, state, pool, branch, Some(target), &written)
+    store.set_ref(&format!("refs/backups/{id}-tree"), state.snapshot.commit)?;
+    let dir = Dir::open(&workspace.tree())?;
+    let moves = match writing {
+        Some(writing) => writing.moves(scratch, &dir, &id)?,
+        None => Moves { id: id.clone(), moves: Vec::new() },
+    };
+    let kept = super::backup(&moves, scratch, state, "files before and after a sync")?;
+    let written = writing.map(Writing::paths).unwrap_or_default();
+    renew::build(workspace, &id, state, pool, to.branch, to.target, &written)?;
+    let base = to.base.map(|base| base.to_string());
+    let sync = Tree { id, moves: kept.to_string(), base, decided: false };
+    pending::make_tree(workspace, store, &moves, sync, Some(state))
 }
 
 fn remotes_differ(state: &State, pool: &Pool) -> Result<bool> {

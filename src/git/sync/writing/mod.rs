@@ -2,52 +2,28 @@
 //! nothing.
 //!
 //! The plan looks only at paths that matter: those that the other side changed. Each is read and cleaned as git would, merged,
-//! and checked again through the opened file right before it is replaced. What is written is undone when a later path
-//! fails.
+//! and becomes a part of [`Moves`], which check again what they replace.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
-use std::io::Read;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use git2::{ObjectType, Repository};
 use rustix::fs::FileType;
 
-use crate::error::{Failure, Kind, Result};
+use crate::error::{Kind, Result};
 use crate::git::Oid;
 use crate::git::change::{self, Change};
 use crate::git::checkout::is_refused;
 use crate::git::convert::Attributes;
 use crate::git::repository::Store;
+use crate::git::sync::Conflict;
+use crate::git::sync::found::{self, Found, as_path, files_below, look};
+use crate::git::sync::moving::{self, Move, Moves};
 use crate::git::sync::trees::{self, Entry, GITLINK, LINK};
-use crate::git::sync::{Conflict, conflict, list, shown};
 use crate::store::beneath::Dir;
 
-/// A file of the target is not merged beyond this.
-const MAX_FILE: u64 = 1 << 30;
-/// Files below a directory that stands where a file shall be.
-const MAX_BELOW: usize = 10_000;
 /// A merge follows renames, which may touch paths that nobody had looked at; it settles after one or two more looks.
 const LOOKS: usize = 16;
-
-/// What is at a path of the target.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Found {
-    Nothing,
-    /// Raw content and permission bits.
-    File {
-        id: Oid,
-        mode: u32,
-    },
-    Link {
-        id: Oid,
-    },
-    Directory,
-    /// Behind a link, special, unreadable or too large.
-    Other(String),
-}
 
 /// One path to write.
 #[derive(Clone, Debug)]
@@ -163,37 +139,6 @@ fn ancestor(
     trees::edited(repository, sides.ancestor, &edits)
 }
 
-fn look(store: &Store, dir: &Dir, path: &[u8]) -> Result<Found> {
-    let at = as_path(path);
-    let stat = match dir.stat(at) {
-        Ok(None) => return Ok(Found::Nothing),
-        Ok(Some(stat)) => stat,
-        Err(error) if Kind::of(&error) == Kind::Refused => return Ok(Found::Nothing),
-        Err(error) => return Err(error),
-    };
-    Ok(match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Directory => Found::Directory,
-        FileType::Symlink => Found::Link { id: store.write(ObjectType::Blob, dir.link(at)?)? },
-        FileType::RegularFile => match read(dir, at) {
-            Ok(Some((content, mode))) => Found::File { id: store.write(ObjectType::Blob, content)?, mode },
-            Ok(None) => Found::Other("not a regular file".into()),
-            Err(error) => Found::Other(format!("{error:#}")),
-        },
-        _ => Found::Other("not a regular file".into()),
-    })
-}
-
-/// Reads content and permission bits through one descriptor.
-fn read(dir: &Dir, path: &Path) -> Result<Option<(Vec<u8>, u32)>> {
-    use std::os::unix::fs::MetadataExt;
-    let Some(file) = dir.file(path)? else { return Ok(None) };
-    let mode = file.metadata()?.mode() & 0o777;
-    let mut content = Vec::new();
-    file.take(MAX_FILE + 1).read_to_end(&mut content).with_context(|| format!("cannot read `{}`", path.display()))?;
-    anyhow::ensure!(content.len() as u64 <= MAX_FILE, "too large");
-    Ok(Some((content, mode)))
-}
-
 /// Returns what git would commit of it.
 fn clean(store: &Store, attributes: &Attributes, path: &[u8], found: &Found) -> Result<Option<Entry>> {
     match found {
@@ -259,25 +204,6 @@ fn in_the_way(dir: &Dir, steps: &[Step]) -> Result<Vec<Conflict>> {
     Ok(conflicts)
 }
 
-fn files_below(dir: &Dir, path: &[u8]) -> Result<Vec<Vec<u8>>> {
-    let mut files = Vec::new();
-    let mut waiting = vec![path.to_owned()];
-    while let Some(path) = waiting.pop() {
-        for name in dir.dir(as_path(&path))?.names()? {
-            let below = [&path, b"/".as_slice(), name.as_bytes()].concat();
-            let stat = dir.stat(as_path(&below))?;
-            match stat.map(|stat| FileType::from_raw_mode(stat.st_mode)) {
-                Some(FileType::Directory) => waiting.push(below),
-                _ => files.push(below),
-            }
-            if files.len() + waiting.len() > MAX_BELOW {
-                return Ok(files);
-            }
-        }
-    }
-    Ok(files)
-}
-
 impl Writing {
     /// Returns what is written, as changes of what is there now.
     pub(crate) fn changes(&self, store: &Store) -> Result<Vec<Change>> {
@@ -292,122 +218,45 @@ impl Writing {
         self.steps.iter().map(|step| step.path.clone()).collect()
     }
 
-    /// Returns a tree of everything that will be gone or replaced, as it is now: the backup.
-    pub(crate) fn backup(&self, store: &Store) -> Result<Oid> {
-        let mut entries = BTreeMap::new();
-        for step in &self.steps {
-            match step.before {
-                Found::File { id, mode } => {
-                    let mode = if mode & 0o100 == 0 { 0o100_644 } else { 0o100_755 };
-                    entries.insert(step.path.clone(), Some(Entry { mode, id }));
-                }
-                Found::Link { id } => {
-                    entries.insert(step.path.clone(), Some(Entry { mode: LINK, id }));
-                }
-                _ => {}
-            }
-        }
-        store.flush()?;
-        let repository = store.repository();
-        trees::edited(repository, trees::of_commit(repository, None)?, &entries)
-    }
-
-    /// Writes everything, or nothing: what was written is undone when a path has changed since the plan or fails.
-    pub(crate) fn apply(self, store: &Store, dir: &Dir) -> Result<()> {
+    /// Returns what is to be moved, with what is written as it will be on disk: both sides are in `store` then.
+    pub(crate) fn moves(&self, store: &Store, dir: &Dir, id: &str) -> Result<Moves> {
         let attributes = Attributes::of_tree(store.repository(), self.tree)?;
-        // Removals first, the deepest first: a directory may have to make room for a file.
-        let (mut removals, creations): (Vec<&Step>, Vec<&Step>) =
-            self.steps.iter().partition(|step| step.after.is_none());
-        removals.reverse();
-        let mut done = Vec::new();
-        for step in removals.into_iter().chain(creations) {
-            let result = step.check(store, dir).and_then(|()| step.write(store, &attributes, dir));
-            if let Err(error) = result {
-                return Err(undo(store, dir, &done, error));
-            }
-            done.push(step);
-        }
-        Ok(())
+        let moves = self.steps.iter().map(|step| {
+            let after = step.after(store, &attributes)?;
+            Ok(Move {
+                made: moving::missing(dir, &step.path)?,
+                path: step.path.clone(),
+                before: step.before.clone(),
+                after,
+            })
+        });
+        let moves = Moves { id: id.to_owned(), moves: moves.collect::<Result<_>>()? };
+        store.flush()?;
+        Ok(moves)
     }
 }
 
 impl Step {
-    fn check(&self, store: &Store, dir: &Dir) -> Result<()> {
-        let now = look(store, dir, &self.path)?;
-        // A directory that was in the way is gone by now with its files.
-        if now == self.before || (self.before == Found::Directory && now == Found::Nothing) {
-            return Ok(());
-        }
-        Err(conflict("cannot write", &[Conflict::new(&self.path, "changed meanwhile")]).into())
-    }
-
-    fn write(&self, store: &Store, attributes: &Attributes, dir: &Dir) -> Result<()> {
-        let Some(after) = self.after else { return remove(dir, &self.path) };
-        let blob = store.repository().find_blob(after.id).with_context(|| format!("cannot read blob {}", after.id))?;
+    /// Returns what will be at the path; the permission bits stay, but for the executable ones, which are git's business.
+    fn after(&self, store: &Store, attributes: &Attributes) -> Result<Found> {
+        let Some(after) = self.after else { return Ok(Found::Nothing) };
         if after.mode == LINK {
-            return put_link(dir, &self.path, blob.content());
+            return Ok(Found::Link { id: after.id });
         }
-        let converted = attributes.smudge(&self.path, blob.content());
-        let mode = if after.mode == 0o100_755 { 0o777 } else { 0o666 };
-        dir.replace(as_path(&self.path), converted.as_deref().unwrap_or(blob.content()), mode)
+        let blob = store.repository().find_blob(after.id).with_context(|| format!("cannot read blob {}", after.id))?;
+        let id = match attributes.smudge(&self.path, blob.content()) {
+            Some(converted) => store.write(ObjectType::Blob, converted)?,
+            None => after.id,
+        };
+        let executable = after.mode == 0o100_755;
+        let mode = match (&self.before, executable) {
+            (Found::File { mode, .. }, true) => mode | ((mode & 0o444) >> 2),
+            (Found::File { mode, .. }, false) => mode & !0o111,
+            (_, true) => found::NEW_EXECUTABLE,
+            (_, false) => found::NEW,
+        };
+        Ok(Found::File { id, mode })
     }
-
-    fn undo(&self, store: &Store, dir: &Dir) -> Result<()> {
-        store.flush()?;
-        match self.before {
-            Found::Nothing | Found::Directory | Found::Other(_) => remove(dir, &self.path),
-            Found::File { id, mode } => {
-                let blob = store.repository().find_blob(id)?;
-                dir.replace(as_path(&self.path), blob.content(), mode)
-            }
-            Found::Link { id } => put_link(dir, &self.path, store.repository().find_blob(id)?.content()),
-        }
-    }
-}
-
-fn undo(store: &Store, dir: &Dir, done: &[&Step], error: anyhow::Error) -> anyhow::Error {
-    let lost: Vec<Conflict> = done
-        .iter()
-        .rev()
-        .filter_map(|step| step.undo(store, dir).err().map(|error| Conflict::new(&step.path, format!("{error:#}"))))
-        .collect();
-    if lost.is_empty() {
-        return error;
-    }
-    error.context(Failure::new(
-        Kind::Failed,
-        format!(
-            "cannot put back what was written before the failure: {}",
-            list(lost.iter().map(|conflict| shown(&conflict.path)))
-        ),
-    ))
-}
-
-fn remove(dir: &Dir, path: &[u8]) -> Result<()> {
-    dir.unlink(as_path(path))?;
-    let mut parent = as_path(path).parent();
-    while let Some(path) = parent.filter(|parent| !parent.as_os_str().is_empty()) {
-        // It has other entries: that is where it ends.
-        if dir.remove_dir(path).is_err() {
-            break;
-        }
-        parent = path.parent();
-    }
-    Ok(())
-}
-
-/// Makes a link under another name first, so that the old entry is there until the new one is.
-fn put_link(dir: &Dir, path: &[u8], target: &[u8]) -> Result<()> {
-    let path = as_path(path);
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".stead-link");
-    let fresh: PathBuf = path.with_file_name(name);
-    dir.create_link(OsStr::from_bytes(target), &fresh)?;
-    dir.rename(&fresh, dir, path)
-}
-
-fn as_path(path: &[u8]) -> &Path {
-    Path::new(OsStr::from_bytes(path))
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::git::repository::Access;
@@ -52,8 +53,27 @@ impl Fixture {
         plan(&self.store, &Dir::open(&self.path()).unwrap(), sides).unwrap()
     }
 
-    fn apply(&self, writing: Writing) -> Result<()> {
-        writing.apply(&self.store, &Dir::open(&self.path()).unwrap())
+    fn moves(&self, writing: &Writing) -> Moves {
+        let moves = writing.moves(&self.store, &self.open(), "id").unwrap();
+        let kept = moves.keep(&self.store, "kept").unwrap();
+        assert_eq!(Moves::load(&self.store, kept, "id").unwrap(), moves);
+        moves
+    }
+
+    fn open(&self) -> Dir {
+        Dir::open(&self.path()).unwrap()
+    }
+
+    /// Applies all of it, or takes it back; nothing temporary is there afterwards.
+    fn apply(&self, writing: &Writing) -> Result<()> {
+        let (moves, dir) = (self.moves(writing), self.open());
+        let made = moves.make(&self.store, &dir);
+        match &made {
+            Ok(()) => moves.settle(&dir).unwrap(),
+            Err(_) => assert_eq!(moves.take_back(&self.store, &dir).unwrap(), Vec::<Vec<u8>>::new()),
+        }
+        assert!(!self.path().join(".stead-tmp-id").exists());
+        made
     }
 
     /// Everything that is there, links as `->TEXT`.
@@ -87,7 +107,7 @@ fn files_directories_and_links_take_each_others_place() {
     let fixture = Fixture::new(&[("a", "file\n"), ("b/c", "file\n"), ("e/f", "x\n")]);
     symlink("a", fixture.path().join("d")).unwrap();
     let writing = fixture.plan(fixture.tree(&before), fixture.tree(&after)).unwrap();
-    fixture.apply(writing).unwrap();
+    fixture.apply(&writing).unwrap();
     assert_eq!(fixture.files(), owned(&after));
 }
 
@@ -99,7 +119,9 @@ fn a_file_that_changed_after_the_plan_undoes_all_of_it() {
     let theirs = fixture.tree(&[("b", "2\n"), ("new/file", "2\n"), ("z", "2\n")]);
     let writing = fixture.plan(fixture.tree(&before), theirs).unwrap();
     fixture.put("z", "mine\n");
-    let error = fixture.apply(writing).unwrap_err();
+    let moves = fixture.moves(&writing);
+    let error = moves.make(&fixture.store, &fixture.open()).unwrap_err();
+    assert_eq!(moves.take_back(&fixture.store, &fixture.open()).unwrap(), [b"z"]);
     assert_eq!(Kind::of(&error), Kind::Conflict);
     assert!(error.to_string().contains("`z` (changed meanwhile)"), "{error}");
     assert_eq!(fixture.files(), owned(&[("a", "1\n"), ("b", "1\n"), ("z", "mine\n")]));
@@ -136,10 +158,66 @@ fn names_that_git_refuses_are_not_written() {
 }
 
 #[test]
-fn the_backup_holds_what_goes() {
+fn what_is_kept_has_both_sides_of_every_path() {
     let before = [("a", "1\n"), ("b", "1\n"), ("kept", "1\n")];
     let fixture = Fixture::new(&before);
     let theirs = fixture.tree(&[("b", "2\n"), ("kept", "1\n"), ("new", "2\n")]);
     let writing = fixture.plan(fixture.tree(&before), theirs).unwrap();
-    assert_eq!(writing.backup(&fixture.store).unwrap(), fixture.tree(&[("a", "1\n"), ("b", "1\n")]));
+    let kept = fixture.moves(&writing).keep(&fixture.store, "kept").unwrap();
+    let tree = fixture.store.repository().find_commit(kept).unwrap().tree().unwrap();
+    let side = |name| tree.get_name(name).unwrap().id();
+    assert_eq!(side("before"), fixture.tree(&[("a", "1\n"), ("b", "1\n")]));
+    assert_eq!(side("after"), fixture.tree(&[("b", "2\n"), ("new", "2\n")]));
+}
+
+#[test]
+fn permission_bits_stay_and_the_executable_one_follows() {
+    let fixture = Fixture::new(&[("a", "1\n")]);
+    std::fs::set_permissions(fixture.path().join("a"), PermissionsExt::from_mode(0o640)).unwrap();
+    let writing = fixture.plan(fixture.tree(&[("a", "1\n")]), fixture.tree(&[("a", "2\n")])).unwrap();
+    fixture.apply(&writing).unwrap();
+    let mode = std::fs::metadata(fixture.path().join("a")).unwrap().permissions().mode();
+    assert_eq!((fixture.files(), mode & 0o777), (owned(&[("a", "2\n")]), 0o640));
+}
+
+#[test]
+fn from_every_point_it_is_taken_back_and_what_somebody_changed_is_left() {
+    let before = [("a", "file\n"), ("b/c", "file\n"), ("d", "1\n"), ("e/f", "x\n"), ("z", "1\n")];
+    let after = [("a/b", "now a directory\n"), ("b", "now a file\n"), ("d", "2\n"), ("e", "->b"), ("z", "2\n")];
+    // With what was there at hand, and without: then it comes from the store.
+    for at_hand in [true, false] {
+        for edited in [None, Some("d")] {
+            let fixture = Fixture::new(&before);
+            let writing = fixture.plan(fixture.tree(&before), fixture.tree(&after)).unwrap();
+            let (moves, dir) = (fixture.moves(&writing), fixture.open());
+            moves.make(&fixture.store, &dir).unwrap();
+            if !at_hand {
+                dir.remove_all(Path::new(".stead-tmp-id")).unwrap();
+            }
+            let mut expected = owned(&before);
+            if let Some(path) = edited {
+                fixture.put(path, "mine\n");
+                expected.iter_mut().find(|(known, _)| known == path).unwrap().1 = "mine\n".into();
+            }
+            let left = moves.take_back(&fixture.store, &dir).unwrap();
+            assert_eq!(left.len(), edited.iter().len());
+            assert_eq!(fixture.files(), expected);
+            // Twice is as good as once.
+            assert_eq!(moves.take_back(&fixture.store, &dir).unwrap(), left);
+            assert_eq!(fixture.files(), expected);
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_open_for_writing_is_not_replaced() {
+    use std::io::Write as _;
+    let fixture = Fixture::new(&[("a", "1\n"), ("b", "1\n")]);
+    let theirs = fixture.tree(&[("a", "2\n"), ("b", "2\n")]);
+    let writing = fixture.plan(fixture.tree(&[("a", "1\n"), ("b", "1\n")]), theirs).unwrap();
+    let mut editor = std::fs::OpenOptions::new().append(true).open(fixture.path().join("b")).unwrap();
+    let error = fixture.apply(&writing).unwrap_err();
+    assert!(error.to_string().contains("`b` (is open for writing in another process)"), "{error}");
+    editor.write_all(b"more\n").unwrap();
+    assert_eq!(fixture.files(), owned(&[("a", "1\n"), ("b", "1\nmore\n")]));
 }
