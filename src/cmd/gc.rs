@@ -361,11 +361,8 @@ impl Answer {
 
 /// Lists what `code` says in JSON, for the help.
 pub(crate) fn codes() -> String {
-    let mut text = "Codes in JSON:\n".to_owned();
-    for (word, meaning) in CODES {
-        text += &format!("  {word:<10}  {meaning}\n");
-    }
-    text.trim_end().to_owned()
+    let lines = CODES.iter().map(|(word, meaning)| format!("  {word:<10}  {meaning}"));
+    ["Codes in JSON:".to_owned()].into_iter().chain(lines).collect::<Vec<_>>().join("\n")
 }
 
 fn times(count: usize, noun: &str) -> String {

@@ -86,7 +86,7 @@ pub(super) fn check(scene: &Scene, operation: &Operation, end: &End) -> Result<(
 
 /// What a killed command has started ends by itself, and its leases with it.
 fn leases_end(scene: &Scene) -> Result<()> {
-    let until = Instant::now() + Duration::from_secs(60);
+    let until = Instant::now() + Duration::from_mins(1);
     for directory in ["locks/local", "pools"] {
         for path in files(&scene.place.root().join(directory)) {
             let lock = std::fs::File::open(&path)?;

@@ -94,6 +94,7 @@ fn focused(names: &[&str], choose: impl Fn(&Site) -> Option<Injection>) {
 }
 
 /// Makes the tries that `injections` has for each call of each operation, or a sample of them.
+#[expect(clippy::print_stdout, reason = "the figures of a sweep are for whoever runs it")]
 fn sweep(injections: impl Fn(&Site) -> Vec<Injection>) {
     strace::require();
     let chosen = std::env::var("STEAD_CRASH").unwrap_or_default();
