@@ -1,5 +1,10 @@
 //! What a hostile or careless run leaves: nothing is lost, and nothing goes without being named.
 
+mod blocks;
+mod objects;
+mod runs_nothing;
+mod sees;
+
 use std::path::PathBuf;
 use std::process::Output;
 

@@ -1,0 +1,129 @@
+//! What makes git run a command makes stead run none, and is taken out where it was looked for.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::support::{Place, describe, write};
+
+/// A program that leaves a trace, and everything in `.git` that would have git start it.
+struct Trap {
+    program: PathBuf,
+    trace: PathBuf,
+}
+
+impl Trap {
+    fn new(place: &Place) -> Self {
+        let trap = Self { program: place.home().join("trap"), trace: place.home().join("sprung") };
+        write(&place.home(), "trap", format!("#!/bin/sh\necho \"$0 $*\" >> '{}'\ncat\n", trap.trace.display()));
+        std::fs::set_permissions(&trap.program, PermissionsExt::from_mode(0o755)).expect("a program");
+        trap
+    }
+
+    fn set(&self, tree: &Path) {
+        let git = tree.join(".git");
+        let program = self.program.display();
+        let mut config = std::fs::read_to_string(git.join("config")).expect("a configuration");
+        if config.contains("trap") {
+            return;
+        }
+        for (section, keys) in [
+            ("core", "fsmonitor sshCommand editor pager askPass gitProxy alternateRefsCommand"),
+            ("credential", "helper"),
+            ("diff", "external"),
+            ("diff \"trap\"", "command textconv"),
+            ("filter \"trap\"", "clean smudge process"),
+            ("merge \"trap\"", "driver"),
+            ("gpg", "program"),
+            ("sequence", "editor"),
+            ("uploadpack", "packObjectsHook"),
+            ("remote \"origin\"", "uploadpack receivepack"),
+            ("trailer \"trap\"", "command"),
+        ] {
+            config += &format!("[{section}]\n");
+            for key in keys.split(' ') {
+                config += &format!("\t{key} = \"'{program}'\"\n");
+            }
+        }
+        config += &format!("[commit]\n\tgpgSign = true\n[alias]\n\tstatus = \"!'{program}'\"\n");
+        config += &format!("[include]\n\tpath = {}\n", git.join("more").display());
+        write(&git, "more", format!("[core]\n\thooksPath = {}\n", git.join("hooks").display()));
+        write(&git, "config", config);
+        for hook in
+            ["pre-commit", "post-checkout", "post-merge", "pre-push", "reference-transaction", "post-index-change"]
+        {
+            std::fs::create_dir_all(git.join("hooks")).expect("hooks");
+            std::fs::copy(&self.program, git.join("hooks").join(hook)).expect("a hook");
+        }
+        write(&git, "info/attributes", "* filter=trap diff=trap merge=trap\n");
+        write(tree, ".gitattributes", "* filter=trap diff=trap merge=trap\n");
+    }
+
+    fn sprung(&self) -> String {
+        std::fs::read_to_string(&self.trace).unwrap_or_default()
+    }
+}
+
+#[test]
+fn nothing_in_a_git_directory_is_run_by_any_command() {
+    let place = Place::new();
+    let project = place.project("api");
+    place.ok(["create", "x", "--from", "api"]);
+    let tree = place.tree("x");
+    let trap = Trap::new(&place);
+    let to = project.to_str().expect("text");
+    let target = place.path().join("folder");
+    std::fs::create_dir(&target).expect("a folder");
+    for args in [
+        vec!["status", "x"],
+        vec!["status"],
+        vec!["diff", "x"],
+        vec!["diff", "x", "--patch"],
+        vec!["diff", "x", "--dirty", "--stat"],
+        vec!["exec", "x", "--isolation", "none", "--keep-git-config", "--", "true"],
+        vec!["exec", "x", "--isolation", "none", "--", "true"],
+        vec!["sync", "x"],
+        vec!["sync", "x", "--rebase"],
+        vec!["sync", "x", "--from", to],
+        vec!["sync", "x", "--to", to, "--allow-exec"],
+        vec!["sync", "x", "--to", target.to_str().expect("text"), "--apply", "--allow-exec"],
+        vec!["gc", "--all", "-n"],
+        vec!["gc", "--all"],
+        vec!["doctor"],
+        vec!["log", "x"],
+        vec!["path", "x"],
+        vec!["create", "y", "--from", tree.to_str().expect("text")],
+        vec!["rm", "-f", "x"],
+        vec!["restore", "x"],
+    ] {
+        if tree.exists() {
+            trap.set(&tree);
+            write(&tree, "README.md", format!("{args:?}\n"));
+        }
+        let output = place.stead(&args).output().expect("stead starts");
+        assert!(matches!(output.status.code(), Some(0 | 5 | 6 | 7)), "{args:?}: {}", describe(&output));
+        assert_eq!(trap.sprung(), "", "{args:?}");
+    }
+    // The traps are real: git springs them.
+    trap.set(&tree);
+    let mut git = std::process::Command::new("git");
+    place.isolate(&mut git);
+    git.arg("-C").arg(&tree).arg("status").output().expect("git starts");
+    assert!(trap.sprung().contains("trap"), "{}", trap.sprung());
+}
+
+#[test]
+fn credentials_are_asked_for_with_the_users_configuration_only() {
+    let place = Place::new();
+    place.project("api");
+    place.ok(["create", "x", "--from", "api"]);
+    let tree = place.tree("x");
+    let trap = Trap::new(&place);
+    trap.set(&tree);
+    // Nobody listens there; a helper would be asked before or after all the same.
+    place.git(&tree, ["-c", "core.fsmonitor=false", "config", "remote.origin.url", "http://127.0.0.1:9/x"]);
+    std::fs::remove_file(&trap.trace).ok();
+    for args in [vec!["sync", "x"], vec!["sync", "x", "--push"]] {
+        place.stead(&args).current_dir(&tree).output().expect("stead starts");
+    }
+    assert_eq!(trap.sprung(), "");
+}

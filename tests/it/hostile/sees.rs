@@ -1,0 +1,45 @@
+//! What hides a change from git hides nothing from stead.
+
+use std::time::SystemTime;
+
+use crate::support::{Place, write};
+
+#[test]
+fn changes_that_git_is_told_to_overlook_are_seen() {
+    let place = Place::new();
+    place.project("api");
+    place.ok(["create", "x", "--from", "api"]);
+    let tree = place.tree("x");
+    write(&tree, ".git/info/exclude", "*\n");
+    place.git(&tree, ["config", "core.fileMode", "false"]);
+    place.git(&tree, ["update-index", "--assume-unchanged", "README.md"]);
+    place.git(&tree, ["update-index", "--skip-worktree", "src/main.rs"]);
+    write(&tree, "README.md", "# changed\n");
+    write(&tree, "src/main.rs", "fn main() { evil() }\n");
+    write(&tree, "hidden", "x");
+    // The same size, and the times it had.
+    let path = tree.join("docs/guide.md");
+    let times = path.metadata().expect("attributes").modified().expect("a time");
+    write(&tree, "docs/guide.md", "one\nTWO\nthree\n");
+    let file = std::fs::File::options().write(true).open(&path).expect("a file");
+    file.set_times(std::fs::FileTimes::new().set_modified(times).set_accessed(SystemTime::now())).expect("times");
+    assert!(place.git(&tree, ["status", "--porcelain"]).lines().count() <= 1, "git sees more than one");
+    let text = place.ok(["diff", "x"]);
+    for line in ["update README.md", "update src/main.rs", "create hidden", "update docs/guide.md"] {
+        assert!(text.contains(line), "no `{line}` in\n{text}");
+    }
+    let text = place.ok(["gc", "--all"]);
+    assert!(text.contains("Kept `x`"), "{text}");
+}
+
+#[test]
+fn a_mode_that_git_is_told_to_overlook_is_seen() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    place.project("api");
+    place.ok(["create", "x", "--from", "api"]);
+    let tree = place.tree("x");
+    place.git(&tree, ["config", "core.fileMode", "false"]);
+    std::fs::set_permissions(tree.join("README.md"), PermissionsExt::from_mode(0o755)).expect("a mode");
+    assert!(place.ok(["diff", "x"]).contains("README.md"));
+}
