@@ -1,6 +1,11 @@
 //! What a hostile or careless run leaves: nothing is lost, and nothing goes without being named.
 
+mod addresses;
 mod blocks;
+mod elsewhere;
+mod large;
+mod moving;
+mod names;
 mod objects;
 mod runs_nothing;
 mod sees;
