@@ -31,9 +31,12 @@ fn walk(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Changes a git directory so that it leads to a place elsewhere.
+type Point = fn(&Path, &Path);
+
 #[test]
 fn a_git_directory_that_points_elsewhere_takes_nobody_there() {
-    let point: [(&str, fn(&Path, &Path)); 6] = [
+    let point: [(&str, Point); 6] = [
         ("core.worktree", |git, elsewhere| {
             let config = std::fs::read_to_string(git.join("config")).expect("a configuration");
             write(git, "config", format!("{config}[core]\n\tworktree = {}\n", elsewhere.display()));

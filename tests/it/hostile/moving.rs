@@ -6,19 +6,28 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::support::{Place, describe, write};
 
+/// Stops the thread also when the test fails.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Runs `action` while a thread renames, rewrites and swaps what is in the tree.
 fn restless(tree: &Path, elsewhere: &Path, action: impl FnOnce()) {
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let (docs, aside, file) = (tree.join("docs"), tree.join("aside"), tree.join("README.md"));
-            let mut number = 0_u64;
+            let mut number = 0_usize;
             while !done.load(Ordering::Relaxed) {
                 number += 1;
                 // Each may fail when another command of stead has just moved it.
                 std::fs::rename(&docs, &aside).ok();
                 symlink(elsewhere, &docs).ok();
-                std::fs::write(&file, format!("# {number}\n{}", "x".repeat(number as usize % 5000))).ok();
+                std::fs::write(&file, format!("# {number}\n{}", "x".repeat(number % 5000))).ok();
                 std::fs::remove_file(&docs).ok();
                 std::fs::rename(&aside, &docs).ok();
                 std::fs::remove_file(&file).ok();
@@ -26,12 +35,6 @@ fn restless(tree: &Path, elsewhere: &Path, action: impl FnOnce()) {
                 std::fs::remove_file(&file).ok();
             }
         });
-        struct Done<'a>(&'a AtomicBool);
-        impl Drop for Done<'_> {
-            fn drop(&mut self) {
-                self.0.store(true, Ordering::Relaxed);
-            }
-        }
         let _done = Done(&done);
         action();
     });

@@ -18,7 +18,8 @@ fn deflate(parts: &[&[u8]]) -> Vec<u8> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |four: u8| char::from_digit(four.into(), 16).expect("four bits");
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 fn raw(id: &str) -> Vec<u8> {
@@ -49,8 +50,11 @@ fn branch(tree: &Path, name: &str, blob: &str) {
     write(tree, &format!(".git/refs/heads/{name}"), commit + "\n");
 }
 
-/// Writes a pack of entries (id, kind, size, what stands before the deflated bytes, content) and its index.
-fn pack(tree: &Path, entries: &[(&str, u8, usize, Vec<u8>, Vec<u8>)]) {
+/// Id, kind, size, what stands before the deflated bytes, content.
+type Entry<'a> = (&'a str, u8, usize, Vec<u8>, Vec<u8>);
+
+/// Writes a pack of entries and its index.
+fn pack(tree: &Path, entries: &[Entry<'_>]) {
     let mut pack = b"PACK\0\0\0\x02".to_vec();
     pack.extend(u32::try_from(entries.len()).expect("few").to_be_bytes());
     let mut found = Vec::new();
@@ -75,9 +79,9 @@ fn pack(tree: &Path, entries: &[(&str, u8, usize, Vec<u8>, Vec<u8>)]) {
         let count = found.iter().filter(|(id, _)| id[0] <= first).count();
         index.extend(u32::try_from(count).expect("few").to_be_bytes());
     }
-    found.iter().for_each(|(id, _)| index.extend(id));
+    index.extend(found.iter().flat_map(|(id, _)| id));
     index.extend(vec![0; 4 * found.len()]);
-    found.iter().for_each(|(_, offset)| index.extend(offset.to_be_bytes()));
+    index.extend(found.iter().flat_map(|(_, offset)| offset.to_be_bytes()));
     index.extend(sum);
     index.extend(Sha1::digest(&index));
     write(tree, ".git/objects/pack/pack-a.pack", pack);

@@ -1,5 +1,6 @@
 //! What makes git run a command makes stead run none, and is taken out where it was looked for.
 
+use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -39,13 +40,13 @@ impl Trap {
             ("remote \"origin\"", "uploadpack receivepack"),
             ("trailer \"trap\"", "command"),
         ] {
-            config += &format!("[{section}]\n");
+            write!(config, "[{section}]\n").expect("text");
             for key in keys.split(' ') {
-                config += &format!("\t{key} = \"'{program}'\"\n");
+                write!(config, "\t{key} = \"'{program}'\"\n").expect("text");
             }
         }
-        config += &format!("[commit]\n\tgpgSign = true\n[alias]\n\tstatus = \"!'{program}'\"\n");
-        config += &format!("[include]\n\tpath = {}\n", git.join("more").display());
+        write!(config, "[commit]\n\tgpgSign = true\n[alias]\n\tstatus = \"!'{program}'\"\n").expect("text");
+        write!(config, "[include]\n\tpath = {}\n", git.join("more").display()).expect("text");
         write(&git, "more", format!("[core]\n\thooksPath = {}\n", git.join("hooks").display()));
         write(&git, "config", config);
         for hook in
