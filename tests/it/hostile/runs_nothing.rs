@@ -40,9 +40,9 @@ impl Trap {
             ("remote \"origin\"", "uploadpack receivepack"),
             ("trailer \"trap\"", "command"),
         ] {
-            write!(config, "[{section}]\n").expect("text");
+            writeln!(config, "[{section}]").expect("text");
             for key in keys.split(' ') {
-                write!(config, "\t{key} = \"'{program}'\"\n").expect("text");
+                writeln!(config, "\t{key} = \"'{program}'\"").expect("text");
             }
         }
         write!(config, "[commit]\n\tgpgSign = true\n[alias]\n\tstatus = \"!'{program}'\"\n").expect("text");
