@@ -86,6 +86,8 @@ pub(crate) struct Exec {
     pub(crate) isolation: String,
     pub(crate) net: String,
     pub(crate) pass_env: Vec<String>,
+    /// What else of the host a run reads.
+    pub(crate) read: Vec<PathBuf>,
     pub(crate) keep_git_config: bool,
 }
 
@@ -176,6 +178,7 @@ impl Config {
                 isolation: settings.text("exec.isolation").unwrap_or_default(),
                 net: settings.text("exec.net").unwrap_or_default(),
                 pass_env: settings.texts("exec.pass_env"),
+                read: settings.texts("exec.read").iter().map(|path| expand(path, &environment)).collect(),
                 keep_git_config: settings.switch("exec.keep_git_config"),
             },
             gc: Gc {

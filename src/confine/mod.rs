@@ -5,6 +5,7 @@ pub(crate) mod cgroup;
 pub(crate) mod helper;
 #[expect(dead_code, reason = "the wall that uses all of it is being built")]
 pub(crate) mod landlock;
+pub(crate) mod policy;
 pub(crate) mod processes;
 pub(crate) mod rlimit;
 pub(crate) mod seccomp;

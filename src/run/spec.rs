@@ -13,7 +13,7 @@ use crate::run::RunId;
 use crate::run::agent::{AgentPreset, PromptBy};
 use crate::run::environment::{self, Parts};
 use crate::run::limits::Limits;
-use crate::run::policy::{Isolation, NetAccess, Wall};
+use crate::run::policy::{self, Isolation, NetAccess, Policy};
 use crate::run::record::RunRecord;
 use crate::run::redact::{Hidden, Redactor};
 use crate::run::secret::{self, Wanted};
@@ -49,8 +49,10 @@ pub(crate) struct Around<'a> {
     /// `None` for a workspace that is not made yet.
     pub(crate) record: Option<&'a Record>,
     pub(crate) tree: &'a Path,
-    /// Private to the workspace.
-    pub(crate) temporary: &'a Path,
+    /// The workspace's private directories, `home` and `tmp`.
+    pub(crate) homes: &'a Path,
+    /// The objects that the agent's repository borrows.
+    pub(crate) pool: Option<&'a Path>,
     /// `Name <mail>` from the user's git configuration.
     pub(crate) identity: Option<&'a str>,
     pub(crate) terminals: Terminals,
@@ -99,7 +101,7 @@ pub(crate) struct RunSpec {
     /// What is taken out of the output beside the secrets.
     hidden: Vec<Hidden>,
     pub(crate) dropped: Vec<String>,
-    pub(crate) wall: Wall,
+    pub(crate) policy: Policy,
     /// Whether the wall is less than what could be had with more of a host or a version, and nobody said that it is fine.
     pub(crate) wall_is_news: bool,
 }
@@ -108,11 +110,11 @@ impl RunSpec {
     pub(crate) fn new(id: RunId, ask: &Ask, config: &Config, around: &Around<'_>) -> Result<Self> {
         let isolation = isolation(ask, config, around.record)?;
         let wall = isolation.wall()?;
-        match ask.net {
+        let net = match ask.net {
             Some(net) => net,
             None => NetAccess::parse(&config.exec.net)?,
-        }
-        .enforce()?;
+        };
+        net.enforce()?;
         let none = BTreeMap::new();
         let limits = Limits::of(&[&config.limits, around.record.map_or(&none, |record| &record.limits), &ask.limits])?;
         limits.enforce()?;
@@ -121,6 +123,7 @@ impl RunSpec {
             Some(name) => Some(AgentPreset::find(name, &config.agents)?),
             None => AgentPreset::of_program(Path::new(&ask.command[0]), &config.agents),
         };
+        let temporary = around.homes.join("tmp");
         let built = environment::build(
             &config.environment,
             &Parts {
@@ -129,7 +132,7 @@ impl RunSpec {
                 usual_identity: around.identity,
                 workspace: around.record.map_or(&none, |record| &record.env),
                 ports: around.record.map_or(&[], |record| &record.ports),
-                temporary: around.temporary,
+                temporary: &temporary,
                 tree: around.tree,
                 name: around.name,
                 run: id.as_str(),
@@ -140,11 +143,20 @@ impl RunSpec {
         )?;
         let called = if ask.command.is_empty() {
             let preset = preset.as_ref().expect("without a command there is an agent");
-            let prompt_file = around.temporary.join(format!("prompt-{id}"));
+            let prompt_file = temporary.join(format!("prompt-{id}"));
             call(preset, ask.prompt.as_deref(), &prompt_file, built.arguments, isolation)?
         } else {
             Called::command(&ask.command)
         };
+        let policy = policy::decide(&policy::Parts {
+            wall,
+            tree: around.tree,
+            homes: around.homes,
+            home: config.environment.get("HOME").map(Path::new),
+            pool: around.pool,
+            read: &config.exec.read,
+            net,
+        });
         let headless = ask.prompt.is_some();
         let streams = match around.terminals {
             Terminals::Json { .. } => Streams::Captured,
@@ -189,7 +201,7 @@ impl RunSpec {
             environment: built.variables,
             dropped: built.dropped.into_iter().filter(|name| !secrets.contains(name)).collect(),
             secrets,
-            wall,
+            policy,
             wall_is_news: isolation == Isolation::Auto,
         })
     }
@@ -234,7 +246,7 @@ impl RunSpec {
         record.context = context;
         record.timeout = self.timeout.map(|timeout| timeout.as_secs_f64());
         record.idle_timeout = self.idle_timeout.map(|timeout| timeout.as_secs_f64());
-        record.wall = self.wall.to_string();
+        record.wall = self.policy.wall.to_string();
         record.limits = self.limits.shown();
         record.cgroup.clone_from(&self.cgroup);
         record.terminal = self.streams == Streams::Terminal;
@@ -336,7 +348,15 @@ mod tests {
     }
 
     fn around(terminals: Terminals) -> Around<'static> {
-        Around { name: "x", record: None, tree: Path::new("/w"), temporary: Path::new("/t"), identity: None, terminals }
+        Around {
+            name: "x",
+            record: None,
+            tree: Path::new("/w"),
+            homes: Path::new("/h"),
+            pool: None,
+            identity: None,
+            terminals,
+        }
     }
 
     fn spec(ask: &Ask, terminals: Terminals) -> RunSpec {
@@ -371,7 +391,7 @@ mod tests {
         assert_eq!(spec(&prompt("claude"), Terminals::None).stdin, Stdin::Text("do it".into()));
         let by_file = spec(&prompt("aider"), Terminals::None);
         assert_eq!(by_file.stdin, Stdin::Null);
-        assert_eq!(by_file.argv.last().unwrap(), "/t/prompt-20260131-154500-0f3a");
+        assert_eq!(by_file.argv.last().unwrap(), "/h/tmp/prompt-20260131-154500-0f3a");
         assert_eq!(spec(&prompt("arg"), Terminals::None).argv, ["arg", "do it"]);
     }
 

@@ -116,6 +116,12 @@ impl Workspace {
         self.at.state(&self.name)
     }
 
+    /// Returns the objects of the pool that the agent's repository borrows from.
+    pub(crate) fn borrowed_objects(&self) -> Option<PathBuf> {
+        let key = self.record.pool.as_ref()?;
+        Some(self.at.root().pools().join(format!("{key}.git/objects")))
+    }
+
     pub(crate) fn runs(&self) -> PathBuf {
         self.state().join("runs")
     }

@@ -132,7 +132,7 @@ impl Conclusion<'_> {
             run: self.spec.id.to_string(),
             agent: self.spec.agent.clone(),
             command: self.spec.shown.clone(),
-            wall: self.spec.wall.to_string(),
+            wall: self.spec.policy.wall.to_string(),
             exit: code,
             outcome: how,
             signal,

@@ -345,11 +345,13 @@ impl<'a> Asked<'a> {
     /// Decides everything about the run, for a workspace or (as a draft) for one that is not made yet.
     fn spec(&self, config: &Config, workspace: Option<&Workspace>) -> Result<RunSpec> {
         let at = workspace.map(Workspace::at);
+        let pool = workspace.and_then(Workspace::borrowed_objects);
         let around = Around {
             name: self.name.as_str(),
             record: workspace.map(|workspace| &workspace.record),
             tree: &at.map_or_else(PathBuf::new, |at| at.tree(self.name)),
-            temporary: &at.map_or_else(PathBuf::new, |at| at.homes(self.name).join("tmp")),
+            homes: &at.map_or_else(PathBuf::new, |at| at.homes(self.name)),
+            pool: pool.as_deref(),
             identity: self.identity.as_deref(),
             terminals: self.terminals,
         };
@@ -373,7 +375,7 @@ fn plan(args: &Args, spec: &RunSpec, found: Option<&Workspace>, config: &Config)
         command: spec.shown.clone(),
         prompt: spec.prompt.clone(),
         context: args.context.clone(),
-        wall: spec.wall.to_string(),
+        wall: spec.policy.wall.to_string(),
         net: "on".into(),
         timeout: seconds(spec.timeout),
         idle_timeout: seconds(spec.idle_timeout),
