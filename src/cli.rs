@@ -16,6 +16,7 @@ use crate::cmd;
 use crate::config::{Config, Environment, Overrides};
 use crate::error::{Exit, Failure, Kind, Result};
 use crate::git::{import, userconfig};
+use crate::run::enter;
 use crate::run::supervisor;
 use crate::store::audit::{self, Event};
 use crate::ui::{Color, Form, Level, Ui};
@@ -86,7 +87,8 @@ enum Command {
 /// Runs the program.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
-    if let Some(exit) = supervisor::entry(&args).or_else(|| import::helper::entry(&args)) {
+    let hidden = supervisor::entry(&args).or_else(|| enter::entry(&args)).or_else(|| import::helper::entry(&args));
+    if let Some(exit) = hidden {
         return exit;
     }
     let environment = Environment::of_process();

@@ -1,6 +1,7 @@
 //! The only `unsafe` of the program: one call per function, each with the argument why it holds.
 
 use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::time::Duration;
@@ -65,7 +66,16 @@ pub(crate) fn wait() -> io::Result<Option<(u32, Waited, Used)>> {
     if pid == 0 {
         return Ok(None);
     }
-    let waited = if libc::WIFEXITED(status) {
+    let time = |time: libc::timeval| {
+        Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_usec).unwrap_or(0) * 1000)
+    };
+    // Linux counts in kibibytes.
+    let peak_memory = u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024;
+    Ok(Some((pid, waited(status), Used { user: time(usage.ru_utime), system: time(usage.ru_stime), peak_memory })))
+}
+
+fn waited(status: i32) -> Waited {
+    if libc::WIFEXITED(status) {
         Waited::Exited(libc::WEXITSTATUS(status))
     } else if libc::WIFSTOPPED(status) {
         Waited::Stopped
@@ -73,20 +83,14 @@ pub(crate) fn wait() -> io::Result<Option<(u32, Waited, Used)>> {
         Waited::Continued
     } else {
         Waited::Signaled(libc::WTERMSIG(status))
-    };
-    let time = |time: libc::timeval| {
-        Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_usec).unwrap_or(0) * 1000)
-    };
-    // Linux counts in kibibytes.
-    let peak_memory = u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024;
-    Ok(Some((pid, waited, Used { user: time(usage.ru_utime), system: time(usage.ru_stime), peak_memory })))
+    }
 }
 
 /// Returns a view of a descriptor by its number.
-pub(crate) fn inherited(number: i32) -> std::os::fd::BorrowedFd<'static> {
+pub(crate) fn inherited(number: i32) -> BorrowedFd<'static> {
     // SAFETY: the numbers are those that `confine::spawn` hands from one stead to the next, which keeps them open for as long
     // as it lives; what is not open is answered with an error by the kernel.
-    unsafe { std::os::fd::BorrowedFd::borrow_raw(number) }
+    unsafe { BorrowedFd::borrow_raw(number) }
 }
 
 /// Returns whether this process ignores a signal.
@@ -106,7 +110,6 @@ pub(crate) fn map(file: &std::fs::File) -> io::Result<memmap2::Mmap> {
 }
 
 /// Moves this thread into new namespaces.
-#[cfg_attr(not(test), expect(dead_code, reason = "the wall that uses it is being built"))]
 pub(crate) fn unshare(flags: rustix::thread::UnshareFlags) -> rustix::io::Result<()> {
     // SAFETY: only `UnshareFlags::FILES` parts descriptors from what believes to own them; nobody passes it.
     unsafe { rustix::thread::unshare_unsafe(flags) }
@@ -114,7 +117,7 @@ pub(crate) fn unshare(flags: rustix::thread::UnshareFlags) -> rustix::io::Result
 
 /// Returns whether somebody has a file open for writing; `file` must be open for reading only. False where that cannot be
 /// asked (another's file, a file system of the network).
-pub(crate) fn has_writers(file: std::os::fd::BorrowedFd<'_>) -> bool {
+pub(crate) fn has_writers(file: BorrowedFd<'_>) -> bool {
     use std::os::fd::AsRawFd as _;
     // Linux's number; whoever opens the file while it is asked makes a signal, which would otherwise be one that kills.
     const F_SETSIG: i32 = 10;
@@ -158,4 +161,76 @@ pub(crate) fn forget_user_git_configuration() -> Result<(), git2::Error> {
         unsafe { git2::opts::set_search_path(level, "")? };
     }
     Ok(())
+}
+
+/// Makes a copy of this process, which must have one thread; `None` in the copy.
+pub(crate) fn fork() -> io::Result<Option<u32>> {
+    // SAFETY: with one thread nobody else holds a lock or is half-way through anything when memory is copied. The callers are
+    // the processes that build a wall, and the probe, which makes nothing but system calls in the copy.
+    let pid = unsafe { libc::fork() };
+    match u32::try_from(pid) {
+        Ok(0) => Ok(None),
+        Ok(pid) => Ok(Some(pid)),
+        Err(_) => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Ends this process at once, without destructors: for a copy that [`fork`] made.
+pub(crate) fn exit_now(code: i32) -> ! {
+    // SAFETY: nothing of this process runs afterwards.
+    unsafe { libc::_exit(code) }
+}
+
+/// Waits for the next event of any child, or of the one named; no children is `ECHILD`.
+pub(crate) fn wait_for(child: Option<u32>) -> io::Result<(u32, Waited)> {
+    let mut status = 0;
+    let child = child.map_or(-1, |child| child.cast_signed());
+    // SAFETY: the pointer is to a live local of the type that the call expects.
+    let pid = unsafe { libc::waitpid(child, &raw mut status, libc::WUNTRACED | libc::WCONTINUED) };
+    match u32::try_from(pid) {
+        Ok(pid) => Ok((pid, waited(status))),
+        Err(_) => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Blocks all signals that can be blocked; a program that is executed afterwards gets them again.
+pub(crate) fn block_signals() {
+    // SAFETY: a set of integers, for which zero is a value; both pointers are to it or null.
+    unsafe {
+        let mut all: libc::sigset_t = std::mem::zeroed();
+        libc::sigfillset(&raw mut all);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const all, std::ptr::null_mut());
+    }
+}
+
+/// Sets flags (`MOUNT_ATTR_*`) of a detached or attached mount, and with `all` of those below it.
+pub(crate) fn set_mount_flags(mount: BorrowedFd<'_>, flags: u64, all: bool) -> io::Result<()> {
+    // `struct mount_attr` of `linux/mount.h`: set, clear, propagation, user namespace.
+    let attributes: [u64; 4] = [flags, 0, 0, 0];
+    let at = libc::AT_EMPTY_PATH | if all { libc::AT_RECURSIVE } else { 0 };
+    // SAFETY: the path is an empty text, and the structure a live local whose size is told.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_mount_setattr,
+            mount.as_raw_fd(),
+            c"".as_ptr(),
+            at,
+            &raw const attributes,
+            size_of_val(&attributes),
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Brings the loopback interface of this thread's network namespace up.
+pub(crate) fn bring_loopback_up(socket: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: a name and a union of integers and pointers, for all of which zero is a value.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(*b"lo") {
+        *to = from.cast_signed();
+    }
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    // SAFETY: the request takes a pointer to this structure, and only reads it.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

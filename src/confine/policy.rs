@@ -12,13 +12,19 @@ pub(crate) enum Wall {
     /// It is not: the run may do whatever the user may.
     #[default]
     None,
+    /// Namespaces of its own with a root of its own, and Landlock and seccomp inside.
+    Namespaces,
+    /// Landlock and seccomp.
+    Landlock,
 }
 
 impl fmt::Display for Wall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::None => f.write_str("none"),
-        }
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Namespaces => "namespaces",
+            Self::Landlock => "landlock",
+        })
     }
 }
 
@@ -43,6 +49,14 @@ pub(crate) struct Policy {
     pub(crate) net: bool,
     /// Sockets of the host that it may connect to.
     pub(crate) sockets: Vec<Place>,
+}
+
+impl Policy {
+    /// Returns what the run can write, as it sees it.
+    pub(crate) fn writable(&self) -> impl Iterator<Item = &Path> {
+        let private = self.home.iter().chain(&self.temporary).map(|private| private.at.as_ref());
+        self.write.iter().map(AsRef::as_ref).chain(private).filter(|path: &&Path| !path.as_os_str().is_empty())
+    }
 }
 
 /// A directory that is the run's own.

@@ -26,6 +26,17 @@ impl Process {
         parse(id, &fs::read(format!("/proc/{id}/stat")).ok()?)
     }
 
+    pub(crate) fn parent(&self) -> u32 {
+        self.parent
+    }
+
+    /// Returns its id in the innermost namespace that it is in.
+    pub(crate) fn inner_id(&self) -> Option<u32> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+        line.split_ascii_whitespace().next_back()?.parse().ok()
+    }
+
     pub(crate) fn is_stopped(&self) -> bool {
         matches!(self.state, b'T' | b't')
     }

@@ -27,6 +27,39 @@ pub(crate) enum Group {
     Shared,
 }
 
+/// Returns stead itself as the process that builds a wall and becomes, or starts, the command of a run.
+pub(crate) fn enter(word: &str, inherited: &[BorrowedFd<'_>], group: Group) -> Command {
+    let mut command = stead(word, inherited);
+    if group == Group::Own {
+        command.process_group(0);
+    }
+    let parent = rustix::process::getpid();
+    sys::before_exec(&mut command, move || {
+        for signal in 1..=64 {
+            sys::default_signal(signal);
+        }
+        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+        // The parent may have died before the line above.
+        if rustix::process::getppid() != Some(parent) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        Ok(())
+    });
+    command
+}
+
+/// Becomes the command of a run, in this process; returns only when that is refused.
+pub(crate) fn become_command(argv: &[OsString], environment: &[(OsString, OsString)], directory: &Path) -> io::Error {
+    let (program, arguments) = argv.split_first().expect("a run has a program");
+    let mut command = command(program);
+    command.args(arguments).env_clear().envs(environment.iter().map(|(name, value)| (name, value)));
+    command.current_dir(directory);
+    if let Err(error) = sys::close_on_exec_from(3) {
+        return error;
+    }
+    command.exec()
+}
+
 /// Returns stead itself as another process, with `word` and the numbers of `inherited` as its arguments.
 pub(crate) fn stead(word: &str, inherited: &[BorrowedFd<'_>]) -> Command {
     let mut command = command("/proc/self/exe");

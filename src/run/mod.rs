@@ -1,6 +1,7 @@
 //! Runs: one execution of a command in a workspace, from its specification to its record.
 
 pub(crate) mod agent;
+pub(crate) mod enter;
 pub(crate) mod environment;
 pub(crate) mod limits;
 pub(crate) mod live;
@@ -20,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Kind, Result};
 pub(crate) use crate::run::redact::Hidden;
-pub(crate) use crate::run::spec::{Around, Ask, RunSpec, Terminals};
+pub(crate) use crate::run::spec::{Around, Ask, RunSpec, Terminals, isolation, net};
 
 /// The id of a run: `YYYYMMDD-HHMMSS-xxxx` (UTC, the fraction of the second in 1/65536); sorts by time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

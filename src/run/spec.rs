@@ -13,7 +13,7 @@ use crate::run::RunId;
 use crate::run::agent::{AgentPreset, PromptBy};
 use crate::run::environment::{self, Parts};
 use crate::run::limits::Limits;
-use crate::run::policy::{self, Isolation, NetAccess, Policy};
+use crate::run::policy::{self, Isolation, NetAccess, Policy, Wall, Walls};
 use crate::run::record::RunRecord;
 use crate::run::redact::{Hidden, Redactor};
 use crate::run::secret::{self, Wanted};
@@ -56,6 +56,8 @@ pub(crate) struct Around<'a> {
     /// `Name <mail>` from the user's git configuration.
     pub(crate) identity: Option<&'a str>,
     pub(crate) terminals: Terminals,
+    /// What this host can do.
+    pub(crate) walls: &'a Walls,
 }
 
 /// What stead's own streams are.
@@ -109,12 +111,9 @@ pub(crate) struct RunSpec {
 impl RunSpec {
     pub(crate) fn new(id: RunId, ask: &Ask, config: &Config, around: &Around<'_>) -> Result<Self> {
         let isolation = isolation(ask, config, around.record)?;
-        let wall = isolation.wall()?;
-        let net = match ask.net {
-            Some(net) => net,
-            None => NetAccess::parse(&config.exec.net)?,
-        };
-        net.enforce()?;
+        let wall = isolation.wall(around.walls)?;
+        let net = net(ask, config)?;
+        net.enforce(wall)?;
         let none = BTreeMap::new();
         let limits = Limits::of(&[&config.limits, around.record.map_or(&none, |record| &record.limits), &ask.limits])?;
         limits.enforce()?;
@@ -123,8 +122,8 @@ impl RunSpec {
             Some(name) => Some(AgentPreset::find(name, &config.agents)?),
             None => AgentPreset::of_program(Path::new(&ask.command[0]), &config.agents),
         };
-        let temporary = around.homes.join("tmp");
-        let built = environment::build(
+        let temporary = policy::seen_temporary(wall, around.homes);
+        let mut built = environment::build(
             &config.environment,
             &Parts {
                 preset: preset.as_ref(),
@@ -144,7 +143,7 @@ impl RunSpec {
         let called = if ask.command.is_empty() {
             let preset = preset.as_ref().expect("without a command there is an agent");
             let prompt_file = temporary.join(format!("prompt-{id}"));
-            call(preset, ask.prompt.as_deref(), &prompt_file, built.arguments, isolation)?
+            call(preset, ask.prompt.as_deref(), &prompt_file, std::mem::take(&mut built.arguments), isolation, wall)?
         } else {
             Called::command(&ask.command)
         };
@@ -154,9 +153,16 @@ impl RunSpec {
             homes: around.homes,
             home: config.environment.get("HOME").map(Path::new),
             pool: around.pool,
-            read: &config.exec.read,
+            read: &[config.exec.read.clone(), programs(config)].concat(),
             net,
         });
+        if let (Some(home), true) = (&policy.home, wall != Wall::None) {
+            let home = home.at.as_ref().as_os_str().to_owned();
+            match built.variables.iter_mut().find(|(name, _)| name == "HOME") {
+                Some((_, value)) => *value = home,
+                None => built.variables.push(("HOME".into(), home)),
+            }
+        }
         let headless = ask.prompt.is_some();
         let streams = match around.terminals {
             Terminals::Json { .. } => Streams::Captured,
@@ -202,7 +208,7 @@ impl RunSpec {
             dropped: built.dropped.into_iter().filter(|name| !secrets.contains(name)).collect(),
             secrets,
             policy,
-            wall_is_news: isolation == Isolation::Auto,
+            wall_is_news: isolation == Isolation::Auto && wall != Wall::Namespaces,
         })
     }
 
@@ -232,6 +238,7 @@ impl RunSpec {
             stdin: self.stdin.clone(),
             streams: self.streams,
             group: self.group,
+            policy: self.policy.clone(),
             timeout: self.timeout,
             idle_timeout: self.idle_timeout,
             logs: logs.into(),
@@ -264,13 +271,33 @@ impl RunSpec {
     }
 }
 
-fn isolation(ask: &Ask, config: &Config, record: Option<&Record>) -> Result<Isolation> {
+/// Returns which wall was asked for.
+pub(crate) fn isolation(ask: &Ask, config: &Config, record: Option<&Record>) -> Result<Isolation> {
     if let Some(isolation) = ask.isolation {
         return Ok(isolation);
     }
     match record.and_then(|record| record.isolation.as_deref()) {
         Some(text) => Isolation::parse(text),
         None => Isolation::parse(&config.exec.isolation),
+    }
+}
+
+/// Returns the directories of the PATH that hold programs and nothing else: not the HOME, not the root, not what is above.
+fn programs(config: &Config) -> Vec<PathBuf> {
+    let path = config.environment.get("PATH").unwrap_or_default();
+    let home = config.environment.get("HOME").map(Path::new);
+    std::env::split_paths(path)
+        .filter(|directory| directory.is_absolute() && directory.parent().is_some())
+        .filter(|directory| !config.root.starts_with(directory) && !directory.starts_with(&config.root))
+        .filter(|directory| !home.is_some_and(|home| home.starts_with(directory)))
+        .collect()
+}
+
+/// Returns whether the network was asked for.
+pub(crate) fn net(ask: &Ask, config: &Config) -> Result<NetAccess> {
+    match ask.net {
+        Some(net) => Ok(net),
+        None => NetAccess::parse(&config.exec.net),
     }
 }
 
@@ -299,9 +326,10 @@ fn call(
     prompt_file: &Path,
     settings: Vec<OsString>,
     isolation: Isolation,
+    wall: Wall,
 ) -> Result<Called> {
     // Asked for by name, a run without a wall is the user's own decision; what skips all questions is still not passed.
-    if preset.open.is_none() && isolation != Isolation::None {
+    if wall == Wall::None && preset.open.is_none() && isolation != Isolation::None {
         let name = &preset.name;
         return Err(Failure::new(Kind::Refused, format!("without a wall `{name}` may do whatever you may, unasked"))
             .hint(
@@ -316,7 +344,11 @@ fn call(
         return Ok(Called::command(&argv));
     };
     argv.extend(words(&preset.headless));
-    argv.extend(preset.open.iter().flatten().map(OsString::from));
+    if wall == Wall::None {
+        argv.extend(preset.open.iter().flatten().map(OsString::from));
+    } else {
+        argv.extend(words(&preset.walled));
+    }
     argv.extend(settings);
     argv.extend(words(&preset.prompt_args));
     let mut called = Called { by: preset.prompt, ..Called::command(&argv) };
@@ -347,6 +379,8 @@ mod tests {
         config
     }
 
+    static NO_WALLS: Walls = Walls { namespaces: Some(String::new()), landlock: Some(String::new()) };
+
     fn around(terminals: Terminals) -> Around<'static> {
         Around {
             name: "x",
@@ -356,6 +390,7 @@ mod tests {
             pool: None,
             identity: None,
             terminals,
+            walls: &NO_WALLS,
         }
     }
 

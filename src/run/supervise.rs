@@ -22,6 +22,7 @@ use rustix::event::{PollFd, PollFlags};
 use serde::{Deserialize, Serialize};
 
 use crate::confine::cgroup;
+use crate::confine::policy::Policy;
 use crate::confine::processes;
 use crate::confine::signals::Signals;
 use crate::confine::spawn::{self, Group};
@@ -65,6 +66,7 @@ pub(crate) struct Request {
     pub(crate) stdin: Stdin,
     pub(crate) streams: Streams,
     pub(crate) group: Group,
+    pub(crate) policy: Policy,
     pub(crate) timeout: Option<Duration>,
     pub(crate) idle_timeout: Option<Duration>,
     /// `runs/RUN`, where `out` and `err` are made.
@@ -94,6 +96,8 @@ pub(crate) enum Ended {
     Signaled(i32),
     NotFound(String),
     NotExecutable(String),
+    /// The wall could not be built, and nothing was run.
+    NoWall(String),
     /// The supervisor was killed; the parent ended the run.
     Lost,
 }

@@ -180,7 +180,7 @@ fn unsupported() {
     let place = Place::new();
     place.ok(["create", "one", "--empty"]);
     // Of exec, so with its own code for failures of stead itself.
-    let args = ["exec", "one", "--isolation", "namespaces", "--", "true"];
+    let args = ["exec", "one", "--isolation", "none", "--net", "off", "--", "true"];
     let text = assert_fails(&place, &args, 125, "unsupported");
     assert_data_eq!(
         text,
@@ -188,8 +188,8 @@ fn unsupported() {
 exit status: 125
 --- stdout
 --- stderr
-error: this version cannot isolate a run by namespaces
-  hint: run it without a wall: `--isolation none`
+error: without a wall the network of a run cannot be shut off
+  hint: run it with `--net on`, or with `--isolation namespaces` or `landlock`
 
 "#]]
     );

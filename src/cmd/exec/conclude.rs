@@ -99,6 +99,9 @@ impl Conclusion<'_> {
         if let Some(error) = &self.outcome.log_error {
             problems.0.push(format!("cannot record the output: {error}"));
         }
+        if let Ended::NoWall(reason) = &self.outcome.ended {
+            problems.0.push(format!("cannot build the wall `{}`: {reason}; nothing was run", self.spec.policy.wall));
+        }
         if self.outcome.ended == Ended::Lost {
             problems.0.push("the supervisor of the run was killed".into());
         }
@@ -178,6 +181,7 @@ impl Conclusion<'_> {
             Ended::Signaled(signal) => (128 + signal, How::Signaled, Some(signal)),
             Ended::NotFound(_) => (127, How::NotStarted, None),
             Ended::NotExecutable(_) => (126, How::NotStarted, None),
+            Ended::NoWall(_) => (125, How::NotStarted, None),
             Ended::Lost => (125, How::Lost, None),
         };
         let code = u8::try_from(code).unwrap_or(u8::MAX);

@@ -22,7 +22,7 @@ use crate::git::repository::Access;
 use crate::git::source::Source;
 use crate::progress;
 use crate::run::limits;
-use crate::run::policy::{Isolation, NetAccess};
+use crate::run::policy::{self, Isolation, NetAccess, Walls};
 use crate::run::record;
 use crate::run::secret::Wanted;
 use crate::run::supervise;
@@ -34,6 +34,7 @@ use crate::ui::text::quote;
 use crate::ui::{Ui, text};
 use crate::workspace::create::{self, CreateSpec};
 use crate::workspace::files::{self, Pair};
+use crate::workspace::record::Record;
 use crate::workspace::{self, LeasedWorkspace, Workspace};
 use report::{Answer, Plan};
 
@@ -106,7 +107,7 @@ pub(crate) struct Args {
     limit: Vec<String>,
     /// Choose how the run is kept from everything else
     ///
-    /// Naming a wall makes it a requirement. Until one is built, `auto` is `none`.
+    /// Naming a wall makes it a requirement; `auto` takes the best that the host can do.
     #[arg(long, value_name = "WALL")]
     isolation: Option<Isolation>,
     /// Choose whether the command may use the network
@@ -135,14 +136,15 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
         .map(|text| Pair::parse(text, config.environment.current_dir()))
         .collect::<Result<Vec<_>>>()?;
     let found = find(args, &name, config)?;
-    let mut asked = Asked::new(&ask, &name, Vec::new(), ui);
+    let record = found.as_ref().map(|workspace| &workspace.record);
+    let mut asked = Asked::new(&ask, &name, record, config, ui)?;
     // Checked before anything is made; what the record adds cannot make it wrong.
     let draft = asked.spec(config, found.as_ref())?;
     if args.dry_run {
         return plan(args, &draft, found.as_ref(), config).map(|plan| Answer::Plan(Box::new(plan)));
     }
-    if draft.wall_is_news {
-        ui.status("There is no wall yet: the command may do whatever you may (`--isolation none` accepts that).");
+    if let Some(news) = policy::news(draft.policy.wall).filter(|_| draft.wall_is_news) {
+        ui.status(news);
     }
     asked.secrets = ask.secrets.iter().map(|secret| secret.get(&config.environment)).collect::<Result<_>>()?;
     // Nothing is made before there is the lease: until then a signal just ends this process.
@@ -167,7 +169,7 @@ pub(crate) fn set_up(workspace: &mut LeasedWorkspace, config: &Config, ui: &Ui) 
     let matches = Args::augment_args(clap::Command::new("exec")).try_get_matches_from(line);
     let args = matches.and_then(|matches| Args::from_arg_matches(&matches)).context("cannot read `create.setup`")?;
     let ask = ask(&args, config)?;
-    let asked = Asked::new(&ask, &name, Vec::new(), ui);
+    let asked = Asked::new(&ask, &name, Some(&workspace.record), config, ui)?;
     workspace.sign("exec");
     let exit = asked.run(&args, workspace, &[], config, ui)?.exit();
     if exit == Exit::DONE {
@@ -320,11 +322,14 @@ struct Asked<'a> {
     identity: Option<String>,
     /// With their values.
     secrets: Vec<Hidden>,
+    walls: Walls,
 }
 
 impl<'a> Asked<'a> {
-    fn new(ask: &'a Ask, name: &'a WorkspaceName, secrets: Vec<Hidden>, ui: &Ui) -> Self {
-        Self { ask, name, terminals: terminals(ui), identity: users_identity(ask, ui), secrets }
+    fn new(ask: &'a Ask, name: &'a WorkspaceName, record: Option<&Record>, config: &Config, ui: &Ui) -> Result<Self> {
+        let walls = Walls::probe(crate::run::isolation(ask, config, record)?, crate::run::net(ask, config)?);
+        let (terminals, identity) = (terminals(ui), users_identity(ask, ui));
+        Ok(Self { ask, name, terminals, identity, secrets: Vec::new(), walls })
     }
 
     fn run(
@@ -354,6 +359,7 @@ impl<'a> Asked<'a> {
             pool: pool.as_deref(),
             identity: self.identity.as_deref(),
             terminals: self.terminals,
+            walls: &self.walls,
         };
         RunSpec::new(RunId::new(Timestamp::now()), self.ask, config, &around)
     }
@@ -376,7 +382,9 @@ fn plan(args: &Args, spec: &RunSpec, found: Option<&Workspace>, config: &Config)
         prompt: spec.prompt.clone(),
         context: args.context.clone(),
         wall: spec.policy.wall.to_string(),
-        net: "on".into(),
+        net: if spec.policy.net { "on" } else { "off" }.into(),
+        read: spec.policy.read.iter().map(|place| place.as_ref().to_string_lossy().into_owned()).collect(),
+        write: spec.policy.writable().map(|path| path.to_string_lossy().into_owned()).collect(),
         timeout: seconds(spec.timeout),
         idle_timeout: seconds(spec.idle_timeout),
         limits: spec.limits.shown(),
@@ -413,6 +421,7 @@ fn execute(
     }
     let homes = Dir::open(&workspace.at().homes(workspace.name()))?;
     let temporary = homes.create_dir_all(Path::new("tmp"))?;
+    homes.create_dir_all(Path::new("home"))?;
     let prompt_file = spec.prompt_file.as_deref().and_then(Path::file_name);
     if let (Some(file), Some(prompt)) = (prompt_file, &spec.prompt) {
         temporary.replace(Path::new(file), prompt.as_bytes(), 0o600)?;

@@ -153,6 +153,9 @@ pub(crate) struct Plan {
     pub(crate) context: Vec<String>,
     pub(crate) wall: String,
     pub(crate) net: String,
+    /// What the command could read besides, and write; all of the user's files without a wall.
+    pub(crate) read: Vec<String>,
+    pub(crate) write: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) timeout: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -192,7 +195,16 @@ impl Report for Plan {
             page.line(format!("limits       {}", self.limits.join(" ")));
         }
         page.line(format!("wall         {}", self.wall));
-        page.line("network      on: localhost and the cloud's metadata address are reachable too");
+        if self.wall != "none" {
+            for (name, paths) in [("reads", &self.read), ("writes", &self.write)] {
+                let paths: Vec<_> = paths.iter().map(|path| quote(path.as_bytes())).collect();
+                page.line(format!("{name:<12} {}", paths.join(" ")));
+            }
+        }
+        page.line(match self.net.as_str() {
+            "on" => "network      on: localhost and the cloud's metadata address are reachable too",
+            _ => "network      off: nothing is reachable",
+        });
         page.line(format!("environment  {}", self.environment.join(" ")));
         if !self.dropped.is_empty() {
             page.line(format!("not passed   {}", self.dropped.join(" ")));

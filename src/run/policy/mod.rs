@@ -1,9 +1,9 @@
-//! What a run may read, write, reach and consume, and how that is enforced. The only way so far is [`Wall::None`]; what
-//! asks for more is refused.
+//! What a run may read, write, reach and consume, and by which wall of those that the host can have.
 
 use std::path::{Path, PathBuf};
 
 pub(crate) use crate::confine::policy::{Place, Policy, Private, Wall};
+use crate::confine::{held, namespaces};
 use crate::error::{Failure, Kind, Result};
 
 /// What every run reads of the host. Of `/etc` its secrets are hidden, and so is what others may not read.
@@ -54,22 +54,27 @@ pub(crate) fn decide(parts: &Parts<'_>) -> Policy {
     }
 }
 
-/// Returns where the run sees its HOME: at the user's, unless the system lives there.
+/// Returns where the run sees its HOME: at the user's, unless there is none to be moved or the system lives there.
 fn seen_home(parts: &Parts<'_>) -> PathBuf {
     let taken = |home: &Path| {
         let system = SYSTEM.iter().chain(&["/proc", "/dev", "/sys", "/run", "/tmp", "/var/tmp"]).map(Path::new);
         home.is_relative() || home.parent().is_none() || system.into_iter().any(|path| home == path)
     };
     match parts.home {
-        Some(home) if !taken(home) => home.to_owned(),
+        Some(home) if parts.wall == Wall::Namespaces && !taken(home) => home.to_owned(),
         _ => parts.homes.join("home"),
     }
+}
+
+/// Returns where the run sees its own directory for temporary files.
+pub(crate) fn seen_temporary(wall: Wall, homes: &Path) -> PathBuf {
+    if wall == Wall::Namespaces { "/tmp".into() } else { homes.join("tmp") }
 }
 
 /// What was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Isolation {
-    /// The best that this version and the host can do
+    /// The best that the host can do
     Auto,
     /// User, mount, process and IPC namespaces of its own
     Namespaces,
@@ -89,17 +94,62 @@ impl Isolation {
         })
     }
 
-    /// Returns the wall for this run; what cannot be enforced is a failure.
-    pub(crate) fn wall(self) -> Result<Wall> {
-        match self {
-            Self::Auto | Self::None => Ok(Wall::None),
-            Self::Namespaces | Self::Landlock => {
-                let name = if self == Self::Namespaces { "namespaces" } else { "landlock" };
-                Err(Failure::new(Kind::Unsupported, format!("this version cannot isolate a run by {name}"))
-                    .hint("run it without a wall: `--isolation none`")
+    /// Returns the wall for this run out of those that the host can have; what was named and cannot be had is a failure.
+    pub(crate) fn wall(self, walls: &Walls) -> Result<Wall> {
+        let (name, missing, wall) = match self {
+            Self::None => return Ok(Wall::None),
+            Self::Auto if walls.namespaces.is_none() => return Ok(Wall::Namespaces),
+            Self::Auto if walls.landlock.is_none() => return Ok(Wall::Landlock),
+            Self::Auto => return Ok(Wall::None),
+            Self::Namespaces => ("namespaces", &walls.namespaces, Wall::Namespaces),
+            Self::Landlock => ("landlock", &walls.landlock, Wall::Landlock),
+        };
+        match missing {
+            None => Ok(wall),
+            Some(reason) => {
+                Err(Failure::new(Kind::Unsupported, format!("this host cannot isolate a run by {name}: {reason}"))
+                    .hint("`stead doctor` says what is missing; `--isolation auto` takes the best that there is")
                     .into())
             }
         }
+    }
+}
+
+/// Why each wall cannot be had on this host; `None` for one that can.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Walls {
+    pub(crate) namespaces: Option<String>,
+    pub(crate) landlock: Option<String>,
+}
+
+impl Walls {
+    /// Tries what `isolation` may need, on this host and now.
+    pub(crate) fn probe(isolation: Isolation, net: NetAccess) -> Self {
+        let untried = || Some("it was not tried".to_owned());
+        let namespaces = match isolation {
+            Isolation::Auto | Isolation::Namespaces => namespaces::missing(net == NetAccess::On),
+            Isolation::Landlock | Isolation::None => untried(),
+        };
+        let landlock = match isolation {
+            Isolation::Landlock => held::missing(),
+            Isolation::Auto if namespaces.is_some() => held::missing(),
+            _ => untried(),
+        };
+        Self { namespaces, landlock }
+    }
+}
+
+/// Says what a wall leaves open, where that is more than one would think; `None` for the best wall.
+pub(crate) fn news(wall: Wall) -> Option<&'static str> {
+    match wall {
+        Wall::Namespaces => None,
+        Wall::Landlock => Some(
+            "This host has no user namespaces: the run is held by Landlock, which cannot stop chmod, chown and utimes of \
+             your other files, nor looking at their names.",
+        ),
+        Wall::None => Some(
+            "There is no wall on this host: the command may do whatever you may (`--isolation none` accepts that).",
+        ),
     }
 }
 
@@ -119,12 +169,14 @@ impl NetAccess {
     }
 
     /// Fails when the network cannot be shut off as asked.
-    pub(crate) fn enforce(self) -> Result<()> {
-        match self {
-            Self::On => Ok(()),
-            Self::Off => Err(Failure::new(Kind::Unsupported, "this version cannot shut off the network of a run")
-                .hint("run it with `--net on`")
-                .into()),
+    pub(crate) fn enforce(self, wall: Wall) -> Result<()> {
+        match (self, wall) {
+            (Self::Off, Wall::None) => {
+                Err(Failure::new(Kind::Unsupported, "without a wall the network of a run cannot be shut off")
+                    .hint("run it with `--net on`, or with `--isolation namespaces` or `landlock`")
+                    .into())
+            }
+            _ => Ok(()),
         }
     }
 }

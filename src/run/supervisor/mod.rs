@@ -4,12 +4,13 @@
 //! slow reader nor a pipe that somebody keeps open delays the end of a run.
 
 mod suspend;
+mod walled;
 mod watch;
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 use std::process::{Child, ExitCode, Stdio};
 use std::time::{Duration, Instant};
@@ -18,11 +19,14 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, Signal};
 
 use crate::confine::cgroup::Cgroup;
-use crate::confine::processes::{self, Process};
+use crate::confine::policy::Wall;
+use crate::confine::processes;
+use crate::confine::report::Listener;
 use crate::confine::rlimit;
 use crate::confine::signals::Signals;
 use crate::confine::spawn::{self, Group};
 use crate::confine::terminal::Terminal;
+use crate::run::enter;
 use crate::run::stream::{self, Activity, Stream};
 use crate::run::supervise::{Ended, Outcome, Request, Stdin, Stop, Streams, WORD};
 use crate::run::supervisor::watch::Watch;
@@ -44,20 +48,20 @@ pub(crate) fn entry(arguments: &[OsString]) -> Option<ExitCode> {
         return None;
     }
     let done = (|| {
-        let request = File::from(spawn::adopt(request)?);
+        let told = File::from(spawn::adopt(request)?);
         let obeyed = File::from(spawn::adopt(obeyed)?);
         let mut answer = File::from(spawn::adopt(answer)?);
         // The lease among them: it stays with this process and never reaches the command.
         sys::close_on_exec_from(3)?;
         // At once: from a reader it would be taken byte by byte.
-        let request = serde_json::from_str(&io::read_to_string(request)?)?;
-        let outcome = supervise(&request, &obeyed)?;
+        let request = serde_json::from_str(&io::read_to_string(&told)?)?;
+        let outcome = supervise(&request, &told, &obeyed)?;
         answer.write_all(&serde_json::to_vec(&outcome)?)
     })();
     Some(if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn supervise(request: &Request, obeyed: &File) -> io::Result<Outcome> {
+fn supervise(request: &Request, told: &File, obeyed: &File) -> io::Result<Outcome> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
     let terminal = Terminal::save();
     // The keys are for the command and for the parent, which passes on what is meant for the run.
@@ -76,11 +80,13 @@ fn supervise(request: &Request, obeyed: &File) -> io::Result<Outcome> {
         Some(path) => Some(Cgroup::make(Path::new(path), &request.limits.settings())?),
         None => None,
     };
-    let outcome = start(request, cgroup.as_ref()).and_then(|started| match started {
-        Started::Running(child, streams, activity) => {
-            Supervision::new(request, &child, terminal.as_ref(), streams, activity).run(&signals, obeyed)
+    let outcome = start(request, told, cgroup.as_ref()).and_then(|started| match started {
+        Started::Running(child, listener, streams, activity) => {
+            let mut supervision = Supervision::new(request, &child, terminal.as_ref(), streams, activity);
+            supervision.listener = listener;
+            supervision.run(&signals, obeyed)
         }
-        Started::Not(error) => Ok(not_started(request, &error)),
+        Started::Not(error) => Ok(Outcome { ended: not_started(request, &error), ..Outcome::lost() }),
     });
     if let Some(terminal) = terminal {
         terminal.restore();
@@ -90,18 +96,17 @@ fn supervise(request: &Request, obeyed: &File) -> io::Result<Outcome> {
     Ok(outcome)
 }
 
-fn not_started(request: &Request, error: &io::Error) -> Outcome {
+fn not_started(request: &Request, error: &io::Error) -> Ended {
     let program = request.argv[0].to_string_lossy();
     let message = |reason: &str| format!("cannot run `{program}`: {reason}");
-    let ended = match error.kind() {
+    match error.kind() {
         io::ErrorKind::NotFound => Ended::NotFound(message(&crate::run::reason(error))),
         // A directory on the PATH that may not be searched gives this error too.
         io::ErrorKind::PermissionDenied if !is_on_path(request) => {
             Ended::NotFound(message("no such file or directory"))
         }
         _ => Ended::NotExecutable(message(&crate::run::reason(error))),
-    };
-    Outcome { ended, ..Outcome::lost() }
+    }
 }
 
 /// Returns whether the program is named by a path, or found in a directory of the PATH.
@@ -113,14 +118,24 @@ fn is_on_path(request: &Request) -> bool {
 }
 
 enum Started {
-    Running(Child, Vec<Stream>, Activity),
+    Running(Child, Option<Listener>, Vec<Stream>, Activity),
     /// The system refused the command, not stead.
     Not(io::Error),
 }
 
-fn start(request: &Request, cgroup: Option<&Cgroup>) -> io::Result<Started> {
-    let mut command = spawn::run(&request.argv, &request.environment, Path::new(&request.directory), request.group);
-    rlimit::set(&mut command, request.limits.file_size, request.limits.open_files);
+fn start(request: &Request, told: &File, cgroup: Option<&Cgroup>) -> io::Result<Started> {
+    let mut pipe = None;
+    let mut command = if request.policy.wall == Wall::None {
+        let directory = Path::new(&request.directory);
+        let mut command = spawn::run(&request.argv, &request.environment, directory, request.group);
+        rlimit::start_with(&mut command, request.limits.file_size, request.limits.open_files);
+        command
+    } else {
+        let (listener, teller) = Listener::pipe()?;
+        let command = spawn::enter(enter::WORD, &[told.as_fd(), teller.as_fd()], request.group);
+        pipe = Some((listener, teller));
+        command
+    };
     if let Some(cgroup) = cgroup {
         cgroup.take(&mut command)?;
     }
@@ -141,6 +156,7 @@ fn start(request: &Request, cgroup: Option<&Cgroup>) -> io::Result<Started> {
         Ok(child) => child,
         Err(error) => return Ok(Started::Not(error)),
     };
+    let listener = pipe.map(|(listener, _)| listener);
     if let (Stdin::Text(text), Some(mut stdin)) = (&request.stdin, child.stdin.take()) {
         let text = text.clone();
         // A command that does not read its prompt must not hold anything up.
@@ -156,7 +172,7 @@ fn start(request: &Request, cgroup: Option<&Cgroup>) -> io::Result<Started> {
         let to = (index == 1 || request.streams == Streams::Live).then_some(to);
         streams.push(Stream::start(pipe, to, log, activity.clone(), &request.hidden)?);
     }
-    Ok(Started::Running(child, streams, activity))
+    Ok(Started::Running(child, listener, streams, activity))
 }
 
 /// Where a run is between its start and the end of its last process.
@@ -174,6 +190,10 @@ enum Phase {
 struct Supervision<'a> {
     request: &'a Request,
     child: u32,
+    /// What the process that builds the wall says.
+    listener: Option<Listener>,
+    /// Whether init said that nothing was left when the command had ended.
+    alone: bool,
     terminal: Option<&'a Terminal>,
     /// The group that had the terminal when the command stopped.
     foreground: Option<Pid>,
@@ -211,6 +231,8 @@ impl<'a> Supervision<'a> {
         Self {
             request,
             child: child.id(),
+            listener: None,
+            alone: false,
             terminal,
             foreground: None,
             streams,
@@ -238,6 +260,7 @@ impl<'a> Supervision<'a> {
             for signal in signals.take() {
                 self.signaled(signal);
             }
+            self.listen();
             self.reap()?;
             self.advance(Instant::now());
         }
@@ -274,6 +297,9 @@ impl<'a> Supervision<'a> {
             let mut polled: Vec<PollFd<'_>> = Vec::new();
             if !self.parent_is_gone {
                 polled.push(PollFd::new(obeyed, PollFlags::IN));
+            }
+            if let Some(listener) = self.listener.as_ref().filter(|listener| !listener.is_over) {
+                polled.push(PollFd::new(listener, PollFlags::IN));
             }
             polled.extend(signals.descriptors().map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN)));
             if self.phase == Phase::Over {
@@ -390,7 +416,11 @@ impl<'a> Supervision<'a> {
         self.used.system += used.system;
         self.used.peak_memory = self.used.peak_memory.max(used.peak_memory);
         if id == self.child {
-            self.ended = Some((ended, Instant::now()));
+            // What was said before the end says more than the end.
+            self.listen();
+            if self.ended.is_none() {
+                self.ended = Some((ended, Instant::now()));
+            }
         }
     }
 
@@ -439,7 +469,10 @@ impl<'a> Supervision<'a> {
     /// Asks what the command left behind to end, and returns how many processes that are.
     fn end_left(&mut self) -> usize {
         self.left_is_told = true;
-        let left = processes::descendants(std::process::id());
+        if self.alone {
+            return 0;
+        }
+        let left = self.inhabitants();
         for process in &left {
             process.signal(Signal::TERM);
             process.signal(Signal::CONT);
@@ -464,7 +497,7 @@ impl<'a> Supervision<'a> {
     fn to_group(&self, signal: i32) {
         let Some(signal) = Signal::from_named_raw(signal) else { return };
         match self.request.group {
-            Group::Own => {
+            Group::Own if self.request.policy.wall != Wall::Namespaces => {
                 // Until it is reaped the command keeps the number of its group from being given to another.
                 if self.ended.is_none()
                     && let Some(group) = i32::try_from(self.child).ok().and_then(Pid::from_raw)
@@ -472,10 +505,9 @@ impl<'a> Supervision<'a> {
                     rustix::process::kill_process_group(group, signal).ok();
                 }
             }
-            Group::Shared => {
-                let own = std::process::id();
-                let group = Process::read(self.child).map(|process| process.group);
-                for process in processes::descendants(own) {
+            Group::Own | Group::Shared => {
+                let group = self.command().map(|process| process.group);
+                for process in self.inhabitants() {
                     if Some(process.group) == group {
                         process.signal(signal);
                     }

@@ -26,7 +26,7 @@ impl Supervision<'_> {
         self.stop_parent = None;
         if let Some(parent) = rustix::process::getppid()
             && !self.parent_is_gone
-            && Process::read(self.child).is_some_and(|process| process.is_stopped())
+            && self.command().is_some_and(|process| process.is_stopped())
         {
             // Stopped by the terminal it is stopped already. A parent that has just died is nobody's parent any more.
             rustix::process::kill_process(parent, Signal::STOP).ok();
@@ -36,7 +36,7 @@ impl Supervision<'_> {
     /// The shell has continued stead's group: so does the command, wherever it is, and with the terminal if it had it.
     pub(super) fn resume(&mut self) {
         self.resumed();
-        if let Some(process) = Process::read(self.child).filter(Process::is_stopped)
+        if let Some(process) = self.command().filter(Process::is_stopped)
             && let Some(group) = i32::try_from(process.group).ok().and_then(Pid::from_raw)
         {
             if let Some(terminal) = self.terminal
