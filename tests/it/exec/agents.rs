@@ -9,7 +9,7 @@ use crate::support::{Place, describe, write};
 const FAKE_AGENT: &str = "#!/bin/sh\necho \"args: $*\"\necho \"key: $ANTHROPIC_API_KEY\"\necho \"stdin: $(cat)\"\n";
 
 #[test]
-fn an_agent_gets_its_prompt_on_stdin_and_no_leave_to_do_anything() {
+fn an_agent_gets_its_prompt_on_stdin_and_behind_a_wall_is_asked_nothing() {
     let place = Place::new();
     let path = place.program("claude", FAKE_AGENT);
     let run = |args: &[&str]| {
@@ -18,7 +18,7 @@ fn an_agent_gets_its_prompt_on_stdin_and_no_leave_to_do_anything() {
         command
     };
     let output = run(&["--empty", "-m", "do it"]).output().unwrap();
-    let expected = "args: -p --permission-mode acceptEdits --model opus\nkey: k\nstdin: do it\n";
+    let expected = "args: -p --dangerously-skip-permissions --model opus\nkey: k\nstdin: do it\n";
     assert_eq!(text(&output.stdout), expected, "{}", describe(&output));
     assert!(text(&output.stderr).contains("Running `claude` for at most 5 min"), "{}", describe(&output));
 
@@ -46,16 +46,14 @@ fn an_agent_without_a_prompt_or_a_terminal_reads_nothing() {
 }
 
 #[test]
-fn an_agent_that_asks_for_nothing_needs_consent() {
+fn an_agent_that_asks_for_nothing_runs_behind_a_wall_or_with_consent() {
     let place = Place::new();
     let path = place.program("pi", FAKE_AGENT);
     let run = |args: &[&str]| {
         place.stead(["exec", "x", "--empty", "-a", "pi", "-m", "hi"]).args(args).env("PATH", &path).output()
     };
     let output = run(&[]).unwrap();
-    assert_eq!(code(&output), 125);
-    assert!(text(&output.stderr).contains("hint: accept that with `--isolation none`"), "{}", describe(&output));
-    assert!(!place.tree("x").exists());
+    assert_eq!(text(&output.stdout), "args: -p\nkey: \nstdin: hi\n", "{}", describe(&output));
     let output = run(&["--isolation", "none"]).unwrap();
     assert_eq!(text(&output.stdout), "args: -p\nkey: \nstdin: hi\n", "{}", describe(&output));
 }
@@ -120,7 +118,8 @@ fn agents_can_be_described_in_the_configuration() {
     let mut command = place.stead(["exec", "x", "--empty", "-m", "text of the prompt"]);
     let output = command.env("PATH", &path).env("KEY", "k").output().unwrap();
     assert_eq!(text(&output.stdout), "--file\ntext of the prompt k\n", "{}", describe(&output));
-    assert_eq!(std::fs::read_dir(place.root().join("homes/local/x/tmp")).unwrap().count(), 0);
+    let left = std::fs::read_dir(place.root().join("homes/local/x/tmp")).unwrap();
+    assert!(!left.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("prompt-")));
 }
 
 #[test]
