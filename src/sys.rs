@@ -184,7 +184,7 @@ pub(crate) fn exit_now(code: i32) -> ! {
 /// Waits for the next event of any child, or of the one named; no children is `ECHILD`.
 pub(crate) fn wait_for(child: Option<u32>) -> io::Result<(u32, Waited)> {
     let mut status = 0;
-    let child = child.map_or(-1, |child| child.cast_signed());
+    let child = child.map_or(-1, u32::cast_signed);
     // SAFETY: the pointer is to a live local of the type that the call expects.
     let pid = unsafe { libc::waitpid(child, &raw mut status, libc::WUNTRACED | libc::WCONTINUED) };
     match u32::try_from(pid) {
@@ -229,7 +229,8 @@ pub(crate) fn bring_loopback_up(socket: BorrowedFd<'_>) -> io::Result<()> {
     for (to, from) in request.ifr_name.iter_mut().zip(*b"lo") {
         *to = from.cast_signed();
     }
-    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    request.ifr_ifru.ifru_flags =
+        libc::c_short::try_from(libc::IFF_UP | libc::IFF_RUNNING).map_err(io::Error::other)?;
     // SAFETY: the request takes a pointer to this structure, and only reads it.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }

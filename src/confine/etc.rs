@@ -20,7 +20,7 @@ pub(crate) fn secrets() -> Vec<PathBuf> {
             let path = entry.path();
             let name = path.strip_prefix(etc).unwrap_or(&path).to_string_lossy().into_owned();
             let listed = SECRETS.iter().any(|secret| match secret.strip_suffix('*') {
-                Some(start) => name.starts_with(start) && !name.ends_with(".pub"),
+                Some(start) => name.starts_with(start) && path.extension().is_none_or(|extension| extension != "pub"),
                 None => name == *secret,
             });
             let private = || {

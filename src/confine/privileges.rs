@@ -9,7 +9,7 @@ use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets};
 pub(crate) fn drop_all() -> Result<()> {
     rustix::thread::set_no_new_privs(true)?;
     let may = rustix::thread::capabilities(None)?.effective;
-    rustix::thread::clear_ambient_capability_set().or_else(|error| unknown(error))?;
+    rustix::thread::clear_ambient_capability_set().or_else(unknown)?;
     if may.contains(CapabilitySet::SETPCAP) {
         for bit in 0..64 {
             let capability = CapabilitySet::from_bits_retain(1 << bit);

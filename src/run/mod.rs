@@ -13,6 +13,7 @@ mod spec;
 mod stream;
 pub(crate) mod supervise;
 pub(crate) mod supervisor;
+mod toolchain;
 
 use std::fmt;
 

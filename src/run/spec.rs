@@ -18,6 +18,7 @@ use crate::run::record::RunRecord;
 use crate::run::redact::{Hidden, Redactor};
 use crate::run::secret::{self, Wanted};
 use crate::run::supervise::{Request, Stdin, Streams};
+use crate::run::toolchain::Host;
 use crate::workspace::record::Record;
 
 /// How long a run with a prompt may take when nobody said otherwise.
@@ -147,13 +148,17 @@ impl RunSpec {
         } else {
             Called::command(&ask.command)
         };
+        let variable = |name: &str| config.environment.get(name).map(ToOwned::to_owned);
+        let tools = Host::of(config.environment.get("HOME").map(Path::new), &config.root, &variable);
         let policy = policy::decide(&policy::Parts {
             wall,
             tree: around.tree,
             homes: around.homes,
             home: config.environment.get("HOME").map(Path::new),
             pool: around.pool,
-            read: &[config.exec.read.clone(), programs(config)].concat(),
+            read: &[config.exec.read.clone(), tools.as_ref().map_or(Vec::new(), |host| host.read(&called.argv[0]))]
+                .concat(),
+            caches: tools.as_ref().map_or(Vec::new(), |host| host.caches(around.homes)),
             net,
         });
         if let (Some(home), true) = (&policy.home, wall != Wall::None) {
@@ -162,6 +167,8 @@ impl RunSpec {
                 Some((_, value)) => *value = home,
                 None => built.variables.push(("HOME".into(), home)),
             }
+            let moved = tools.as_ref().filter(|_| wall == Wall::Landlock).map_or(Vec::new(), Host::variables);
+            built.variables.extend(moved.into_iter().map(|(name, path)| (name.into(), path.into())));
         }
         let headless = ask.prompt.is_some();
         let streams = match around.terminals {
@@ -280,17 +287,6 @@ pub(crate) fn isolation(ask: &Ask, config: &Config, record: Option<&Record>) -> 
         Some(text) => Isolation::parse(text),
         None => Isolation::parse(&config.exec.isolation),
     }
-}
-
-/// Returns the directories of the PATH that hold programs and nothing else: not the HOME, not the root, not what is above.
-fn programs(config: &Config) -> Vec<PathBuf> {
-    let path = config.environment.get("PATH").unwrap_or_default();
-    let home = config.environment.get("HOME").map(Path::new);
-    std::env::split_paths(path)
-        .filter(|directory| directory.is_absolute() && directory.parent().is_some())
-        .filter(|directory| !config.root.starts_with(directory) && !directory.starts_with(&config.root))
-        .filter(|directory| !home.is_some_and(|home| home.starts_with(directory)))
-        .collect()
 }
 
 /// Returns whether the network was asked for.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-pub(crate) use crate::confine::policy::{Place, Policy, Private, Wall};
+pub(crate) use crate::confine::policy::{Cache, Place, Policy, Private, Wall};
 use crate::confine::{held, namespaces};
 use crate::error::{Failure, Kind, Result};
 
@@ -22,7 +22,7 @@ const SYSTEM: &[&str] = &[
 ];
 
 /// What a policy is made of.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Parts<'a> {
     pub(crate) wall: Wall,
     pub(crate) tree: &'a Path,
@@ -34,6 +34,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) pool: Option<&'a Path>,
     /// What else is read.
     pub(crate) read: &'a [PathBuf],
+    pub(crate) caches: Vec<Cache>,
     pub(crate) net: NetAccess,
 }
 
@@ -46,7 +47,7 @@ pub(crate) fn decide(parts: &Parts<'_>) -> Policy {
         read: system.chain(more).collect(),
         hidden: Vec::new(),
         write: vec![Place::from(parts.tree)],
-        caches: Vec::new(),
+        caches: parts.caches.clone(),
         home: Some(Private { at: Place::from(seen_home(parts)), from: Place::from(parts.homes.join("home")) }),
         temporary: Some(Private { at: Place::from("/tmp"), from: Place::from(parts.homes.join("tmp")) }),
         net: parts.net == NetAccess::On,
@@ -97,10 +98,9 @@ impl Isolation {
     /// Returns the wall for this run out of those that the host can have; what was named and cannot be had is a failure.
     pub(crate) fn wall(self, walls: &Walls) -> Result<Wall> {
         let (name, missing, wall) = match self {
-            Self::None => return Ok(Wall::None),
             Self::Auto if walls.namespaces.is_none() => return Ok(Wall::Namespaces),
             Self::Auto if walls.landlock.is_none() => return Ok(Wall::Landlock),
-            Self::Auto => return Ok(Wall::None),
+            Self::Auto | Self::None => return Ok(Wall::None),
             Self::Namespaces => ("namespaces", &walls.namespaces, Wall::Namespaces),
             Self::Landlock => ("landlock", &walls.landlock, Wall::Landlock),
         };

@@ -1,0 +1,96 @@
+//! The start of a run's command: its streams, its limits, its wall.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
+use std::process::{Child, Stdio};
+
+use crate::confine::cgroup::Cgroup;
+use crate::confine::policy::Wall;
+use crate::confine::report::Listener;
+use crate::confine::{rlimit, spawn};
+use crate::run::enter;
+use crate::run::stream::{self, Activity, Stream};
+use crate::run::supervise::{Ended, Request, Stdin, Streams};
+
+/// Says why the system refused the command.
+pub(super) fn not_started(request: &Request, error: &io::Error) -> Ended {
+    let program = request.argv[0].to_string_lossy();
+    let message = |reason: &str| format!("cannot run `{program}`: {reason}");
+    match error.kind() {
+        io::ErrorKind::NotFound => Ended::NotFound(message(&crate::run::reason(error))),
+        // A directory on the PATH that may not be searched gives this error too.
+        io::ErrorKind::PermissionDenied if !is_on_path(request) => {
+            Ended::NotFound(message("no such file or directory"))
+        }
+        _ => Ended::NotExecutable(message(&crate::run::reason(error))),
+    }
+}
+
+/// Returns whether the program is named by a path, or found in a directory of the PATH.
+fn is_on_path(request: &Request) -> bool {
+    let program = Path::new(&request.argv[0]);
+    let path = request.environment.iter().find(|(name, _)| name == "PATH").map(|(_, path)| path);
+    program.components().count() > 1
+        || path.is_some_and(|path| std::env::split_paths(path).any(|directory| directory.join(program).exists()))
+}
+
+pub(super) enum Started {
+    Running(Child, Option<Listener>, Vec<Stream>, Activity),
+    /// The system refused the command, not stead.
+    Not(io::Error),
+}
+
+/// Starts the command, behind its wall when it has one.
+pub(super) fn start(request: &Request, told: &File, cgroup: Option<&Cgroup>) -> io::Result<Started> {
+    let mut pipe = None;
+    let mut command = if request.policy.wall == Wall::None {
+        let directory = Path::new(&request.directory);
+        let mut command = spawn::run(&request.argv, &request.environment, directory, request.group);
+        rlimit::start_with(&mut command, request.limits.file_size, request.limits.open_files);
+        command
+    } else {
+        let (listener, teller) = Listener::pipe()?;
+        let command = spawn::enter(enter::WORD, &[told.as_fd(), teller.as_fd()], request.group);
+        pipe = Some((listener, teller));
+        command
+    };
+    if let Some(cgroup) = cgroup {
+        cgroup.take(&mut command)?;
+    }
+    command.stdin(match request.stdin {
+        Stdin::Inherit => Stdio::inherit(),
+        Stdin::Null => Stdio::null(),
+        Stdin::Text(_) => Stdio::piped(),
+    });
+    let mut logs = Vec::new();
+    if request.streams != Streams::Terminal {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        for name in ["out", "err"] {
+            logs.push(stream::log(&Path::new(&request.logs).join(name))?);
+        }
+    }
+    // From here on an error ends this process, and with it the command.
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) => return Ok(Started::Not(error)),
+    };
+    let listener = pipe.map(|(listener, _)| listener);
+    if let (Stdin::Text(text), Some(mut stdin)) = (&request.stdin, child.stdin.take()) {
+        let text = text.clone();
+        // A command that does not read its prompt must not hold anything up.
+        std::thread::Builder::new().spawn(move || drop(stdin.write_all(text.as_bytes())))?;
+    }
+    let activity = Activity::new();
+    let pipes = [
+        child.stdout.take().map(|pipe| (OwnedFd::from(pipe), rustix::stdio::stdout())),
+        child.stderr.take().map(|pipe| (OwnedFd::from(pipe), rustix::stdio::stderr())),
+    ];
+    let mut streams = Vec::new();
+    for (index, ((pipe, to), log)) in pipes.into_iter().flatten().zip(logs).enumerate() {
+        let to = (index == 1 || request.streams == Streams::Live).then_some(to);
+        streams.push(Stream::start(pipe, to, log, activity.clone(), &request.hidden)?);
+    }
+    Ok(Started::Running(child, listener, streams, activity))
+}
