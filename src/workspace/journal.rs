@@ -54,9 +54,9 @@ impl Operation {
     }
 
     /// Goes on with it or takes it back, and returns what was done as the end of a sentence: "the undo of run 7 is done".
-    fn finish(&self, workspace: &mut LeasedWorkspace) -> Result<String> {
+    fn finish(&self, workspace: &mut LeasedWorkspace, journal: &mut Journal) -> Result<String> {
         match self {
-            Self::Sync(sync) => sync.finish(workspace),
+            Self::Sync(sync) => sync.finish(workspace, journal),
             Self::Apply(apply) => apply.finish(workspace),
             #[cfg(test)]
             Self::Test { made } => {
@@ -118,9 +118,10 @@ pub(crate) fn finish(workspace: &mut LeasedWorkspace) -> Result<Option<String>> 
     let path = workspace.state().join(FILE);
     let Some(entry) = read(&path)? else { return Ok(None) };
     let name = workspace.name().clone();
-    let finished = entry.operation.finish(workspace);
+    let mut journal = Journal { path };
+    let finished = entry.operation.finish(workspace, &mut journal);
     let done = finished.with_context(|| format!("cannot finish what was cut off in workspace `{name}`"))?;
-    Journal { path }.end()?;
+    journal.end()?;
     Ok(Some(format!("A command was cut off in workspace `{name}`: {done}.")))
 }
 

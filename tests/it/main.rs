@@ -33,5 +33,6 @@ mod status;
 mod store;
 mod support;
 mod sync;
+mod sync_crash;
 mod tidy;
 mod wall;

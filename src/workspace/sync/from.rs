@@ -115,7 +115,7 @@ impl FromPlan {
             let moves = self.writing.moves(scratch, &Dir::open(&workspace.tree())?, &id)?;
             let kept = super::backup(&moves, scratch, state, "files before and after a sync")?;
             let sync = Tree { id, moves: kept.to_string(), base: None, decided: false };
-            pending::make_tree(workspace, &state.store, &moves, sync, None)?;
+            pending::make_tree(workspace, &state.store, &moves, &sync, None)?;
         }
         workspace.record_mut().last_used = jiff::Timestamp::now();
         workspace.save()?;

@@ -20,7 +20,7 @@ use crate::progress::Silent;
 use crate::store::beneath::Dir;
 use crate::store::fs::{self, Durability};
 use crate::workspace::LeasedWorkspace;
-use crate::workspace::journal::Operation;
+use crate::workspace::journal::{Journal, Operation};
 use crate::workspace::sync::{State, renew};
 
 /// The new `.git`, in the state until it is exchanged; the old one after that.
@@ -56,11 +56,11 @@ impl Tree {
     }
 
     /// Goes on with it, or takes it back; returns which.
-    pub(crate) fn finish(&self, workspace: &mut LeasedWorkspace) -> Result<String> {
+    pub(crate) fn finish(&self, workspace: &mut LeasedWorkspace, journal: &mut Journal) -> Result<String> {
         let store = workspace.store(Access::Read)?;
         let tree = Dir::open(&workspace.tree())?;
         if self.decided || is_exchanged(&tree, &self.id) {
-            self.settle(workspace, &store)?;
+            self.decide(workspace, journal, &store)?;
             return Ok("the sync is done".to_owned());
         }
         let left = self.moves(&store)?.take_back(&store, &tree)?;
@@ -68,8 +68,11 @@ impl Tree {
         Ok(taken_back("the sync", &left))
     }
 
-    /// Does what is left to do when there is no way back.
-    pub(super) fn settle(&self, workspace: &mut LeasedWorkspace, store: &Store) -> Result<()> {
+    /// Puts on record that there is no way back, before the mark goes that may be all that says so, and tidies up.
+    fn decide(&self, workspace: &mut LeasedWorkspace, journal: &mut Journal, store: &Store) -> Result<()> {
+        if !self.decided {
+            journal.change(Operation::Sync(Self { decided: true, ..self.clone() }))?;
+        }
         let tree = Dir::open(&workspace.tree())?;
         let old = workspace.state().join(GIT);
         if old.symlink_metadata().is_ok() {
@@ -143,7 +146,7 @@ pub(super) fn make_tree(
     workspace: &mut LeasedWorkspace,
     store: &Store,
     moves: &Moves,
-    mut sync: Tree,
+    sync: &Tree,
     exchange: Option<&State>,
 ) -> Result<()> {
     let dir = Dir::open(&workspace.tree())?;
@@ -160,11 +163,7 @@ pub(super) fn make_tree(
         }
         _ => {}
     }
-    if exchange.is_none() {
-        sync.decided = true;
-        journal.change(Operation::Sync(sync.clone()))?;
-    }
-    sync.settle(workspace, store)?;
+    sync.decide(workspace, &mut journal, store)?;
     journal.end()
 }
 

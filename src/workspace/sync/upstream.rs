@@ -213,7 +213,7 @@ pub(super) fn move_to(
     renew::build(workspace, &id, state, pool, to.branch, to.target, &written)?;
     let base = to.base.map(|base| base.to_string());
     let sync = Tree { id, moves: kept.to_string(), base, decided: false };
-    pending::make_tree(workspace, store, &moves, sync, Some(state))
+    pending::make_tree(workspace, store, &moves, &sync, Some(state))
 }
 
 fn remotes_differ(state: &State, pool: &Pool) -> Result<bool> {
