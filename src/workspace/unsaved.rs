@@ -22,6 +22,7 @@ use crate::git::pool::{self, Pool};
 use crate::git::repository::{Access, Store};
 use crate::git::snapshot::{self, Snapshot};
 use crate::git::source::Source;
+use crate::git::sync::trees;
 use crate::git::sync::work::work;
 use crate::git::{Oid, agentdir, lfs, tracked};
 use crate::store::beneath::Dir;
@@ -180,6 +181,7 @@ fn of_files(
     {
         return Ok(Vec::new());
     }
+    let differences = undelivered(workspace, store, outside, differences)?;
     let (new, old): (Vec<_>, Vec<_>) = differences.into_iter().partition(|change| change.kind == ChangeKind::Create);
     let paths = |changes: Vec<Change>| changes.into_iter().map(|change| change.path).collect::<Vec<_>>();
     let changed = [paths(old), large].concat();
@@ -187,6 +189,37 @@ fn of_files(
         .into_iter()
         .flatten()
         .collect())
+}
+
+/// Takes out what a tree that was delivered, and is still there, holds with the same content.
+fn undelivered(
+    workspace: &Workspace,
+    store: &Store,
+    outside: &Outside,
+    mut differences: Vec<Change>,
+) -> Result<Vec<Change>> {
+    let repository = store.repository();
+    for delivery in &workspace.record.deliveries {
+        let Some(commit) = Oid::from_str(&delivery.commit).ok().and_then(|id| repository.find_commit(id).ok()) else {
+            continue;
+        };
+        let folder = match &delivery.refname {
+            Some(_) if outside.undelivered(store, &[commit.id()])?.is_empty() => None,
+            None if Path::new(&delivery.target).is_absolute() => match Dir::open(Path::new(&delivery.target)) {
+                Ok(folder) => Some(folder),
+                Err(_) => continue,
+            },
+            _ => continue,
+        };
+        let tree = commit.tree_id();
+        let at = |path: &[u8]| trees::entry(repository, tree, path).ok();
+        let is_in = |change: &Change| {
+            let same = at(&change.path).is_some_and(|entry| entry.map(|entry| entry.id) == change.id);
+            same && change.old_path.as_deref().is_none_or(|old| at(old) == Some(None))
+        };
+        differences.retain(|change| !(is_in(change) && folder.as_ref().is_none_or(|folder| holds(folder, change))));
+    }
+    Ok(differences)
 }
 
 fn is_fetched(repository: &Repository, head: Option<Oid>, files: Oid, path: &[u8]) -> bool {

@@ -158,3 +158,27 @@ fn a_missing_workspace_brings_the_closest_name() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(stderr.contains("hint: did you mean `fix-login`?"), "{stderr}");
 }
+
+#[test]
+fn what_was_delivered_is_not_named_as_unsaved_with_what_came_after_it() {
+    for (to, gone) in [(&["sync", "work", "--to"][..], "branch"), (&["sync", "work", "--to", "--apply"], "file")] {
+        let place = Place::new();
+        let project = place.project("app");
+        place.ok(["create", "work", "--from", "app"]);
+        write(&place.tree("work"), "delivered.txt", "x\n");
+        write(&place.tree("work"), "README.md", "# delivered\n");
+        place.ok(to);
+        write(&place.tree("work"), "new.txt", "x\n");
+        let output = place.stead(["rm", "work"]).output().expect("stead starts");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(stderr.contains("1 untracked file: `new.txt`"), "{stderr}");
+        assert!(!stderr.contains("delivered.txt") && !stderr.contains("README.md"), "{stderr}");
+        // It counts for as long as it is there.
+        if gone == "branch" {
+            place.git(&project, ["branch", "-D", "stead/work"]);
+        } else {
+            std::fs::remove_file(project.join("delivered.txt")).expect("a file");
+        }
+        place.fails(&["rm", "work"], 7, "delivered.txt");
+    }
+}
