@@ -312,7 +312,8 @@ fn bytes(path: &Path) -> &[u8] {
     path.as_os_str().as_bytes()
 }
 
-fn entry(found: &Found) -> Option<Entry> {
+/// Returns what a tree holds for it.
+pub(crate) fn entry(found: &Found) -> Option<Entry> {
     match found {
         Found::File { id, mode } => {
             Some(Entry { mode: if mode & 0o100 == 0 { 0o100_644 } else { 0o100_755 }, id: *id })

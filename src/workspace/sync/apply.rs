@@ -8,7 +8,7 @@ use crate::git::Repository;
 use anyhow::Context;
 
 use super::pending::{self, Apply};
-use super::{Outline, Said, State};
+use super::{Outline, Said, State, revert};
 use crate::error::{Failure, Kind, Result};
 use crate::git::Oid;
 use crate::git::repository::Store;
@@ -135,12 +135,12 @@ impl ApplyPlan {
         let scratch = self.scratch.as_ref().unwrap_or(&state.store);
         let dir = Dir::open(&self.path)?;
         let moves = self.writing.moves(scratch, &dir, &stamp)?;
-        let kept = super::backup(&moves, scratch, state, &format!("backup of {}", self.outline.target))?;
+        let kept = super::backup(&moves, scratch, &state.store, &revert::message(&self.outline.target, None))?;
         let apply = Apply {
             id: stamp,
             target: self.outline.target.clone(),
             moves: kept.to_string(),
-            applied: applied.to_string(),
+            applied: Some(applied.to_string()),
             decided: false,
         };
         pending::make(workspace, &state.store, &dir, &moves, apply)?;

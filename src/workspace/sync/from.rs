@@ -113,7 +113,7 @@ impl FromPlan {
             let id = super::stamp();
             state.store.set_ref(&format!("refs/backups/{id}-tree"), state.snapshot.commit)?;
             let moves = self.writing.moves(scratch, &Dir::open(&workspace.tree())?, &id)?;
-            let kept = super::backup(&moves, scratch, state, "files before and after a sync")?;
+            let kept = super::backup(&moves, scratch, &state.store, "files before and after a sync")?;
             let sync = Tree { id, moves: kept.to_string(), base: None, decided: false };
             pending::make_tree(workspace, &state.store, &moves, &sync, None)?;
         }

@@ -15,6 +15,8 @@ pub(crate) mod from;
 pub(crate) mod pending;
 pub(crate) mod push;
 mod renew;
+#[cfg_attr(not(test), expect(dead_code, reason = "`undo --apply` is to call it"))]
+pub(crate) mod revert;
 pub(crate) mod upstream;
 
 use std::path::{Path, PathBuf};
@@ -273,12 +275,20 @@ fn remember(workspace: &mut LeasedWorkspace, target: &str, refname: Option<&str>
     workspace.save()
 }
 
+/// Forgets what was applied to a target, which has been taken back.
+fn forget(workspace: &mut LeasedWorkspace, target: &str) -> Result<()> {
+    let record = workspace.record_mut();
+    record.deliveries.retain(|one| one.target != target || one.refname.is_some());
+    record.last_used = Timestamp::now();
+    workspace.save()
+}
+
 /// Keeps both sides of moves in the workspace's own store, whichever store they were made in.
-fn backup(moves: &Moves, scratch: &Store, state: &State, message: &str) -> Result<Oid> {
+fn backup(moves: &Moves, scratch: &Store, store: &Store, message: &str) -> Result<Oid> {
     let kept = moves.keep(scratch, message)?;
-    pack::write_missing(scratch.repository(), &[kept], state.store.path())?;
-    state.store.repository().odb()?.refresh()?;
-    state.store.set_ref(&format!("refs/backups/{}", moves.id), kept)?;
+    pack::write_missing(scratch.repository(), &[kept], store.path())?;
+    store.repository().odb()?.refresh()?;
+    store.set_ref(&format!("refs/backups/{}", moves.id), kept)?;
     Ok(kept)
 }
 

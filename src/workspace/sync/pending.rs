@@ -45,8 +45,8 @@ pub(crate) struct Apply {
     pub(super) id: String,
     pub(super) target: String,
     pub(super) moves: String,
-    /// What the target holds of the work when it is done.
-    pub(super) applied: String,
+    /// What the target holds of the work when it is done; `None` for nothing any more.
+    pub(super) applied: Option<String>,
     pub(super) decided: bool,
 }
 
@@ -117,7 +117,11 @@ impl Apply {
     /// Does what is left to do when there is no way back.
     pub(super) fn settle(&self, workspace: &mut LeasedWorkspace, store: &Store, dir: &Dir) -> Result<()> {
         self.moves(store)?.settle(dir)?;
-        super::remember(workspace, &self.target, None, parse(&self.applied)?)
+        store.set_ref(&format!("refs/applies/{}", self.id), parse(&self.moves)?)?;
+        match &self.applied {
+            Some(applied) => super::remember(workspace, &self.target, None, parse(applied)?),
+            None => super::forget(workspace, &self.target),
+        }
     }
 }
 

@@ -208,7 +208,7 @@ pub(super) fn move_to(
         Some(writing) => writing.moves(scratch, &dir, &id)?,
         None => Moves { id: id.clone(), moves: Vec::new() },
     };
-    let kept = super::backup(&moves, scratch, state, "files before and after a sync")?;
+    let kept = super::backup(&moves, scratch, store, "files before and after a sync")?;
     let written = writing.map(Writing::paths).unwrap_or_default();
     renew::build(workspace, &id, state, pool, to.branch, to.target, &written)?;
     let base = to.base.map(|base| base.to_string());
