@@ -100,37 +100,20 @@ fn many_processes_create_run_list_remove_restore_and_collect() {
 
 #[test]
 fn processes_that_are_killed_leave_every_workspace_whole_or_absent() {
-    const WORKERS: u64 = 6;
     let place = Place::new();
     place.project("api");
     place.ok(["create", "a", "b", "--from", "api"]);
     let until = Instant::now() + Duration::from_secs(seconds()) / 2;
     let killed = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for worker in 1..=WORKERS {
-            let (place, killed) = (&place, &killed);
-            scope.spawn(move || {
-                let mut random = Random::new(worker);
-                while Instant::now() < until {
-                    let name = NAMES[random.below(3)];
-                    let args: &[&str] = match random.below(5) {
-                        0 => &["create", name, "--from", "api"],
-                        1 => &["exec", name, "--no-create", "--isolation", "none", "--", "sh", "-c", "echo x >> log"],
-                        2 => &["rm", "--force", name],
-                        3 => &["restore", name],
-                        _ => &["gc", "--all"],
-                    };
-                    let mut command = place.stead(args);
-                    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("stead starts");
-                    // Anywhere in its work: there is no event for that.
-                    std::thread::sleep(Duration::from_millis(random.below(120) as u64));
-                    child.kill().expect("it is not yet waited for");
-                    if child.wait().expect("end").code().is_none() {
-                        killed.fetch_add(1, Ordering::Relaxed);
-                    }
-                }
-            });
-        }
+    // A run that has ended, and said that all was well, has written its line.
+    let written: Vec<String> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (1..=PROCESSES)
+            .map(|worker| {
+                let (place, killed) = (&place, &killed);
+                scope.spawn(move || work_and_die(place, worker, until, killed))
+            })
+            .collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("no worker fails")).collect()
     });
     assert!(killed.load(Ordering::Relaxed) > 3, "nothing was killed");
     let root = place.root();
@@ -140,6 +123,9 @@ fn processes_that_are_killed_leave_every_workspace_whole_or_absent() {
             lock.lock().expect("the lease becomes free");
         }
     }
+    place.ok(["doctor", "--repair"]);
+    let (code, answer) = place.json(["doctor"]);
+    assert_eq!(code, 0, "{answer}");
     place.ok(["gc", "--max-age", "100000d"]);
     assert_eq!(names(&root.join("staging")), [""; 0]);
     assert_eq!(names(&root.join("state/local")), names(&root.join("workspaces/local")));
@@ -154,10 +140,54 @@ fn processes_that_are_killed_leave_every_workspace_whole_or_absent() {
     assert_eq!(code, 0, "{answer}");
     let listed = answer["workspaces"].as_array().expect("workspaces");
     assert!(listed.len() >= 2, "what was there is still somewhere");
+    let mut lines = BTreeSet::new();
     for workspace in listed {
         assert_eq!(workspace["state"], "ready");
-        place.git(&place.tree(workspace["name"].as_str().expect("name")), ["fsck", "--no-dangling"]);
+        let tree = place.tree(workspace["name"].as_str().expect("name"));
+        place.git(&tree, ["fsck", "--no-dangling"]);
+        let log = std::fs::read_to_string(tree.join("log")).unwrap_or_default();
+        lines.extend(log.lines().map(str::to_owned));
     }
+    for line in &written {
+        assert!(lines.contains(line), "{line} is lost");
+    }
+    assert!(!written.is_empty(), "no run ended");
+}
+
+/// Runs random commands and kills most of them, until the time is over; returns the lines that its runs have written.
+fn work_and_die(place: &Place, worker: u64, until: Instant, killed: &AtomicUsize) -> Vec<String> {
+    let mut written = Vec::new();
+    let mut random = Random::new(worker);
+    for step in 0.. {
+        if Instant::now() >= until {
+            break;
+        }
+        let name = NAMES[random.below(3)];
+        let line = format!("{worker}-{step}");
+        let script = format!("echo {line} >> log");
+        let run = ["exec", name, "--no-create", "--isolation", "none", "--", "sh", "-c", &script];
+        let choice = random.below(6);
+        let args: &[&str] = match choice {
+            0 => &["create", name, "--from", "api"],
+            1 | 2 => &run,
+            3 => &["rm", "--force", name],
+            4 => &["restore", name],
+            _ => &["gc", "--all"],
+        };
+        let mut command = place.stead(args);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("stead starts");
+        if random.below(4) > 0 {
+            // Anywhere in its work: there is no event for that.
+            std::thread::sleep(Duration::from_millis(random.below(120) as u64));
+            child.kill().expect("it is not yet waited for");
+        }
+        match child.wait().expect("end").code() {
+            None => drop(killed.fetch_add(1, Ordering::Relaxed)),
+            Some(0) if matches!(choice, 1 | 2) => written.push(line),
+            Some(_) => {}
+        }
+    }
+    written
 }
 
 fn has_record(entry: &Path) -> bool {

@@ -199,7 +199,7 @@ fn a_broken_git_configuration_of_the_user_is_an_error_only_where_it_is_needed() 
 }
 
 #[test]
-fn on_a_full_disk_what_is_made_is_whole_or_not_there_and_cleaning_up_works() {
+fn on_a_full_or_read_only_disk_what_is_made_is_whole_or_not_there_and_cleaning_up_works() {
     let place = Place::new();
     let project = place.project("big");
     write(
@@ -228,16 +228,58 @@ fn on_a_full_disk_what_is_made_is_whole_or_not_there_and_cleaning_up_works() {
         grep x "$("$STEAD" path x)/file"
         "$STEAD" doctor > /dev/null
         ls -A "$STEAD_ROOT/staging" >> listed
+        "$STEAD" rm x -f
+        head -c 8m /dev/zero > "$STEAD_ROOT/fill" || true
+        fails create y --empty
+        "$STEAD" status --porcelain >> listed
+        "$STEAD" gc --purge --yes
+        "$STEAD" create y --empty
+        mount -o remount,ro "$STEAD_ROOT"
+        for reader in "status" "path y" "diff y" "log y"; do "$STEAD" $reader > /dev/null; done
+        fails create z --empty
+        fails exec y -- true
+        fails rm y
+        "$STEAD" gc --all > found && exit 3
+        grep "Not done: .*$STEAD_ROOT.*Read-only" found
     "#;
+    if in_a_namespace(&place, script) {
+        let listed = std::fs::read_to_string(place.path().join("projects/listed")).expect("names");
+        assert_eq!(listed, "x\n");
+    }
+}
+
+#[test]
+fn without_a_free_inode_it_is_said_what_cannot_be_made_and_emptying_the_trash_works() {
+    let script = r#"
+        mkdir "$STEAD_ROOT" && mount -t tmpfs -o nr_inodes=500,mode=0700 tmpfs "$STEAD_ROOT" || exit 77
+        fails() { "$STEAD" "$@" 2> err && exit 1; grep "$STEAD_ROOT" err > found || { cat err; exit 2; }; }
+        set -e
+        for name in x y; do "$STEAD" create $name --empty; done
+        "$STEAD" rm y
+        mkdir "$STEAD_ROOT/fill"
+        i=0; while touch "$STEAD_ROOT/fill/$i" 2> err; do i=$((i + 1)); done
+        fails create z --empty
+        fails exec x -- true
+        fails rm x
+        "$STEAD" status --porcelain | cut -f 1 | grep x
+        "$STEAD" gc --purge --yes
+        "$STEAD" rm x
+        "$STEAD" restore x
+        "$STEAD" doctor > /dev/null
+    "#;
+    in_a_namespace(&Place::new(), script);
+}
+
+/// Runs a script that mounts; false where that may not be, and the test of failing writes has to do.
+fn in_a_namespace(place: &Place, script: &str) -> bool {
     let stead = place.stead([""; 0]);
     let mut command = std::process::Command::new("unshare");
     command.args(["-rm", "sh", "-c", script]).env_clear().current_dir(place.path().join("projects"));
     command.envs(stead.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("STEAD", stead.get_program());
-    // Where it may not be mounted, the test of failing writes has to do.
-    let Ok(output) = command.output() else { return };
-    if !output.stderr.starts_with(b"unshare:") && output.status.code() != Some(77) {
-        assert!(output.status.success(), "{}", describe(&output));
-        let listed = std::fs::read_to_string(place.path().join("projects/listed")).expect("names");
-        assert_eq!(listed, "x\n", "{}", describe(&output));
+    let Ok(output) = command.output() else { return false };
+    if output.stderr.starts_with(b"unshare:") || output.status.code() == Some(77) {
+        return false;
     }
+    assert!(output.status.success(), "{}", describe(&output));
+    true
 }
