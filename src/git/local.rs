@@ -88,7 +88,8 @@ pub(super) fn advertised(repository: &Repository, requests: &[String]) -> Result
         }
         let name = name.to_owned();
         // A symbolic ref that leads nowhere is skipped as git's own advertisement does.
-        if let Some(target) = reference.resolve().ok().and_then(|reference| reference.target()) {
+        let direct = reference.target();
+        if let Some(target) = direct.or_else(|| reference.resolve().ok().and_then(|reference| reference.target())) {
             refs.push((name, target));
         }
     }

@@ -59,7 +59,8 @@ impl Tree {
     pub(crate) fn finish(&self, workspace: &mut LeasedWorkspace, journal: &mut Journal) -> Result<String> {
         let store = workspace.store(Access::Read)?;
         let tree = Dir::open(&workspace.tree())?;
-        if self.decided || is_exchanged(&tree, &self.id) {
+        // The mark goes last; the old `.git` in its place says it as well.
+        if self.decided || is_exchanged(&tree, &self.id) || renew::is_kept(workspace, &self.id) {
             self.decide(workspace, journal, &store)?;
             return Ok("the sync is done".to_owned());
         }

@@ -23,7 +23,9 @@ use crate::store::staging::Staging;
 use crate::workspace::LeasedWorkspace;
 use crate::workspace::agentgit::{self, AgentGit, Running};
 
-/// Old git directories of syncs that are kept.
+/// In the state: old git directories of syncs, by the syncs' ids.
+const OLD: &str = "synced";
+/// How many of them are kept.
 const KEPT: usize = 3;
 const MAX_SHALLOW: u64 = 16 << 20;
 
@@ -91,9 +93,14 @@ pub(super) fn exchange(workspace: &LeasedWorkspace, state: &State) -> Result<()>
     agentgit::exchange(workspace, &workspace.state().join(pending::GIT), state.running)
 }
 
+/// Returns whether the git directory that a sync has replaced is in the place of old ones.
+pub(super) fn is_kept(workspace: &LeasedWorkspace, id: &str) -> bool {
+    workspace.state().join(OLD).join(id).symlink_metadata().is_ok()
+}
+
 /// Returns the place of old git directories, and lets go of the oldest ones.
 pub(super) fn keep(workspace: &LeasedWorkspace) -> Result<std::path::PathBuf> {
-    let place = workspace.state().join("synced");
+    let place = workspace.state().join(OLD);
     std::fs::create_dir_all(&place).with_context(|| format!("cannot make `{}`", place.display()))?;
     let mut old = Vec::new();
     for entry in std::fs::read_dir(&place).with_context(|| format!("cannot list `{}`", place.display()))? {

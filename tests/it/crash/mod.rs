@@ -51,6 +51,23 @@ fn what_is_published_and_cannot_be_synced_is_taken_back() {
 }
 
 #[test]
+fn a_kill_at_the_end_of_a_sync_does_not_take_it_back() {
+    focused(&["sync"], |site| {
+        site.kill().filter(|_| site.line.contains("journal.toml") || site.line.contains("/.git/"))
+    });
+}
+
+#[test]
+fn what_cannot_be_read_of_a_source_is_told() {
+    focused(&["create"], |site| {
+        let (opened, found) = site.line.rsplit_once(" = ")?;
+        let of_source = opened.contains("[PLACE]/projects/api/.git/") && found.contains("[PLACE]");
+        let matters = opened.contains("O_DIRECTORY") || opened.contains("/refs/heads/main");
+        site.faults().into_iter().find(|fault| of_source && matters && fault.expression.contains("EIO"))
+    });
+}
+
+#[test]
 fn a_record_is_synced_before_it_gets_its_name_and_the_name_after_that() {
     strace::require();
     let scene = Scene::new();

@@ -58,6 +58,46 @@ pub(super) const OPERATIONS: &[Operation] = &[
         },
         ..NOTHING
     },
+    Operation {
+        name: "sync-apply",
+        args: &["sync", "x", "--to", "--apply"],
+        effect: |scene, _| applied(scene, &[5]),
+        settled: |scene| {
+            // The next command finishes what was cut off.
+            stead(scene, &["--json", "exec", "x", "--no-create", "--isolation", "none", "--", "true"])?;
+            applied(scene, &[0, 5])
+        },
+        ..NOTHING
+    },
+    Operation {
+        name: "sync-to",
+        args: &["sync", "x", "--to"],
+        effect: |scene, _| {
+            let project = scene.place.path().join("projects/api");
+            let files = git(scene, &project, &["ls-tree", "--name-only", "stead/x"])?;
+            ensure!(["committed", "staged", "late"].iter().all(|name| files.contains(name)), "{files}");
+            Ok(())
+        },
+        settled: |scene| {
+            let project = scene.place.path().join("projects/api");
+            git(scene, &project, &["fsck", "--no-dangling", "--no-progress"])?;
+            ensure!(git(scene, &project, &["status", "--porcelain"])?.is_empty(), "the project is touched");
+            Ok(())
+        },
+        ..NOTHING
+    },
+    Operation {
+        name: "sync",
+        args: &["sync", "z"],
+        effect: |scene, _| is_text(&scene.place.tree("z").join("upstream"), "upstream\n"),
+        settled: |scene| {
+            stead(scene, &["--json", "exec", "z", "--no-create", "--isolation", "none", "--", "true"])?;
+            let status = git(scene, &scene.place.tree("z"), &["status", "--porcelain"])?;
+            ensure!(status.is_empty(), "neither before nor after: {status}");
+            Ok(())
+        },
+        ..NOTHING
+    },
     Operation { name: "rm", args: &["rm", "-f", "x"], effect: |scene, _| is_away(scene, "x"), ..NOTHING },
     Operation {
         name: "restore",
@@ -120,6 +160,16 @@ fn leave_halves(scene: &Scene) {
     let root = scene.place.root();
     write(&root, "workspaces/local/half/file", "half");
     write(&root, "staging/dead/tree/file", "dead");
+}
+
+/// Of the files that `x` has and the project lacks, as many as allowed are in the project.
+fn applied(scene: &Scene, allowed: &[usize]) -> Result<()> {
+    let project = scene.place.path().join("projects/api");
+    let new = ["committed", "staged", "untracked", "late"].iter().filter(|name| project.join(name).exists()).count();
+    let guide = std::fs::read_to_string(project.join("docs/guide.md")).context("the guide")?;
+    let count = new + usize::from(guide.ends_with("more\n"));
+    ensure!(allowed.contains(&count), "{count} of 5 changes are applied");
+    Ok(())
 }
 
 fn is_away(scene: &Scene, name: &str) -> Result<()> {

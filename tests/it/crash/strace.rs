@@ -69,7 +69,7 @@ pub(super) struct Site {
 /// What is done to one call.
 #[derive(Clone, Debug)]
 pub(super) struct Injection {
-    expression: String,
+    pub(super) expression: String,
     line: String,
 }
 
