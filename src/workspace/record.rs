@@ -15,6 +15,9 @@ use crate::store::root;
 /// The record's file in the state of a workspace.
 pub(crate) const FILE: &str = "workspace.toml";
 
+/// A copy in the store, as of the creation, for when the record is lost.
+pub(crate) const COPY: &str = "record.toml";
+
 /// The schema that this version writes.
 pub(crate) const SCHEMA: u32 = 1;
 

@@ -42,13 +42,13 @@ fn a_lost_record_is_made_anew_from_store_and_pool() {
     let before: toml::Table = std::fs::read_to_string(&path).expect("record").parse().expect("TOML");
     std::fs::write(&path, "schema = 1\nname =").expect("file");
     let text = place.transcript(&mut place.stead(["doctor"]));
-    assert!(text.starts_with("exit status: 9") && text.contains("PROBLEM   workspace   `one`: "), "{text}");
+    assert!(text.starts_with("exit status: 9") && text.contains("PROBLEM   workspace    `one`: "), "{text}");
 
     let (code, answer) = place.json(["doctor", "--repair"]);
     assert_eq!(code, 0, "{answer}");
     assert_eq!(checks(&answer, "workspace")[0].0, "repaired");
     let after: toml::Table = std::fs::read_to_string(&path).expect("record").parse().expect("TOML");
-    for key in ["name", "user", "source", "pool", "upstream", "base", "created_snapshot"] {
+    for key in ["name", "user", "source", "pool", "branch", "upstream", "base", "created", "created_snapshot"] {
         assert_eq!(after.get(key), before.get(key), "{key}");
     }
     assert_eq!(place.json(["doctor"]).0, 0);
@@ -140,4 +140,38 @@ end
 
 "#]]
     );
+}
+
+#[test]
+fn what_others_may_read_is_named_and_made_private() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = Place::new();
+    place.ok(["create", "one", "--empty"]);
+    place.ok(["exec", "one", "--", "echo", "secret"]);
+    assert_eq!(checks(&place.json(["doctor"]).1, "permissions")[0].0, "ok");
+    let runs = place.root().join("state/local/one/runs");
+    let run = runs.read_dir().expect("runs").next().expect("a run").expect("an entry").path();
+    for path in [run.join("out"), run, runs, place.root().join("state"), place.root().join("homes/local/one")] {
+        let mode = path.metadata().expect("metadata").permissions().mode();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode | 0o055)).expect("mode");
+        let (code, answer) = place.json(["doctor"]);
+        assert_eq!((code, checks(&answer, "permissions")[0].0), (9, "problem"), "{answer}");
+        assert!(checks(&answer, "permissions")[0].1.contains(path.to_str().expect("text")), "{answer}");
+        let (code, answer) = place.json(["doctor", "--repair"]);
+        assert_eq!((code, checks(&answer, "permissions")[0].0), (0, "repaired"), "{answer}");
+        assert_eq!(path.metadata().expect("metadata").permissions().mode() & 0o77, 0);
+        assert_eq!(checks(&place.json(["doctor"]).1, "permissions")[0].0, "ok");
+    }
+}
+
+#[test]
+fn what_a_restore_leaves_in_the_trash_goes() {
+    let place = Place::new();
+    place.ok(["create", "one", "--empty"]);
+    write(&place.root(), "trash/20260101-000000-000000-0000/why.toml", "x");
+    let (code, answer) = place.json(["doctor"]);
+    assert_eq!((code, checks(&answer, "trash")[0].0), (0, "warning"), "{answer}");
+    let (_, answer) = place.json(["doctor", "--repair"]);
+    assert_eq!(checks(&answer, "trash"), [("repaired", "1 that a restore has left empty, removed")]);
+    assert_eq!(checks(&place.json(["doctor"]).1, "trash"), [("ok", "0 kept")]);
 }

@@ -14,7 +14,8 @@ use crate::ui::{Report, Ui};
 /// Check the root, the host and the wall
 ///
 /// With `--repair` it mends what is simple: dead staging goes, halves of workspaces go to the trash, records are made anew
-/// from their stores, and what borrows from a root that moved borrows from where it is now. Nothing is lost by it.
+/// from their stores, what borrows from a root that moved borrows from where it is now, and what is
+/// private is so again. Nothing is lost by it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Mend what is simple

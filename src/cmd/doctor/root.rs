@@ -9,7 +9,7 @@ use crate::git::pool::Pool;
 use crate::store::fs;
 use crate::store::lease::Lease;
 use crate::store::name::WorkspaceName;
-use crate::store::root::{Root, UserRoot};
+use crate::store::root::{Root, UserRoot, private};
 use crate::store::staging;
 use crate::ui::Ui;
 use crate::ui::text::bytes;
@@ -71,12 +71,8 @@ fn inside(root: &Root, repair: bool, ui: &Ui, checks: &mut Vec<Check>) -> Result
         (_, false) => Check::new("staging", Status::Warning, format!("{dead} left by commands that never ended"))
             .hint("`stead gc` or `stead doctor --repair` removes them"),
     });
-    // What a restore was about to take away has nothing to say, and `gc` takes it.
-    let nameless = trash::entries(root)?.iter().filter(|entry| entry.why.is_none() && !entry.is_spent()).count();
-    if nameless > 0 {
-        let message = format!("{nameless} entries do not say what they are; they are kept");
-        checks.push(Check::new("trash", Status::Warning, message));
-    }
+    checks.push(permissions(root, repair)?);
+    checks.extend(trash(root, repair)?);
     if known {
         let keys: BTreeSet<&str> = used.iter().map(|(_, key)| key.as_str()).collect();
         let pools = fs::entries(&root.pools())?;
@@ -89,6 +85,51 @@ fn inside(root: &Root, repair: bool, ui: &Ui, checks: &mut Vec<Check>) -> Result
         }
     }
     Ok(())
+}
+
+/// Looks whether others could read what is stead's own.
+fn permissions(root: &Root, repair: bool) -> Result<Check> {
+    let loose = private::loose(root)?;
+    let Some(first) = loose.iter().find(|loose| loose.foreign).or(loose.first()) else {
+        return Ok(Check::new("permissions", Status::Ok, "nobody else can read or enter"));
+    };
+    let more = if loose.len() > 1 { format!(", and {} more", loose.len() - 1) } else { String::new() };
+    if first.foreign {
+        let message = format!("`{}` belongs to somebody else{more}", first.path.display());
+        return Ok(Check::new("permissions", Status::Problem, message).hint("give it back to yourself with `chown`"));
+    }
+    let message = format!("others may read or enter `{}`{more}", first.path.display());
+    if !repair {
+        return Ok(Check::new("permissions", Status::Problem, message).hint("`stead doctor --repair` mends it"));
+    }
+    loose.iter().try_for_each(|loose| private::tighten(&loose.path))?;
+    Ok(Check::new("permissions", Status::Repaired, format!("{message}; not any more")))
+}
+
+/// Looks for what restores have left, and for entries that do not say what they are.
+fn trash(root: &Root, repair: bool) -> Result<Vec<Check>> {
+    let mut checks = Vec::new();
+    let (spent, entries): (Vec<_>, Vec<_>) = trash::entries(root)?.into_iter().partition(trash::Entry::is_spent);
+    if !spent.is_empty() {
+        let message = format!("{} that a restore has left empty", spent.len());
+        checks.push(if repair {
+            for entry in &spent {
+                entry.remove_spent()?;
+            }
+            Check::new("trash", Status::Repaired, format!("{message}, removed"))
+        } else {
+            Check::new("trash", Status::Warning, message).hint("`stead gc` or `stead doctor --repair` removes them")
+        });
+    }
+    let unknown = entries.iter().filter(|entry| entry.why.is_none()).count();
+    if unknown > 0 {
+        let message = format!("{unknown} entries do not say what they are; they are kept");
+        checks.push(Check::new("trash", Status::Warning, message));
+    }
+    if checks.is_empty() {
+        checks.push(Check::new("trash", Status::Ok, format!("{} kept", entries.len())));
+    }
+    Ok(checks)
 }
 
 fn workspace(at: &UserRoot, name: &WorkspaceName, repair: bool) -> Result<Vec<Check>> {

@@ -1,5 +1,6 @@
 //! The root: the directory that holds everything, and the only type that knows a name under it.
 
+pub(crate) mod private;
 mod user;
 
 use std::fs::{File, OpenOptions};

@@ -276,6 +276,7 @@ pub(crate) fn make(
     // Held until the record is in place, so that nobody else takes the same ports.
     let _ports = ports::reserve(at, spec.ports, config, &mut record)?;
     record.write(&built.state.join(record::FILE))?;
+    record.write_as(&built.state.join("store.git").join(record::COPY), Durability::Lazy)?;
     built.publish(at, &name)?;
     let brought = record.brought.clone();
     let workspace = LeasedWorkspace::new(Workspace::of(at.clone(), name, record), lease);
