@@ -70,6 +70,9 @@ _stead() {
             stead,sync)
                 cmd="stead__subcmd__sync"
                 ;;
+            stead,undo)
+                cmd="stead__subcmd__undo"
+                ;;
             stead__subcmd__config,help)
                 cmd="stead__subcmd__config__subcmd__help"
                 ;;
@@ -139,6 +142,9 @@ _stead() {
             stead__subcmd__help,sync)
                 cmd="stead__subcmd__help__subcmd__sync"
                 ;;
+            stead__subcmd__help,undo)
+                cmd="stead__subcmd__help__subcmd__undo"
+                ;;
             stead__subcmd__help__subcmd__config,show)
                 cmd="stead__subcmd__help__subcmd__config__subcmd__show"
                 ;;
@@ -152,7 +158,7 @@ _stead() {
 
     case "${cmd}" in
         stead)
-            opts="-q -v -h -V --root --user --json --quiet --verbose --color --help --version create clone exec status ls sync gc diff log rm restore import path config doctor completions man help"
+            opts="-q -v -h -V --root --user --json --quiet --verbose --color --help --version create clone exec status ls sync gc diff log undo rm restore import path config doctor completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -690,7 +696,7 @@ _stead() {
             return 0
             ;;
         stead__subcmd__help)
-            opts="create clone exec status sync gc diff log rm restore import path config doctor completions man help"
+            opts="create clone exec status sync gc diff log undo rm restore import path config doctor completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -969,6 +975,20 @@ _stead() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        stead__subcmd__help__subcmd__undo)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         stead__subcmd__import)
             opts="-q -v -h -V --replace --root --user --json --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1198,6 +1218,32 @@ _stead() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --root)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --user)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        stead__subcmd__undo)
+            opts="-n -q -v -h -V --dry-run --keep-git-config --root --user --json --quiet --verbose --color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --root)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -71,6 +71,7 @@ enum Command {
     Gc(cmd::gc::Args),
     Diff(cmd::diff::Args),
     Log(cmd::log::Args),
+    Undo(cmd::undo::Args),
     /// Move workspaces to the trash
     Rm(cmd::rm::Args),
     Restore(cmd::restore::Args),
@@ -165,7 +166,7 @@ fn event(matches: &ArgMatches, config: &Config, result: &Result<Exit>, started: 
         .collect();
     let has = |option: &str| options.iter().any(|given| given == option);
     let changes = match command {
-        "create" | "clone" | "exec" | "sync" | "gc" | "rm" | "restore" | "import" => !has("dry-run"),
+        "create" | "clone" | "exec" | "sync" | "undo" | "gc" | "rm" | "restore" | "import" => !has("dry-run"),
         "doctor" => has("repair"),
         "config" => matches.subcommand_name() == Some("trust"),
         _ => false,
@@ -300,6 +301,7 @@ fn dispatch(subcommand: &Command, config: &Config, ui: &Ui) -> Result<Exit> {
         Command::Gc(args) => ui.answer(&cmd::gc::run(args, config, ui)?),
         Command::Diff(args) => cmd::diff::run(args, config, ui),
         Command::Log(args) => ui.answer(&cmd::log::run(args, config, ui)?),
+        Command::Undo(args) => ui.answer(&cmd::undo::run(args, config, ui)?),
         Command::Rm(args) => ui.answer(&cmd::rm::run(args, config, ui)?),
         Command::Restore(args) => ui.answer(&cmd::restore::run(args, config, ui)?),
         Command::Import(args) => ui.answer(&cmd::import::run(args, config, ui)?),

@@ -10,10 +10,12 @@ use crate::config::{Config, units};
 use crate::error::{Exit, Failure, Kind, Result};
 use crate::progress;
 use crate::store::lease::{Lease, Wait};
-use crate::store::root::Root;
+use crate::store::root::{Root, UserRoot};
 use crate::ui::text::{self, Page};
 use crate::ui::{Report, Ui};
 use crate::workspace::gc::{CODES, Code, Done, GcPlan, Rules, Why};
+use crate::workspace::prune;
+use crate::workspace::{Listed, Workspace};
 
 /// Collect what is expired, orphaned or half-made
 ///
@@ -230,7 +232,33 @@ fn once(args: &Args, root: &Root, rules: &Rules, config: &Config, ui: &Ui) -> Re
         return Ok(answer);
     }
     answer.done(plan.apply(ui.progress())?);
+    for at in &users {
+        prune_all(at, config, ui)?;
+    }
     Ok(answer)
+}
+
+/// Lets go of old snapshots in the workspaces that stay and that nobody uses now.
+fn prune_all(at: &UserRoot, config: &Config, ui: &Ui) -> Result<()> {
+    for listed in Workspace::all(at)? {
+        progress::check(ui.progress())?;
+        let Listed::Whole(workspace) = listed else { continue };
+        if !prune::has_much(&workspace, config) {
+            continue;
+        }
+        let name = workspace.name().clone();
+        let Ok(leased) = workspace.lease("gc", Wait::No) else { continue };
+        match prune::prune(&leased, config.capture.keep_size, jiff::Timestamp::now()) {
+            Ok(pruned) if pruned.snapshots > 0 => ui.status(&format!(
+                "Let go of {} old snapshots of `{name}`, {}.",
+                pruned.snapshots,
+                text::bytes(pruned.bytes)
+            )),
+            Ok(_) => {}
+            Err(error) => ui.warn(&format!("cannot let go of old snapshots of `{name}`: {error:#}")),
+        }
+    }
+    Ok(())
 }
 
 impl Item {

@@ -13,6 +13,7 @@ use crate::store::name::WorkspaceName;
 use crate::store::root::UserRoot;
 use crate::ui::text::{Page, age, bytes, duration};
 use crate::ui::{Report, Ui};
+use crate::workspace::prune::{self, Kept};
 use crate::workspace::{Listed, Workspace};
 
 /// Show runs and events
@@ -61,6 +62,12 @@ pub(crate) struct Line {
     wall: String,
     before: Option<String>,
     after: Option<String>,
+    /// The run that this one, an undo, took back.
+    undoes: Option<String>,
+    /// Whether the state before it is still kept.
+    undoable: bool,
+    /// Until when that is so at most; none while it is one of the last runs, which are kept in any case.
+    undoable_until: Option<Timestamp>,
 }
 
 /// What a run consumed, what it left in the background included.
@@ -98,7 +105,8 @@ impl Report for Answer {
             Self::Runs { runs } if runs.is_empty() => page.line("No runs."),
             Self::Runs { runs } => {
                 let rows: Vec<Vec<String>> = runs.iter().map(|line| line.row(now)).collect();
-                page.table(&["RUN", "WORKSPACE", "WHEN", "EXIT", "CHANGES", "TOOK", "CPU", "MEMORY", "WHAT"], &rows);
+                let heading = ["RUN", "WORKSPACE", "WHEN", "EXIT", "CHANGES", "TOOK", "CPU", "MEMORY", "UNDO", "WHAT"];
+                page.table(&heading, &rows);
             }
             Self::Events { events } if events.is_empty() => page.line("No events."),
             Self::Events { events } => {
@@ -110,7 +118,7 @@ impl Report for Answer {
 }
 
 impl Line {
-    fn of(workspace: &Workspace, run: RunRecord, running: bool) -> Self {
+    fn of(workspace: &Workspace, run: RunRecord, running: bool, kept: Option<&Kept>) -> Self {
         let outcome = match &run.end {
             Some(end) => end.outcome.word(),
             None if running => "running",
@@ -133,6 +141,9 @@ impl Line {
             agent: run.agent,
             command: run.command,
             prompt: run.prompt,
+            undoes: run.undoes.map(|id| id.to_string()),
+            undoable: kept.is_some(),
+            undoable_until: kept.and_then(|kept| kept.until),
             wall: run.wall,
             before: run.before,
         }
@@ -159,6 +170,11 @@ impl Line {
             took.map_or_else(|| "-".to_owned(), duration),
             self.usage.as_ref().map_or_else(|| "-".to_owned(), Usage::cpu),
             self.usage.as_ref().map_or_else(|| "-".to_owned(), |usage| bytes(usage.peak_memory)),
+            match self.undoable_until {
+                _ if !self.undoable => "-".to_owned(),
+                None => "yes".to_owned(),
+                Some(until) => format!("until {}", until.strftime("%Y-%m-%d")),
+            },
             self.what(),
         ]
     }
@@ -166,6 +182,7 @@ impl Line {
     /// Returns what ran, in one line that fits a terminal.
     fn what(&self) -> String {
         let what = match (&self.agent, &self.prompt) {
+            _ if self.undoes.is_some() => format!("undo of {}", self.undoes.as_deref().unwrap_or_default()),
             (Some(agent), Some(prompt)) => format!("{agent}: {prompt}"),
             (Some(agent), None) => agent.clone(),
             (None, _) => self.command.join(" "),
@@ -227,8 +244,15 @@ pub(crate) fn run(args: &Args, config: &Config, _ui: &Ui) -> Result<Answer> {
 fn of(workspace: &Workspace) -> Result<Vec<Line>> {
     let running = workspace.holder()?.is_some();
     let all = record::all(&workspace.runs())?;
+    let kept = prune::kept(workspace)?;
     anyhow::ensure!(workspace.state().exists(), "workspace `{}` was removed meanwhile", workspace.name());
-    Ok(all.into_iter().map(|run| Line::of(workspace, run, running)).collect())
+    Ok(all
+        .into_iter()
+        .map(|run| {
+            let kept = kept.get(run.id.as_str());
+            Line::of(workspace, run, running, kept)
+        })
+        .collect())
 }
 
 fn whole(at: &UserRoot) -> Result<Vec<WorkspaceName>> {

@@ -17,6 +17,7 @@ pub(crate) mod restore;
 pub(crate) mod rm;
 pub(crate) mod status;
 pub(crate) mod sync;
+pub(crate) mod undo;
 
 use std::sync::Arc;
 

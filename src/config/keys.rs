@@ -72,6 +72,7 @@ pub(super) const KEYS: &[Key] = &[
     key("create.ports", Shape::Ports, Trusted, "'10000-10100'"),
     key("capture.max_file", Shape::Size, Trusted, "'100M'"),
     key("capture.max_new", Shape::Size, Trusted, "'1G'"),
+    key("capture.keep_size", Shape::Size, Trusted, "'1G'"),
     key(
         "capture.disposable",
         Shape::Texts,

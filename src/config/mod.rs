@@ -116,6 +116,8 @@ pub(crate) struct Capture {
     pub(crate) max_file: u64,
     /// Bytes of new content of one capture above which files are named and not read.
     pub(crate) max_new: u64,
+    /// Bytes of snapshots that a store keeps beyond those of the last runs.
+    pub(crate) keep_size: u64,
     /// Names of directories whose contents are never work when ignored.
     pub(crate) disposable: Vec<String>,
 }
@@ -196,6 +198,7 @@ impl Config {
             capture: Capture {
                 max_file: settings.size("capture.max_file").unwrap_or_default(),
                 max_new: settings.size("capture.max_new").unwrap_or_default(),
+                keep_size: settings.size("capture.keep_size").unwrap_or_default(),
                 disposable: settings.texts("capture.disposable"),
             },
             net: Net { git: settings.switch("net.git") },

@@ -298,7 +298,7 @@ fn needed_first(objects: &HashMap<Oid, (ObjectType, Vec<u8>)>) -> Vec<Oid> {
 }
 
 /// Returns the ids that an object names.
-fn named(kind: ObjectType, content: &[u8]) -> Vec<Oid> {
+pub(super) fn named(kind: ObjectType, content: &[u8]) -> Vec<Oid> {
     let mut ids = Vec::new();
     match kind {
         ObjectType::Tree => {

@@ -22,26 +22,68 @@ const MAX_PATH: usize = 4096;
 /// Returns the entries in the order of the file, which is that of their paths; up to the first that makes no sense.
 pub(crate) fn entries(bytes: &[u8]) -> Vec<Entry> {
     let mut entries = Vec::new();
-    let mut reader = Reader { bytes };
-    let (Some(b"DIRC"), Some(version), Some(count)) = (reader.take(4), reader.number(), reader.number()) else {
-        return entries;
-    };
-    if !(2..=4).contains(&version) {
-        return entries;
-    }
-    let mut previous = Vec::new();
-    for _ in 0..count {
-        let Some((entry, stage)) = entry(&mut reader, version, &previous) else { break };
-        // With prefixes left out, a small file could say very long paths again and again.
-        if entry.path.len() > MAX_PATH {
-            break;
-        }
-        previous.clone_from(&entry.path);
+    each(bytes, |entry, stage| {
         if stage == 0 {
             entries.push(entry);
         }
-    }
+    });
     entries
+}
+
+/// Returns the ids of all objects that the file names: contents at all stages, and trees that it remembers.
+pub(crate) fn named(bytes: &[u8]) -> Vec<Oid> {
+    const GITLINK: u32 = 0o160_000;
+    let mut ids = Vec::new();
+    let Some(mut rest) = each(bytes, |entry, _| {
+        if entry.mode != GITLINK {
+            ids.push(entry.id);
+        }
+    }) else {
+        return ids;
+    };
+    // Extensions, and a checksum at the end.
+    while let (Some(name), Some(size)) = (rest.take(4), rest.number()) {
+        let Some(content) = rest.take(size as usize) else { break };
+        if name == b"TREE" {
+            ids.extend(trees(content));
+        }
+    }
+    ids.retain(|id| !id.is_zero());
+    ids
+}
+
+/// Reads the cached trees: path, number of entries (-1 where it is not known), number of subtrees, id.
+fn trees(content: &[u8]) -> Vec<Oid> {
+    let mut ids = Vec::new();
+    let mut reader = Reader { bytes: content };
+    while reader.until_nul().is_some() {
+        let Some(end) = reader.bytes.iter().position(|byte| *byte == b'\n') else { break };
+        let Some(line) = reader.take(end + 1) else { break };
+        if !line.starts_with(b"-") {
+            ids.extend(reader.take(20).and_then(|id| Oid::from_bytes(id).ok()));
+        }
+    }
+    ids
+}
+
+/// Calls `found` with each entry and its stage; returns what is behind them when all could be read.
+fn each(bytes: &[u8], mut found: impl FnMut(Entry, u16)) -> Option<Reader<'_>> {
+    let mut reader = Reader { bytes };
+    let (b"DIRC", version, count) = (reader.take(4)?, reader.number()?, reader.number()?) else { return None };
+    if !(2..=4).contains(&version) {
+        return None;
+    }
+    let mut previous = Vec::new();
+    for _ in 0..count {
+        let (entry, stage) = entry(&mut reader, version, &previous)?;
+        // With prefixes left out, a small file could say very long paths again and again.
+        if entry.path.len() > MAX_PATH {
+            return None;
+        }
+        previous.clone_from(&entry.path);
+        found(entry, stage);
+    }
+    Some(reader)
 }
 
 fn entry(reader: &mut Reader<'_>, version: u32, previous: &[u8]) -> Option<(Entry, u16)> {

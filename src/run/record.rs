@@ -52,6 +52,9 @@ pub(crate) struct RunRecord {
     /// Names of the variables that the command got.
     #[serde(default)]
     pub(crate) environment: Vec<String>,
+    /// The run that was taken back, if this is an undo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) undoes: Option<RunId>,
     /// The id of the snapshot before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) before: Option<String>,
@@ -147,6 +150,7 @@ impl RunRecord {
             cgroup: None,
             terminal: false,
             environment: Vec::new(),
+            undoes: None,
             before: None,
             end: None,
             unknown: BTreeMap::new(),
@@ -163,9 +167,14 @@ impl RunRecord {
         })
     }
 
+    /// Returns the text of the record's file.
+    pub(crate) fn text(&self) -> String {
+        toml::to_string(self).expect("every field is a value of TOML")
+    }
+
     /// Writes the record into `directory`.
     pub(crate) fn write(&self, directory: &Path) -> Result<()> {
-        let text = toml::to_string(self).expect("every field is a value of TOML");
+        let text = self.text();
         write_atomic(&directory.join("run.toml"), text.as_bytes(), Durability::Lazy)
     }
 }

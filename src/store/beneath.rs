@@ -14,8 +14,8 @@ use std::path::{Component, Path};
 
 use anyhow::Context;
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, mkdirat, openat, openat2, readlinkat, renameat, statat,
-    symlinkat, unlinkat,
+    AtFlags, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat, fstat, mkdirat, openat, openat2, readlinkat,
+    renameat, renameat_with, statat, symlinkat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -157,6 +157,23 @@ impl Dir {
             let _gone = unlinkat(&parent, &temporary, AtFlags::empty());
         }
         written
+    }
+
+    /// Exchanges `path` below this directory with `other_path` below `other`, falling back to three renames where the file
+    /// system cannot.
+    pub(crate) fn exchange_with(&self, path: &Path, other: &Self, other_path: &Path) -> Result<()> {
+        let (one, one_name) = self.parent(path).map_err(|error| fault("move", path, error))?;
+        let (two, two_name) = other.parent(other_path).map_err(|error| fault("move", other_path, error))?;
+        let swapped = match renameat_with(&one, one_name, &two, two_name, RenameFlags::EXCHANGE) {
+            Err(Errno::INVAL | Errno::NOSYS) => {
+                let aside = fs::temporary_name();
+                renameat(&two, two_name, &one, &aside)
+                    .and_then(|()| renameat(&one, one_name, &two, two_name))
+                    .and_then(|()| renameat(&one, &aside, &one, one_name))
+            }
+            swapped => swapped,
+        };
+        swapped.map_err(|error| fault("exchange", other_path, error))
     }
 
     /// Renames `from` below this directory to `to` below `target`.

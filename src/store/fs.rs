@@ -115,6 +115,12 @@ pub(crate) fn sync_dir(path: &Path) -> Result<()> {
     }
 }
 
+/// Writes all that is unwritten on the file system of `path` to disk: for many files at once.
+pub(crate) fn sync_file_system(path: &Path) -> Result<()> {
+    let synced = File::open(path).and_then(|directory| Ok(rustix::fs::syncfs(&directory)?));
+    synced.with_context(|| format!("cannot sync the file system of `{}`", path.display()))
+}
+
 /// Returns the paths in a directory, sorted; none when it is not there.
 pub(crate) fn entries(directory: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();

@@ -22,8 +22,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Failure, Kind, Result};
 use crate::store::fs::{self, Durability};
 use crate::store::root;
-use crate::workspace::LeasedWorkspace;
 use crate::workspace::sync::pending;
+use crate::workspace::{LeasedWorkspace, undo};
 
 /// The journal's file in the state of a workspace.
 pub(crate) const FILE: &str = "journal.toml";
@@ -38,6 +38,8 @@ pub(crate) enum Operation {
     Sync(pending::Tree),
     /// Work is going to a project or a folder.
     Apply(pending::Apply),
+    /// Brings the workspace to where it was before a run.
+    Undo(undo::Order),
     /// Makes the file `made` in the state.
     #[cfg(test)]
     Test { made: PathBuf },
@@ -48,6 +50,7 @@ impl Operation {
     fn state(&self) -> &'static str {
         match self {
             Self::Sync(_) | Self::Apply(_) => "unfinished sync",
+            Self::Undo(_) => "unfinished undo",
             #[cfg(test)]
             Self::Test { .. } => "unfinished test",
         }
@@ -58,6 +61,7 @@ impl Operation {
         match self {
             Self::Sync(sync) => sync.finish(workspace, journal),
             Self::Apply(apply) => apply.finish(workspace),
+            Self::Undo(order) => undo::finish(order, workspace),
             #[cfg(test)]
             Self::Test { made } => {
                 fs::write_atomic(&workspace.state().join(made), b"made", Durability::Synced)?;

@@ -8,10 +8,13 @@ pub(crate) mod files;
 pub(crate) mod gc;
 pub(crate) mod ignored;
 pub(crate) mod journal;
+pub(crate) mod keep;
+pub(crate) mod prune;
 pub(crate) mod record;
 pub(crate) mod repair;
 pub(crate) mod sync;
 pub(crate) mod trash;
+pub(crate) mod undo;
 pub(crate) mod unsaved;
 pub(crate) mod work;
 
@@ -137,7 +140,12 @@ impl Workspace {
 
     /// Captures the tree in memory, for readers.
     pub(crate) fn look(&self, store: &Store, config: &Config, threads: usize) -> Result<Snapshot> {
-        self.snapshot(store, config, threads, &Silent)
+        self.snapshot(store, config, (threads, &[]), &Silent)
+    }
+
+    /// The same, ignored paths of `also` included.
+    pub(crate) fn look_also(&self, store: &Store, config: &Config, also: &[PathBuf]) -> Result<Snapshot> {
+        self.snapshot(store, config, (1, also), &Silent)
     }
 
     /// Takes the lease, reads the record again under it and finishes what an earlier command has left half done (see
@@ -156,15 +164,22 @@ impl Workspace {
         self.record.base.as_deref().and_then(|base| base.parse().ok())
     }
 
-    fn snapshot(&self, store: &Store, config: &Config, threads: usize, progress: &dyn Progress) -> Result<Snapshot> {
+    fn snapshot(
+        &self,
+        store: &Store,
+        config: &Config,
+        (threads, also): (usize, &[PathBuf]),
+        progress: &dyn Progress,
+    ) -> Result<Snapshot> {
         let excludes = ignore::global_excludes(&config.environment);
+        let brought: Vec<PathBuf> = self.record.brought.iter().chain(also).cloned().collect();
         let spec = CaptureSpec {
             tree: &self.tree(),
             seen: &self.state().join("seen"),
             base: self.base(),
             limits: &config.capture,
             excludes: excludes.as_deref(),
-            brought: &self.record.brought,
+            brought: &brought,
             alone: false,
             threads,
         };
@@ -301,7 +316,21 @@ impl LeasedWorkspace {
     /// Captures the tree into the store.
     pub(crate) fn capture(&mut self, store: &Store, config: &Config, progress: &dyn Progress) -> Result<Snapshot> {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        self.workspace.snapshot(store, config, threads, progress)
+        self.workspace.snapshot(store, config, (threads, &[]), progress)
+    }
+
+    /// The same, ignored paths of `also` included: what would be lost otherwise.
+    pub(crate) fn capture_also(
+        &mut self,
+        store: &Store,
+        config: &Config,
+        also: &[PathBuf],
+        progress: &dyn Progress,
+    ) -> Result<Snapshot> {
+        let snapshot = self.workspace.snapshot(store, config, (1, also), progress);
+        // The next capture must not take them for what it has always recorded.
+        rustix::fs::unlink(self.state().join("seen")).ok();
+        snapshot
     }
 }
 

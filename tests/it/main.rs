@@ -35,4 +35,5 @@ mod support;
 mod sync;
 mod sync_crash;
 mod tidy;
+mod undo;
 mod wall;

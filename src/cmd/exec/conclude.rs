@@ -1,15 +1,11 @@
 //! What is done when nothing of a run is alive. Each step is tried whatever became of the others: what the command did and
 //! printed is told although something cannot be recorded.
 
-use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-use std::time::Instant;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use rustix::fs::FileType;
 
 use crate::cmd::changes::{self, Beside, ChangeObject};
 use crate::cmd::exec::report::{Output, Ran, Usage};
@@ -17,9 +13,8 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::git::agentdir;
 use crate::git::change::{self, Change};
-use crate::git::import::{self, Imported};
 use crate::git::repository::Store;
-use crate::git::snapshot::{Meta, Snapshot};
+use crate::git::snapshot::Snapshot;
 use crate::run::RunSpec;
 use crate::run::limits::Bound;
 use crate::run::record::{self, End, Outcome as How, RunRecord};
@@ -27,8 +22,8 @@ use crate::run::supervise::{Ended, Outcome, Stop, Streams};
 use crate::store::beneath::Dir;
 use crate::store::fs::{Durability, write_atomic};
 use crate::ui::Ui;
-use crate::ui::text::{self, quote};
-use crate::workspace::{LeasedWorkspace, agentgit};
+use crate::ui::text;
+use crate::workspace::{LeasedWorkspace, agentgit, keep};
 
 /// Bytes of one stream in the JSON answer.
 const OUTPUT_CAP: u64 = 1 << 20;
@@ -68,7 +63,7 @@ impl Conclusion<'_> {
         let mut problems = Problems::default();
         let directory = record::directory(&workspace.runs(), &self.spec.id);
         let after = problems.note(workspace.capture(store, config, ui.progress()).context("cannot capture the tree"));
-        let imported = problems.note(import(workspace, store)).unwrap_or_default();
+        let imported = problems.note(keep::commits(workspace, store)).unwrap_or_default();
         for (id, reason) in imported.failed.iter().take(NAMED) {
             problems.0.push(format!("cannot keep the commit {id}: {reason}"));
         }
@@ -76,7 +71,7 @@ impl Conclusion<'_> {
             problems.0.push(format!("cannot keep {more} more commits"));
         }
         if let Some(after) = &after {
-            problems.note(import_nested(workspace, store, &after.meta));
+            problems.note(keep::nested(workspace, store, &after.meta));
         }
         problems.note(store.flush());
         let changes = after.as_ref().and_then(|after| problems.note(change::between(store, self.before, after)));
@@ -261,45 +256,6 @@ pub(super) fn lost(started: Timestamp) -> End {
         changes: 0,
         commits: 0,
     }
-}
-
-fn import(workspace: &LeasedWorkspace, store: &Store) -> Result<Imported> {
-    const FAILED: &str = "cannot keep the commits of the run";
-    let tree = Dir::open(&workspace.tree())?;
-    let imported = import::import(store, &tree).context(FAILED)?;
-    // Whatever else is in its place is named by the snapshot.
-    if let Some((name, reason)) = imported.refs.bad.iter().find(|(name, _)| name == ".git")
-        && tree.stat(Path::new(name))?.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode).is_dir())
-    {
-        return Err(anyhow::anyhow!("{reason}").context(FAILED));
-    }
-    Ok(imported)
-}
-
-/// Keeps the commits of nested repositories and submodules too. What cannot come over whole stays in the tree alone: it is
-/// told as nested, and keeps the workspace from being collected.
-fn import_nested(workspace: &LeasedWorkspace, store: &Store, meta: &Meta) -> Result<()> {
-    let tree = Dir::open(&workspace.tree())?;
-    let tops = std::iter::once(&[][..]).chain(meta.nested.iter().map(|(name, _)| name.as_slice()));
-    let mut paths = Vec::new();
-    for top in tops {
-        // What the agent's `.git` file says is not followed: submodules are found below `modules/`.
-        let path = Path::new(OsStr::from_bytes(top)).join(".git");
-        let Ok(git) = tree.dir(&path) else { continue };
-        paths.extend(agentdir::modules(&git).into_iter().map(|module| path.join(module)));
-        if !top.is_empty() {
-            paths.push(path);
-        }
-    }
-    let mut bounds = import::Bounds::of(store.access());
-    let until = Instant::now() + bounds.time;
-    for path in paths {
-        bounds.time = until.saturating_duration_since(Instant::now());
-        let Ok(git) = tree.dir(&path) else { continue };
-        let failed = || format!("cannot keep the commits of `{}`", quote(path.as_os_str().as_bytes()));
-        import::import_from(store, &git, bounds).with_context(failed)?;
-    }
-    Ok(())
 }
 
 fn held(workspace: &LeasedWorkspace) -> Result<Vec<String>> {

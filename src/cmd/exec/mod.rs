@@ -35,7 +35,7 @@ use crate::ui::{Ui, text};
 use crate::workspace::create::{self, CreateSpec};
 use crate::workspace::files::{self, Pair};
 use crate::workspace::record::Record;
-use crate::workspace::{self, LeasedWorkspace, Workspace};
+use crate::workspace::{self, LeasedWorkspace, Workspace, keep, prune};
 use report::{Answer, Plan};
 
 #[derive(Debug, clap::Args)]
@@ -415,6 +415,11 @@ fn execute(
     let tree = workspace.tree();
     let store = workspace.store(Access::Write)?;
     let before = workspace.capture(&store, config, ui.progress())?;
+    // The run may destroy what only `.git` has.
+    let kept = keep::commits(workspace, &store).and_then(|_| keep::nested(workspace, &store, &before.meta));
+    if let Err(error) = kept {
+        ui.warn(&format!("{error:#}; an undo of this run may not bring them back"));
+    }
     store.flush()?;
     if !context.is_empty() {
         bring(workspace, context)?;
@@ -448,7 +453,14 @@ fn execute(
     }
     let keep = args.keep_git_config || config.exec.keep_git_config;
     let conclusion = conclude::Conclusion { spec, outcome: &outcome, before: &before, keep, content: args.content };
-    Ok(conclusion.report(workspace, &store, record, config, ui))
+    let ran = conclusion.report(workspace, &store, record, config, ui);
+    drop(store);
+    if prune::is_due(workspace, config)
+        && let Err(error) = prune::prune(workspace, config.capture.keep_size, Timestamp::now())
+    {
+        ui.warn(&format!("cannot let go of old snapshots: {error:#}"));
+    }
+    Ok(ran)
 }
 
 /// Copies the context files in, also over what is there.
@@ -460,7 +472,8 @@ fn bring(workspace: &mut LeasedWorkspace, context: &[Pair]) -> Result<()> {
     workspace.save()
 }
 
-fn make_directory(directory: &Path) -> Result<()> {
+/// Makes the directory of a run.
+pub(crate) fn make_directory(directory: &Path) -> Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
     std::fs::DirBuilder::new()
         .recursive(true)

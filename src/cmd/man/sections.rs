@@ -102,6 +102,10 @@ pub(super) fn examples(subcommand: &str) -> Entries {
             ("What the last run changed:", "stead diff fix-login --run last"),
         ],
         "log" => &[("The runs of a workspace:", "stead log fix-login"), ("Who did what:", "stead log --audit")],
+        "undo" => &[
+            ("Take back what the last run did:", "stead undo fix-login"),
+            ("Put one folder back to before a run:", "stead undo fix-login 20260131-154500-0f3a src/login"),
+        ],
         "rm" => &[("Into the trash:", "stead rm fix-login")],
         "restore" => &[
             ("What is in the trash, and when it goes:", "stead restore"),

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::FileType;
 
 use crate::error::Result;
-use crate::git::Oid;
+use crate::git::{Oid, tracked};
 use crate::store::beneath::Dir;
 
 pub(crate) use held::held_config;
@@ -25,6 +25,7 @@ pub(crate) use modules::modules;
 const MAX_LOOSE: u64 = 4096;
 const MAX_PACKED: u64 = 64 << 20;
 const MAX_LOG: u64 = 16 << 20;
+const MAX_INDEX: u64 = 256 << 20;
 const MAX_REFS: usize = 200_000;
 const MAX_DEPTH: usize = 32;
 /// So much is named that cannot be read; the rest of a file is not looked at then.
@@ -147,6 +148,17 @@ pub(crate) fn logged(git: &Dir) -> Vec<Oid> {
     let mut seen = std::collections::HashSet::new();
     let lines = content.rsplit(|byte| *byte == b'\n').filter(|line| !line.is_empty()).take(MAX_LOGGED);
     lines.filter_map(|line| id(line.get(41..81)?)).filter(|id| seen.insert(*id)).collect()
+}
+
+/// Returns what the index and an operation under way name: contents that were staged, and what is to be joined.
+pub(crate) fn staged(git: &Dir) -> Vec<Oid> {
+    let index = read(git, Path::new("index"), MAX_INDEX).ok().flatten().unwrap_or_default();
+    let mut named = tracked::named(&index);
+    for name in ["ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD", "AUTO_MERGE"] {
+        let content = read(git, Path::new(name), MAX_LOOSE).ok().flatten().unwrap_or_default();
+        named.extend(content.split(|byte| *byte == b'\n').filter_map(id));
+    }
+    named
 }
 
 /// Returns the commits before which history is cut off; none where that cannot be read.

@@ -12,9 +12,11 @@ pub(crate) mod helper;
 mod objects;
 mod reader;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::Path;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use git2::{ObjectType, OdbLookupFlags};
 
 use crate::error::Result;
@@ -67,7 +69,7 @@ impl Bounds {
 
 /// Imports every tip of the `.git` in `tree` that the store lacks, and keeps each by `refs/kept/OID` (under
 /// `Access::Write`; in memory only under `Access::Read`). Under `Access::Write` commits come along that only the log of HEAD
-/// still names, or nothing does.
+/// still names, or nothing does, and what only the index does.
 pub(crate) fn import(store: &Store, tree: &Dir) -> Result<Imported> {
     let mut bad = Vec::new();
     match agentdir::git_dir(tree, &mut bad) {
@@ -112,12 +114,29 @@ pub(crate) fn import_from(store: &Store, git: &Dir, bounds: Bounds) -> Result<Im
                 tips.push(id);
             }
         }
+        // A snapshot of the index keeps these.
+        for id in agentdir::staged(git) {
+            if !walk.known(id)? {
+                // What is not there was missing to git itself.
+                walk.take(id)?.ok();
+            }
+        }
     }
     if store.access() == Access::Write {
         let lost: HashSet<Oid> = failed.iter().map(|(tip, _)| *tip).collect();
         keep(store, &refs, &tips, &walk.written, &lost)?;
     }
     Ok(Imported { refs, commits, failed })
+}
+
+/// Returns whether some of `ids` are neither in a git directory nor in the pool, by the names of objects alone.
+pub(crate) fn lacks(git: &Dir, pool: Option<&Path>, ids: &BTreeSet<Oid>) -> Result<bool> {
+    let here: HashSet<Oid> = objects::Objects::open(git, 0).ids(usize::MAX).into_iter().collect();
+    let borrowed = git2::Odb::new().context("cannot open objects")?;
+    if let Some(pool) = pool.and_then(|pool| pool.join("objects").to_str().map(str::to_owned)) {
+        borrowed.add_disk_alternate(&pool).with_context(|| format!("cannot open `{pool}`"))?;
+    }
+    Ok(ids.iter().any(|id| !here.contains(id) && !borrowed.exists(*id)))
 }
 
 /// Points `refs/kept/OID` at every tip that came over, and at the heads and stash entries that were known before: their

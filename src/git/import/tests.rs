@@ -1,7 +1,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests start git and write files")]
 
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::*;
 

@@ -16,8 +16,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use git2::{ObjectType, OdbLookupFlags};
 use rustix::fs::FileType;
 
-pub(super) use self::names::reason;
 use self::names::{blank, combine, join, kind_of, owned, special};
+pub(super) use self::names::{reason, records_of_git};
 use crate::config;
 use crate::git::Oid;
 use crate::git::ignore::{self, Patterns};

@@ -140,6 +140,13 @@ impl Scan<'_> {
     }
 }
 
+/// Returns whether a snapshot records what is at `name` in the agent's `.git`.
+pub(in crate::git) fn records_of_git(name: &[u8]) -> bool {
+    GITDIR.binary_search(&name).is_ok()
+        || name.ends_with(b"_HEAD")
+        || [&b"MERGE_"[..], b"BISECT_", b"sharedindex."].iter().any(|start| name.starts_with(start))
+}
+
 impl Node {
     pub(super) fn add(&self, entry: Entry) {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
@@ -151,13 +158,7 @@ impl Node {
             TopKind::Files => !is_dot_git(name),
             // git puts samples there that do nothing.
             TopKind::GitDir if self.name == b"hooks" => !name.ends_with(b".sample"),
-            TopKind::GitDir => {
-                self.parent.is_some()
-                    || GITDIR.binary_search(&name).is_ok()
-                    || name.ends_with(b"_HEAD")
-                    || name.starts_with(b"MERGE_")
-                    || name.starts_with(b"BISECT_")
-            }
+            TopKind::GitDir => self.parent.is_some() || records_of_git(name),
         }
     }
 

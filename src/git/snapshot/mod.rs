@@ -22,12 +22,17 @@ use crate::git::Oid;
 use crate::git::ignore::Patterns;
 use crate::git::meta::PLAIN;
 use crate::git::repository::{Access, Store};
-use crate::git::scan::{Job, Object, Scan, Top, TopKind, reason};
+use crate::git::scan::{self, Job, Object, Scan, Top, TopKind, reason};
 use crate::git::seen::{self, EntryKind, Seen};
 use crate::progress::{self, Phase, Progress};
 use crate::store::walk;
 
 pub(crate) use crate::git::meta::Meta;
+
+/// Returns whether a snapshot records what is at `name` in the agent's `.git`.
+pub(crate) fn records_of_git(name: &[u8]) -> bool {
+    scan::records_of_git(name)
+}
 
 /// What to capture and how.
 #[derive(Clone, Debug)]

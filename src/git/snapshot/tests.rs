@@ -22,7 +22,12 @@ impl Place {
         let mut place = Self {
             store: Store::create(&dir.path().join("store.git"), Some(&dir.path().join("pool"))).expect("a store"),
             dir,
-            limits: config::Capture { max_file: 1000, max_new: 100_000, disposable: vec!["target".to_owned()] },
+            limits: config::Capture {
+                max_file: 1000,
+                max_new: 100_000,
+                keep_size: 0,
+                disposable: vec!["target".to_owned()],
+            },
             base: None,
             brought: Vec::new(),
         };

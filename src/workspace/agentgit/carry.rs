@@ -9,6 +9,7 @@ use anyhow::Context;
 use rustix::fs::{AtFlags, FileType};
 
 use crate::error::Result;
+use crate::git::snapshot;
 use crate::store::beneath::Dir;
 use crate::workspace::agentgit::{Running, settings};
 
@@ -36,6 +37,22 @@ pub(super) fn over(old: &Dir, new: &Dir, running: Running) -> Result<()> {
     Ok(())
 }
 
+/// Brings what no snapshot records from `old` to `new`, but for objects.
+pub(super) fn unrecorded(old: &Dir, new: &Dir, running: Running) -> Result<()> {
+    for name in old.names()? {
+        let path = Path::new(&name);
+        match name.as_bytes() {
+            b"modules" if running == Running::Kept => entry(old, new, path, 0)?,
+            b"modules" => modules(old, new, path, 0)?,
+            b"objects" | b"reftable" | b"commondir" | b"gitdir" | b"branches" | b"remotes" => {}
+            name if name.ends_with(b".lock") || snapshot::records_of_git(name) => {}
+            _ if new.stat(path)?.is_some() => {}
+            _ => entry(old, new, path, 0)?,
+        }
+    }
+    Ok(())
+}
+
 /// Puts HEAD and all refs as they are in the place of those that were built: some cannot be read, and must neither be lost
 /// nor be taken for never having been there.
 pub(super) fn refs(old: &Dir, new: &Dir) -> Result<()> {
@@ -48,7 +65,7 @@ pub(super) fn refs(old: &Dir, new: &Dir) -> Result<()> {
 }
 
 /// Loose objects and packs; not what makes git read objects elsewhere or differently.
-fn objects(old: &Dir, new: &Dir) -> Result<()> {
+pub(super) fn objects(old: &Dir, new: &Dir) -> Result<()> {
     if !is_dir(old, Path::new("objects"))? {
         return Ok(());
     }

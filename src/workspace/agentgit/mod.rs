@@ -7,6 +7,7 @@
 //! Configuration comes over key by key from an allow-list; hooks, includes and whatever else runs commands does not.
 
 mod carry;
+pub(crate) mod rebuild;
 mod settings;
 
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ use crate::git::{Oid, pack};
 use crate::store::beneath::Dir;
 use crate::store::fs::{self, Durability};
 use crate::store::staging::Staging;
-use crate::workspace::LeasedWorkspace;
+use crate::workspace::{LeasedWorkspace, Workspace};
 
 pub(crate) use settings::{Setting, harmless};
 
@@ -216,7 +217,7 @@ pub(crate) fn clean(workspace: &LeasedWorkspace, keep: &Path) -> Result<()> {
 }
 
 /// Returns the directory of the pool that the workspace borrows from.
-pub(crate) fn pool_path(workspace: &LeasedWorkspace) -> Option<PathBuf> {
+pub(crate) fn pool_path(workspace: &Workspace) -> Option<PathBuf> {
     workspace.record.pool.as_ref().map(|key| workspace.at().root().pools().join(format!("{key}.git")))
 }
 

@@ -1,0 +1,157 @@
+//! Putting the `.git` of the tree and of nested repositories back: built anew beside the run's record and exchanged. May be
+//! cut off and begun again at any point.
+//!
+//! ```text
+//! runs/UNDO/git-build/.git    under construction
+//! runs/UNDO/git-new-INODE     whole; after the exchange it is the old one, which its inode tells
+//! runs/UNDO/git               the old one
+//! ```
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use super::tree::{as_path, look_at};
+use crate::error::Result;
+use crate::git::recorded::{Recorded, join};
+use crate::git::repository::Store;
+use crate::git::{Oid, agentdir, gitdir, import};
+use crate::progress::Silent;
+use crate::store::beneath::Dir;
+use crate::store::fs::{self, Durability};
+use crate::workspace::agentgit::{self, Running, rebuild};
+use crate::workspace::{Workspace, agentgit::rebuild::Recorded as Files};
+
+/// A `.git` that is to be as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Replacement {
+    /// The path of the repository; that of the tree itself is empty.
+    pub(super) path: Vec<u8>,
+    /// The tree of its small files; `None` when there was none.
+    pub(super) then: Option<Oid>,
+    /// Its place among all repositories of both snapshots.
+    number: usize,
+}
+
+/// Returns what has to be replaced: what differs by its small files, and what has lost objects.
+pub(super) fn replacements(
+    workspace: &Workspace,
+    store: &Store,
+    tree: &Dir,
+    was: &Recorded,
+    is: &Recorded,
+) -> Result<Vec<Replacement>> {
+    let paths: BTreeSet<&Vec<u8>> = was.gitdirs.keys().chain(is.gitdirs.keys()).collect();
+    let mut replacements = Vec::new();
+    for (number, path) in paths.into_iter().enumerate() {
+        let then = was.gitdirs.get(path).copied();
+        let differs = then != is.gitdirs.get(path).copied();
+        // One that could not be read cannot be put back.
+        let is_known = then.is_some() || !was.unrecorded.contains_key(&join(path, b".git"));
+        if is_known && (differs || lacks_objects(workspace, store, tree, path, then)?) {
+            replacements.push(Replacement { path: path.clone(), then, number });
+        }
+    }
+    Ok(replacements)
+}
+
+fn lacks_objects(workspace: &Workspace, store: &Store, tree: &Dir, path: &[u8], then: Option<Oid>) -> Result<bool> {
+    let Some(then) = then else { return Ok(false) };
+    let Ok(git) = tree.dir(as_path(&join(path, b".git"))) else { return Ok(true) };
+    let repository = store.repository();
+    let named = gitdir::named(repository, &gitdir::files(repository, then)?);
+    let pool = agentgit::pool_path(workspace).filter(|_| path.is_empty());
+    import::lacks(&git, pool.as_deref(), &named)
+}
+
+impl Replacement {
+    pub(super) fn gitdir(&self) -> Vec<u8> {
+        join(&self.path, b".git")
+    }
+
+    fn name(&self) -> String {
+        if self.path.is_empty() { "git".to_owned() } else { format!("git.{}", self.number) }
+    }
+
+    /// Takes a `.git` away that was not there.
+    pub(super) fn remove(&self, tree: &Dir, runs: &Path) -> Result<()> {
+        let keep = runs.join(self.name());
+        let place = self.gitdir();
+        if exists(&keep) || look_at(tree, &place)?.is_none() {
+            return Ok(());
+        }
+        tree.rename(as_path(&place), &Dir::open(runs)?, Path::new(&self.name()))
+    }
+
+    /// Puts a `.git` back; returns the refs that are lost.
+    pub(super) fn put(
+        &self,
+        then: Oid,
+        workspace: &Workspace,
+        store: &Store,
+        tree: &Dir,
+        (runs, running): (&Path, Running),
+    ) -> Result<Vec<String>> {
+        let keep = runs.join(self.name());
+        let mut lost = Vec::new();
+        if exists(&keep) {
+            return Ok(lost);
+        }
+        let ready = if let Some(ready) = self.ready(runs)? {
+            ready
+        } else {
+            let pool = agentgit::pool_path(workspace).filter(|_| self.path.is_empty());
+            let files = Files { store, gitdir: then, pool: pool.as_deref(), running };
+            let old = self.old(tree);
+            let build = runs.join(format!("{}-build", self.name()));
+            fs::remove_tree(&build, &Silent)?;
+            std::fs::create_dir(&build).with_context(|| format!("cannot make `{}`", build.display()))?;
+            lost = rebuild::rebuild(&files, old.as_ref(), &build)?;
+            let built = build.join(".git");
+            let ready = runs.join(format!("{}-new-{}", self.name(), inode(&built)?));
+            fs::sync_file_system(&built)?;
+            fs::publish(&built, &ready, Durability::Synced)?;
+            fs::remove_tree(&build, &Silent)?;
+            ready
+        };
+        let place = self.gitdir();
+        let own = Dir::open(runs)?;
+        let name = Path::new(ready.file_name().unwrap_or_default());
+        let is_new = ready.to_str().and_then(|path| path.rsplit('-').next()?.parse().ok()) == Some(inode(&ready)?);
+        if is_new && look_at(tree, &place)?.is_none() {
+            tree.create_dir_all(as_path(if self.path.is_empty() { b"." } else { &self.path }))?;
+            own.rename(name, tree, as_path(&place))?;
+            return Ok(lost);
+        }
+        if is_new {
+            own.exchange_with(name, tree, as_path(&place))?;
+        }
+        fs::publish(&ready, &keep, Durability::Lazy)?;
+        Ok(lost)
+    }
+
+    fn old(&self, tree: &Dir) -> Option<Dir> {
+        if self.path.is_empty() {
+            return agentdir::git_dir(tree, &mut Vec::new());
+        }
+        agentdir::git_dir(&tree.dir(as_path(&self.path)).ok()?, &mut Vec::new())
+    }
+
+    /// Returns the whole new one, or the old one that it was exchanged for.
+    fn ready(&self, runs: &Path) -> Result<Option<PathBuf>> {
+        let start = format!("{}-new-", self.name());
+        let mut entries = fs::entries(runs)?.into_iter();
+        Ok(entries.find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&start))))
+    }
+}
+
+fn inode(path: &Path) -> Result<u64> {
+    let metadata = std::fs::symlink_metadata(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    Ok(metadata.ino())
+}
+
+fn exists(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok()
+}

@@ -1,0 +1,301 @@
+//! Undo: a workspace put back to where it was before a run, planned first.
+//!
+//! ```text
+//! refs/runs/UNDO/before   the state that the undo replaces, recorded as before a run: an undo can be undone
+//! runs/UNDO/git           the `.git` that was replaced; `git.N` those of nested repositories
+//! runs/UNDO/aside/        what had come into its way after the plan
+//! ```
+//!
+//! The two snapshots and the [`Order`] are all that it needs, so that the journal finishes one that was cut off. What was
+//! ignored and not recorded then stays as it is, wherever it may have been there before.
+
+mod gitdirs;
+mod order;
+mod tree;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::error::{Failure, Kind, Result};
+use crate::git::Oid;
+use crate::git::change::{self, Change, ChangeKind};
+use crate::git::gitdir;
+use crate::git::recorded::{Entry, Recorded, Rules, is_at_or_below};
+use crate::git::repository::Store;
+use crate::git::snapshot::Snapshot;
+use crate::store::beneath::Dir;
+use crate::workspace::Workspace;
+use gitdirs::Replacement;
+use tree::{Step, Steps, as_path, look_at};
+
+pub(crate) use order::{Order, finish};
+
+/// What is to be put back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    /// Only these and what is below them, and no `.git`; all when there are none.
+    pub(crate) paths: &'a [Vec<u8>],
+    /// The user's global ignore rules.
+    pub(crate) excludes: &'a [u8],
+}
+
+/// A ref, HEAD or stash entry that is not as it was; `None` where it is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RefChange {
+    pub(crate) name: String,
+    pub(crate) now: Option<String>,
+    pub(crate) then: Option<String>,
+}
+
+/// What a plan tells about itself.
+#[derive(Debug, Default)]
+pub(crate) struct Outline {
+    pub(crate) changes: Vec<Change>,
+    pub(crate) refs: Vec<RefChange>,
+    /// Repositories whose `.git` is built anew or goes, by their paths; that of the tree itself is empty.
+    pub(crate) repositories: Vec<Vec<u8>>,
+    /// What cannot be put back, or stays because nobody can say whether it was there, with the reason.
+    pub(crate) left: Vec<(Vec<u8>, String)>,
+    /// Refs of which the objects are nowhere, known once it is done.
+    pub(crate) lost: Vec<String>,
+    /// What came into its way after the plan and was moved into the directory of the run.
+    pub(crate) aside: Vec<Vec<u8>>,
+}
+
+pub(crate) struct UndoPlan {
+    then: Oid,
+    now: Oid,
+    paths: Vec<Vec<u8>>,
+    /// What stays although it is not recorded, uppermost paths.
+    spared: BTreeSet<Vec<u8>>,
+    steps: Steps,
+    replacements: Vec<Replacement>,
+    outline: Outline,
+}
+
+/// Plans to bring the workspace from the state `now`, as it is, to `then`. Writes nothing.
+pub(crate) fn plan(
+    workspace: &Workspace,
+    store: &Store,
+    now: &Snapshot,
+    then: &Snapshot,
+    asked: Asked<'_>,
+) -> Result<UndoPlan> {
+    let (was, is) = (Recorded::of(store, then)?, Recorded::of(store, now)?);
+    for path in asked.paths {
+        if !was.has(path) && !is.has(path) {
+            let path = String::from_utf8_lossy(path);
+            return Err(Failure::new(Kind::NotFound, format!("`{path}` is not there now and was not there before"))
+                .hint("paths count from the top of the tree")
+                .into());
+        }
+    }
+    let mut rules = Rules::new(store, asked.excludes);
+    let brought = &workspace.record.brought;
+    let mut spared = BTreeSet::new();
+    for path in is.files.keys().chain(&is.empty_dirs).filter(|path| !was.files.contains_key(*path)) {
+        let is_brought = brought.iter().any(|top| is_at_or_below(path, top.as_os_str().as_encoded_bytes()));
+        if !is_brought
+            && let Some(part) = was.ignored(&mut rules, path)
+            && !is_below_file(&was, path)
+        {
+            spared.insert(part.to_vec());
+        }
+    }
+    let steps = steps(&was, &is, asked.paths, &spared);
+    let tree = Dir::open(&workspace.tree())?;
+    let replacements =
+        if asked.paths.is_empty() { gitdirs::replacements(workspace, store, &tree, &was, &is)? } else { Vec::new() };
+    let outline = Outline {
+        changes: changes(store, now, then, &steps)?,
+        refs: if asked.paths.is_empty() { refs(store, &was, &is)? } else { Vec::new() },
+        repositories: replacements.iter().map(|replacement| replacement.path.clone()).collect(),
+        left: left(&was, &is, asked.paths, &spared, &replacements),
+        ..Outline::default()
+    };
+    let (then, now, paths) = (then.commit, now.commit, asked.paths.to_vec());
+    Ok(UndoPlan { then, now, paths, spared, steps, replacements, outline })
+}
+
+impl UndoPlan {
+    pub(crate) fn outline(&self) -> &Outline {
+        &self.outline
+    }
+
+    pub(crate) fn into_outline(self) -> Outline {
+        self.outline
+    }
+
+    /// Returns whether everything is as it was.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.steps.is_empty() && self.replacements.is_empty()
+    }
+
+    /// Returns what stands where something has to be put back and is not recorded as it is now: it would be lost.
+    pub(crate) fn obstacles(&self, tree: &Dir) -> Result<Vec<Vec<u8>>> {
+        use rustix::fs::FileType;
+        let known: BTreeMap<&[u8], &Step> = self.steps.steps.iter().map(|step| (step.path.as_slice(), step)).collect();
+        let mut found = BTreeSet::new();
+        let places = self.steps.steps.iter().filter(|step| step.then.is_some()).map(|step| &step.path);
+        for path in places.chain(&self.steps.empty) {
+            let is_directory = self.steps.empty.contains(path);
+            let parents = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| &path[..end]);
+            for parent in parents {
+                let is_known = known.get(parent).is_some_and(|step| step.now.is_some());
+                match look_at(tree, parent)? {
+                    None | Some(FileType::Directory) => {}
+                    Some(_) if is_known => {}
+                    Some(_) => drop(found.insert(parent.to_vec())),
+                }
+            }
+            match look_at(tree, path)? {
+                Some(FileType::Directory) if !is_directory => {
+                    if self.has_unknown(tree, path, &known)? {
+                        found.insert(path.clone());
+                    }
+                }
+                None | Some(FileType::Directory) => {}
+                Some(_) if known.get(path.as_slice()).is_some_and(|step| step.now.is_some()) => {}
+                Some(_) => drop(found.insert(path.clone())),
+            }
+        }
+        Ok(found.into_iter().collect())
+    }
+
+    /// Returns whether anything below `top` would be left over.
+    fn has_unknown(&self, tree: &Dir, top: &[u8], known: &BTreeMap<&[u8], &Step>) -> Result<bool> {
+        use std::os::unix::ffi::OsStrExt;
+        let mut waiting = vec![top.to_vec()];
+        while let Some(path) = waiting.pop() {
+            let Ok(directory) = tree.dir(as_path(&path)) else { return Ok(true) };
+            for name in directory.names()? {
+                let path = [&path, b"/".as_slice(), name.as_bytes()].concat();
+                if name == ".git" && self.replacements.iter().any(|one| path.starts_with(&one.path)) {
+                    continue;
+                }
+                match look_at(tree, &path)? {
+                    Some(rustix::fs::FileType::Directory) => waiting.push(path),
+                    _ if known.get(path.as_slice()).is_some_and(|step| step.now.is_some()) => {}
+                    _ => return Ok(true),
+                }
+            }
+        }
+        Ok(false)
+    }
+}
+
+fn is_below_file(was: &Recorded, path: &[u8]) -> bool {
+    path.iter().enumerate().any(|(end, byte)| *byte == b'/' && was.files.contains_key(&path[..end]))
+}
+
+fn steps(was: &Recorded, is: &Recorded, paths: &[Vec<u8>], spared: &BTreeSet<Vec<u8>>) -> Steps {
+    let asked = |path: &[u8]| paths.is_empty() || paths.iter().any(|top| is_at_or_below(path, top));
+    let stays = |path: &[u8]| is_covered(path, |part| was.unrecorded.contains_key(part) || spared.contains(part));
+    let all: BTreeSet<&Vec<u8>> = was.files.keys().chain(is.files.keys()).collect();
+    let mut steps = Steps::default();
+    for path in all {
+        let (now, then) = (is.files.get(path).copied(), was.files.get(path).copied());
+        if now == then || !asked(path) || (then.is_none() && stays(path)) {
+            continue;
+        }
+        if then.is_none() {
+            let parents = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| &path[..end]);
+            steps.gone.extend(parents.filter(|parent| !was.has(parent)).map(<[u8]>::to_vec));
+        }
+        steps.steps.push(Step { path: path.clone(), now, then });
+    }
+    let gone = is.empty_dirs.iter().filter(|path| asked(path) && !was.has(path) && !stays(path));
+    steps.gone.extend(gone.cloned());
+    // Parents that only this one needed.
+    let parents: Vec<Vec<u8>> = steps
+        .gone
+        .iter()
+        .flat_map(|path| {
+            path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| path[..end].to_vec())
+        })
+        .filter(|parent| !was.has(parent) && asked(parent))
+        .collect();
+    steps.gone.extend(parents);
+    steps.empty.extend(was.empty_dirs.iter().filter(|path| asked(path) && !is.empty_dirs.contains(*path)).cloned());
+    steps
+}
+
+/// Returns whether `path` or a directory that it is in is one of those that `is_top` names.
+fn is_covered(path: &[u8], is_top: impl Fn(&[u8]) -> bool) -> bool {
+    let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| end).chain([path.len()]);
+    ends.into_iter().any(|end| is_top(&path[..end]))
+}
+
+/// Returns what is done to the files as changes of what is there now.
+fn changes(store: &Store, now: &Snapshot, then: &Snapshot, steps: &Steps) -> Result<Vec<Change>> {
+    let paths: BTreeSet<&[u8]> = steps.steps.iter().map(|step| step.path.as_slice()).collect();
+    let mut changes = change::between(store, now, then)?;
+    changes.retain(|change| {
+        paths.contains(change.path.as_slice()) && change.old_path.as_deref().is_none_or(|old| paths.contains(old))
+    });
+    let told: BTreeSet<Vec<u8>> =
+        changes.iter().flat_map(|change| [Some(change.path.clone()), change.old_path.clone()]).flatten().collect();
+    // Files of nested repositories, which are no part of the others.
+    for step in steps.steps.iter().filter(|step| !told.contains(&step.path)) {
+        let mode = |entry: Option<Entry>| entry.map(|entry| entry.mode);
+        changes.push(Change {
+            path: step.path.clone(),
+            kind: match (step.now, step.then) {
+                (None, _) => ChangeKind::Create,
+                (_, None) => ChangeKind::Delete,
+                _ => ChangeKind::Update,
+            },
+            old_path: None,
+            old_mode: mode(step.now),
+            mode: mode(step.then),
+            old_id: step.now.map(|entry| entry.id),
+            id: step.then.map(|entry| entry.id),
+            binary: false,
+            additions: 0,
+            deletions: 0,
+        });
+    }
+    changes.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(changes)
+}
+
+fn refs(store: &Store, was: &Recorded, is: &Recorded) -> Result<Vec<RefChange>> {
+    let read = |recorded: &Recorded| -> Result<BTreeMap<String, String>> {
+        let Some(gitdir) = recorded.gitdirs.get(&b""[..]) else { return Ok(BTreeMap::new()) };
+        Ok(gitdir::refs(store.repository(), &gitdir::files(store.repository(), *gitdir)?))
+    };
+    let (then, now) = (read(was)?, read(is)?);
+    let names: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
+    Ok(names
+        .into_iter()
+        .filter(|name| then.get(*name) != now.get(*name))
+        .map(|name| RefChange { name: name.clone(), now: now.get(name).cloned(), then: then.get(name).cloned() })
+        .collect())
+}
+
+/// Returns what is not as it was, or may not be, when everything is done.
+fn left(
+    was: &Recorded,
+    is: &Recorded,
+    paths: &[Vec<u8>],
+    spared: &BTreeSet<Vec<u8>>,
+    replacements: &[Replacement],
+) -> Vec<(Vec<u8>, String)> {
+    let asked = |path: &[u8]| paths.is_empty() || paths.iter().any(|top| is_at_or_below(path, top));
+    let mut left: BTreeMap<Vec<u8>, String> = BTreeMap::new();
+    for (path, reason) in was.unrecorded.iter().filter(|(path, reason)| is.unrecorded.get(*path) != Some(*reason)) {
+        left.insert(path.clone(), format!("it was not recorded before the run ({reason})"));
+    }
+    for (path, reason) in is.unrecorded.iter().filter(|(path, _)| !was.unrecorded.contains_key(*path)) {
+        let replaced = path.ends_with(b".git") && replacements.iter().any(|one| one.gitdir() == *path);
+        if !replaced {
+            left.insert(path.clone(), format!("it cannot be recorded, so it stays ({reason})"));
+        }
+    }
+    for path in spared {
+        left.insert(path.clone(), "it was ignored before the run, and may have been there".to_owned());
+    }
+    for path in was.nested.iter().filter(|path| !was.gitdirs.contains_key(*path) && !is.nested.contains(*path)) {
+        left.insert([path, b"/.git".as_slice()].concat(), "its git directory was elsewhere".to_owned());
+    }
+    left.into_iter().filter(|(path, _)| asked(path)).collect()
+}

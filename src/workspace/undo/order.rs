@@ -1,0 +1,110 @@
+//! Doing what a plan says, and finishing it after it was cut off.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use super::{Outline, UndoPlan, gitdirs, steps};
+use crate::error::Result;
+use crate::git::Oid;
+use crate::git::recorded::Recorded;
+use crate::git::repository::{Access, Store};
+use crate::git::snapshot;
+use crate::store::beneath::Dir;
+use crate::store::fs::{self, Durability};
+use crate::workspace::agentgit::Running;
+use crate::workspace::journal::Operation;
+use crate::workspace::{LeasedWorkspace, Workspace};
+
+/// All that an undo needs to be done, or gone on with. Paths are in base64, for they need not be text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Order {
+    /// The id under which it is recorded as a run.
+    pub(crate) id: String,
+    /// Commits of the two snapshots, in hex.
+    then: String,
+    now: String,
+    paths: Vec<String>,
+    spared: Vec<String>,
+    /// Whether `.git` keeps what would run commands.
+    keep: bool,
+    /// The record of the run, once it is done.
+    record: String,
+}
+
+impl UndoPlan {
+    /// Does it; `record` is what becomes the record of the run `id` then. The state before must be in the store.
+    pub(crate) fn apply(
+        self,
+        workspace: &mut LeasedWorkspace,
+        store: &Store,
+        (id, record): (&str, String),
+        running: Running,
+    ) -> Result<Outline> {
+        let encode = |path: &Vec<u8>| STANDARD.encode(path);
+        let order = Order {
+            id: id.to_owned(),
+            then: self.then.to_string(),
+            now: self.now.to_string(),
+            paths: self.paths.iter().map(encode).collect(),
+            spared: self.spared.iter().map(encode).collect(),
+            keep: running == Running::Kept,
+            record,
+        };
+        let journal = workspace.begin(Operation::Undo(order.clone()))?;
+        let mut outline = self.outline;
+        order.carry_out(workspace, store, (&self.steps, &self.replacements), &mut outline)?;
+        journal.end()?;
+        Ok(outline)
+    }
+}
+
+/// Goes on with an undo that was cut off, and says what is done.
+pub(crate) fn finish(order: &Order, workspace: &mut LeasedWorkspace) -> Result<String> {
+    let store = workspace.store(Access::Write)?;
+    let commit = |hex: &str| Oid::from_str(hex).with_context(|| format!("`{hex}` is no commit"));
+    let was = Recorded::of(&store, &snapshot::load(&store, commit(&order.then)?)?)?;
+    let is = Recorded::of(&store, &snapshot::load(&store, commit(&order.now)?)?)?;
+    let decode = |paths: &[String]| -> Result<Vec<Vec<u8>>> {
+        paths.iter().map(|path| STANDARD.decode(path).context("a path in the journal cannot be read")).collect()
+    };
+    let paths = decode(&order.paths)?;
+    let steps = steps(&was, &is, &paths, &decode(&order.spared)?.into_iter().collect());
+    let tree = Dir::open(&workspace.tree())?;
+    let replacements =
+        if paths.is_empty() { gitdirs::replacements(workspace, &store, &tree, &was, &is)? } else { Vec::new() };
+    order.carry_out(workspace, &store, (&steps, &replacements), &mut Outline::default())?;
+    Ok(format!("the undo {} is done", order.id))
+}
+
+impl Order {
+    fn directory(&self, workspace: &Workspace) -> PathBuf {
+        workspace.runs().join(&self.id)
+    }
+
+    fn carry_out(
+        &self,
+        workspace: &Workspace,
+        store: &Store,
+        (steps, replacements): (&super::Steps, &[super::Replacement]),
+        outline: &mut Outline,
+    ) -> Result<()> {
+        let directory = self.directory(workspace);
+        let running = if self.keep { Running::Kept } else { Running::Dropped };
+        let tree = Dir::open(&workspace.tree())?;
+        for replacement in replacements.iter().filter(|replacement| replacement.then.is_none()) {
+            replacement.remove(&tree, &directory)?;
+        }
+        outline.aside = steps.apply(store, &tree, &directory)?;
+        for replacement in replacements {
+            if let Some(then) = replacement.then {
+                outline.lost.extend(replacement.put(then, workspace, store, &tree, (&directory, running))?);
+            }
+        }
+        fs::sync_file_system(&workspace.tree())?;
+        fs::write_atomic(&directory.join("run.toml"), self.record.as_bytes(), Durability::Synced)
+    }
+}
