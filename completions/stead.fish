@@ -40,7 +40,7 @@ complete -c stead -n "__fish_stead_needs_command" -f -a "exec" -d 'Run an agent 
 complete -c stead -n "__fish_stead_needs_command" -f -a "status" -d 'Show the state of one, some or all workspaces'
 complete -c stead -n "__fish_stead_needs_command" -f -a "ls" -d 'Show the state of one, some or all workspaces'
 complete -c stead -n "__fish_stead_needs_command" -f -a "sync"
-complete -c stead -n "__fish_stead_needs_command" -f -a "gc"
+complete -c stead -n "__fish_stead_needs_command" -f -a "gc" -d 'Collect what is expired, orphaned or half-made'
 complete -c stead -n "__fish_stead_needs_command" -f -a "diff" -d 'Show the changes of a workspace'
 complete -c stead -n "__fish_stead_needs_command" -f -a "log" -d 'Show runs and events'
 complete -c stead -n "__fish_stead_needs_command" -f -a "undo" -d 'Put a workspace back to where it was before a run'
@@ -62,6 +62,7 @@ complete -c stead -n "__fish_stead_using_subcommand create" -l layout -d 'Make t
 complete -c stead -n "__fish_stead_using_subcommand create" -l import -d 'Copy this file or folder into the tree; repeatable' -r
 complete -c stead -n "__fish_stead_using_subcommand create" -l identity -d 'Commit as this author and committer' -r
 complete -c stead -n "__fish_stead_using_subcommand create" -l env -d 'Set this variable in every run; repeatable' -r
+complete -c stead -n "__fish_stead_using_subcommand create" -l limit -d 'Limit what every run consumes: `memory=4G,cpus=2,pids=512`; see `exec`' -r
 complete -c stead -n "__fish_stead_using_subcommand create" -l ports -d 'Reserve this many ports; runs find them in PORT and `STEAD_PORT_n`' -r
 complete -c stead -n "__fish_stead_using_subcommand create" -s j -l jobs -d 'Make this many at once; as many as there are processors when left out' -r
 complete -c stead -n "__fish_stead_using_subcommand create" -l root -d 'Keep everything in this directory' -r -F
@@ -86,6 +87,7 @@ complete -c stead -n "__fish_stead_using_subcommand clone" -l layout -d 'Make th
 complete -c stead -n "__fish_stead_using_subcommand clone" -l import -d 'Copy this file or folder into the tree; repeatable' -r
 complete -c stead -n "__fish_stead_using_subcommand clone" -l identity -d 'Commit as this author and committer' -r
 complete -c stead -n "__fish_stead_using_subcommand clone" -l env -d 'Set this variable in every run; repeatable' -r
+complete -c stead -n "__fish_stead_using_subcommand clone" -l limit -d 'Limit what every run consumes: `memory=4G,cpus=2,pids=512`; see `exec`' -r
 complete -c stead -n "__fish_stead_using_subcommand clone" -l ports -d 'Reserve this many ports; runs find them in PORT and `STEAD_PORT_n`' -r
 complete -c stead -n "__fish_stead_using_subcommand clone" -l into -d 'Put the repository into this workspace instead of making one' -r
 complete -c stead -n "__fish_stead_using_subcommand clone" -l dest -d 'Where it goes in the tree; `repos/` and the source\'s name when left out' -r -F
@@ -111,7 +113,9 @@ complete -c stead -n "__fish_stead_using_subcommand exec" -l wait -d 'Wait until
 complete -c stead -n "__fish_stead_using_subcommand exec" -l from -d 'Make a missing workspace of this source' -r
 complete -c stead -n "__fish_stead_using_subcommand exec" -l env -d 'Set a variable for the command' -r
 complete -c stead -n "__fish_stead_using_subcommand exec" -l pass-env -d 'Pass a variable of yours on; `*` at the end stands for the rest of its name' -r
+complete -c stead -n "__fish_stead_using_subcommand exec" -l secret -d 'Pass a secret on, and take it out of the output and of all records' -r
 complete -c stead -n "__fish_stead_using_subcommand exec" -l identity -d 'Author and committer of the commits that the run makes' -r
+complete -c stead -n "__fish_stead_using_subcommand exec" -l limit -d 'Limit what the run consumes: `memory=4G,cpus=2,pids=512,file-size=1G,open-files=1024,disk-free=1G`' -r
 complete -c stead -n "__fish_stead_using_subcommand exec" -l isolation -d 'Choose how the run is kept from everything else' -r -f -a "auto\t'The best that the host can do'
 namespaces\t'User, mount, process and IPC namespaces of its own'
 landlock\t'Landlock and seccomp'
@@ -265,7 +269,7 @@ never\t''"
 complete -c stead -n "__fish_stead_using_subcommand restore" -l json -d 'Answer with one JSON object'
 complete -c stead -n "__fish_stead_using_subcommand restore" -s q -l quiet -d 'Say only what went wrong'
 complete -c stead -n "__fish_stead_using_subcommand restore" -s v -l verbose -d 'Say more'
-complete -c stead -n "__fish_stead_using_subcommand restore" -s h -l help -d 'Print help'
+complete -c stead -n "__fish_stead_using_subcommand restore" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stead -n "__fish_stead_using_subcommand restore" -s V -l version -d 'Print version'
 complete -c stead -n "__fish_stead_using_subcommand import" -l root -d 'Keep everything in this directory' -r -F
 complete -c stead -n "__fish_stead_using_subcommand import" -l user -d 'Act for this user (a mail address or a plain name)' -r
