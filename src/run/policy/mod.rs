@@ -44,7 +44,7 @@ pub(crate) fn decide(parts: &Parts<'_>) -> Policy {
     let more = parts.read.iter().map(Place::from).chain(parts.pool.map(Place::from));
     Policy {
         wall: parts.wall,
-        read: system.chain(more).collect(),
+        read: without_doubles(system.chain(more)),
         hidden: Vec::new(),
         write: vec![Place::from(parts.tree)],
         caches: parts.caches.clone(),
@@ -53,6 +53,17 @@ pub(crate) fn decide(parts: &Parts<'_>) -> Policy {
         net: parts.net == NetAccess::On,
         sockets: Vec::new(),
     }
+}
+
+/// Leaves out what is below something that stands before it.
+fn without_doubles(places: impl Iterator<Item = Place>) -> Vec<Place> {
+    let mut kept: Vec<Place> = Vec::new();
+    for place in places {
+        if !kept.iter().any(|above| place.as_ref().starts_with(above.as_ref())) {
+            kept.push(place);
+        }
+    }
+    kept
 }
 
 /// Returns where the run sees its HOME: at the user's, unless there is none to be moved or the system lives there.
