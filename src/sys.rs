@@ -193,12 +193,14 @@ pub(crate) fn wait_for(child: Option<u32>) -> io::Result<(u32, Waited)> {
     }
 }
 
-/// Blocks all signals that can be blocked; a program that is executed afterwards gets them again.
-pub(crate) fn block_signals() {
+/// Blocks all signals that can be blocked, or none.
+pub(crate) fn block_signals(all_of_them: bool) {
     // SAFETY: a set of integers, for which zero is a value; both pointers are to it or null.
     unsafe {
         let mut all: libc::sigset_t = std::mem::zeroed();
-        libc::sigfillset(&raw mut all);
+        if all_of_them {
+            libc::sigfillset(&raw mut all);
+        }
         libc::sigprocmask(libc::SIG_SETMASK, &raw const all, std::ptr::null_mut());
     }
 }

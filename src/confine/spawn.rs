@@ -54,6 +54,10 @@ pub(crate) fn become_command(argv: &[OsString], environment: &[(OsString, OsStri
     let mut command = command(program);
     command.args(arguments).env_clear().envs(environment.iter().map(|(name, value)| (name, value)));
     command.current_dir(directory);
+    // This program ignores one, as it started.
+    for signal in 1..=64 {
+        sys::default_signal(signal);
+    }
     if let Err(error) = sys::close_on_exec_from(3) {
         return error;
     }

@@ -57,6 +57,16 @@ fn no_capability_is_left_and_none_is_gained() {
 }
 
 #[test]
+fn no_signal_is_blocked_or_ignored() {
+    for wall in WALLS {
+        let status = behind(&Place::new(), wall, "grep -E '^Sig(Blk|Ign)' /proc/self/status");
+        for line in status.lines() {
+            assert!(line.ends_with("\t0000000000000000"), "{wall}: {line}");
+        }
+    }
+}
+
+#[test]
 fn nothing_outside_is_seen_in_namespaces() {
     let place = Place::new();
     let outside = place.path().join("projects");

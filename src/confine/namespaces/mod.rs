@@ -95,7 +95,7 @@ pub(crate) fn enter(policy: &Policy, group: Group, teller: &mut Teller, execute:
         sys::unshare(flags(policy.net))?;
         map(uid.as_raw(), gid.as_raw())?;
         die_with_parent()?;
-        sys::block_signals();
+        sys::block_signals(true);
         sys::fork()
     })();
     match done {
@@ -128,6 +128,7 @@ fn inside(policy: &Policy, group: Group, teller: &mut Teller, execute: impl FnOn
         None => {
             match confine(policy, group) {
                 Ok(()) => {
+                    sys::block_signals(false);
                     let error = execute();
                     teller.tell(&Message::NotExecuted(error.raw_os_error().unwrap_or(libc::EINVAL)));
                 }
