@@ -13,7 +13,7 @@ mod spec;
 mod stream;
 pub(crate) mod supervise;
 pub(crate) mod supervisor;
-mod toolchain;
+pub(crate) mod toolchain;
 
 use std::fmt;
 

@@ -18,7 +18,7 @@ use crate::run::record::RunRecord;
 use crate::run::redact::{Hidden, Redactor};
 use crate::run::secret::{self, Wanted};
 use crate::run::supervise::{Request, Stdin, Streams};
-use crate::run::toolchain::Host;
+use crate::run::toolchain::{self, Toolchains};
 use crate::workspace::record::Record;
 
 /// How long a run with a prompt may take when nobody said otherwise.
@@ -148,17 +148,21 @@ impl RunSpec {
         } else {
             Called::command(&ask.command)
         };
-        let variable = |name: &str| config.environment.get(name).map(ToOwned::to_owned);
-        let tools = Host::of(config.environment.get("HOME").map(Path::new), &config.root, &variable);
+        let tools = match config.environment.get("HOME") {
+            Some(home) if wall != Wall::None => {
+                toolchain::find(&config.environment, Path::new(home), &config.root, &[Path::new(&called.argv[0])])
+            }
+            _ => Toolchains::default(),
+        };
         let policy = policy::decide(&policy::Parts {
             wall,
             tree: around.tree,
             homes: around.homes,
             home: config.environment.get("HOME").map(Path::new),
             pool: around.pool,
-            read: &[config.exec.read.clone(), tools.as_ref().map_or(Vec::new(), |host| host.read(&called.argv[0]))]
-                .concat(),
-            caches: tools.as_ref().map_or(Vec::new(), |host| host.caches(around.homes)),
+            read: &config.exec.read.iter().chain(&tools.read).cloned().collect::<Vec<_>>(),
+            hidden: &tools.hidden,
+            caches: &tools.caches,
             net,
         });
         if let (Some(home), true) = (&policy.home, wall != Wall::None) {
@@ -167,8 +171,6 @@ impl RunSpec {
                 Some((_, value)) => *value = home,
                 None => built.variables.push(("HOME".into(), home)),
             }
-            let moved = tools.as_ref().filter(|_| wall == Wall::Landlock).map_or(Vec::new(), Host::variables);
-            built.variables.extend(moved.into_iter().map(|(name, path)| (name.into(), path.into())));
         }
         let headless = ask.prompt.is_some();
         let streams = match around.terminals {

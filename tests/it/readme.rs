@@ -55,8 +55,11 @@ fn run(place: &Place, commands: &[&str]) -> Vec<String> {
 fn plain(output: &str) -> Vec<String> {
     let words = |line: &str| {
         let mut words: Vec<String> = line.split_whitespace().map(word).collect();
-        // A duration is a number and its unit.
+        // A duration and what was used of the memory is a number and its unit.
         for at in 1..words.len() {
+            if matches!(words[at].as_str(), "kB" | "MB") && words[at - 1].parse::<f64>().is_ok() {
+                "#".clone_into(&mut words[at - 1]);
+            }
             if matches!(words[at].as_str(), "ms" | "s") && words[at - 1].parse::<f64>().is_ok() {
                 "#".clone_into(&mut words[at - 1]);
                 "s".clone_into(&mut words[at]);

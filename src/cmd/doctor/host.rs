@@ -1,12 +1,14 @@
 //! What is looked at on the host.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::cmd::doctor::{Check, Status};
+use crate::cmd::doctor::{Check, Status, features};
 use crate::config::{Config, Environment};
 use crate::confine::spawn;
-use crate::sys;
+use crate::run::toolchain;
+use crate::ui::text::quote;
 
 /// The agents that have a preset.
 const AGENTS: [&str; 6] = ["claude", "codex", "gemini", "opencode", "pi", "aider"];
@@ -15,7 +17,8 @@ const GIT: (u32, u32) = (2, 39);
 
 pub(super) fn checks(config: &Config) -> Vec<Check> {
     let mut checks = vec![git(&config.environment), agents(config)];
-    checks.extend(features());
+    checks.push(toolchains(config));
+    checks.extend(features::checks());
     checks.push(Check::new("wall", Status::Warning, "this version has none: a run may do whatever you may").hint(
         "it reaches localhost and the metadata address of a cloud, and all your files; confine stead itself where \
              that is too much",
@@ -60,48 +63,25 @@ fn agents(config: &Config) -> Check {
     }
 }
 
-/// What a wall could be made of.
-fn features() -> Vec<Check> {
-    let yes_no = |name, on: bool, yes: String, no: &str| {
-        if on { Check::new(name, Status::Ok, yes) } else { Check::new(name, Status::Info, no.to_owned()) }
+/// What a confined run would see of this user's toolchains.
+fn toolchains(config: &Config) -> Check {
+    let Some(home) = config.environment.home() else {
+        return Check::new("toolchains", Status::Info, "there is no HOME to look for them in");
     };
-    let number = |path: &str| read(path).and_then(|text| text.trim().parse::<u64>().ok());
-    let namespaces = number("/proc/sys/user/max_user_namespaces").is_some_and(|max| max > 0)
-        && number("/proc/sys/kernel/unprivileged_userns_clone").is_none_or(|on| on != 0)
-        && number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns").is_none_or(|on| on == 0);
-    let landlock = sys::landlock_abi();
-    let overlay = read("/proc/filesystems").is_some_and(|text| text.lines().any(|line| line.ends_with("\toverlay")));
-    let cgroup = delegated_cgroup();
-    vec![
-        yes_no(
-            "namespaces",
-            namespaces,
-            "the kernel's settings allow user namespaces".to_owned(),
-            "the kernel's settings forbid user namespaces",
-        ),
-        yes_no(
-            "landlock",
-            landlock.is_some(),
-            format!("ABI {}", landlock.unwrap_or_default()),
-            "the kernel has none, or it is off",
-        ),
-        yes_no("overlayfs", overlay, "the kernel has it".to_owned(), "the kernel has none loaded"),
-        yes_no(
-            "cgroup",
-            cgroup.is_some(),
-            format!("{} is delegated", cgroup.unwrap_or_default().display()),
-            "none is delegated: limits of memory and processors cannot be enforced as a whole",
-        ),
-    ]
-}
-
-/// Returns the cgroup of this process if it may make others below it.
-fn delegated_cgroup() -> Option<PathBuf> {
-    let text = read("/proc/self/cgroup")?;
-    let own = text.lines().find_map(|line| line.strip_prefix("0::"))?;
-    let path = Path::new("/sys/fs/cgroup").join(own.trim_start_matches('/'));
-    let may = |name: &str| rustix::fs::access(path.join(name), rustix::fs::Access::WRITE_OK).is_ok();
-    (may("") && may("cgroup.procs") && may("cgroup.subtree_control")).then_some(path)
+    let found = toolchain::find(&config.environment, &home, &config.root, &[]);
+    let message = format!(
+        "{} places outside the system and {} caches; {} files beside them hold credentials",
+        found.read.len(),
+        found.caches.len(),
+        found.hidden.len()
+    );
+    let check = Check::new("toolchains", Status::Ok, message);
+    if found.refused.is_empty() {
+        return check;
+    }
+    let refused: Vec<_> = found.refused.iter().map(|path| quote(path.as_os_str().as_bytes()).into_owned()).collect();
+    check
+        .hint(format!("on the PATH, and not for a run, since they are or hold what is private: {}", refused.join(", ")))
 }
 
 fn clock() -> Check {
@@ -112,13 +92,8 @@ fn clock() -> Check {
     Check::new("clock", Status::Ok, jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M:%SZ").to_string())
 }
 
-fn read(path: &str) -> Option<String> {
-    std::fs::read_to_string(path).ok()
-}
-
 /// Returns the program that a shell would start for `name`.
 fn on_path(environment: &Environment, name: &str) -> Option<PathBuf> {
-    use std::os::unix::ffi::OsStrExt as _;
     let path = environment.get("PATH")?.as_bytes();
     path.split(|&byte| byte == b':')
         .filter(|dir| !dir.is_empty())

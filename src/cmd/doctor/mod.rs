@@ -1,5 +1,6 @@
 //! `stead doctor`: the health of the root, the host and the wall.
 
+mod features;
 mod host;
 mod root;
 

@@ -1,5 +1,6 @@
 //! What a run may read, write, reach and consume, and by which wall of those that the host can have.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 pub(crate) use crate::confine::policy::{Cache, Place, Policy, Private, Wall};
@@ -22,7 +23,7 @@ const SYSTEM: &[&str] = &[
 ];
 
 /// What a policy is made of.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Parts<'a> {
     pub(crate) wall: Wall,
     pub(crate) tree: &'a Path,
@@ -34,7 +35,10 @@ pub(crate) struct Parts<'a> {
     pub(crate) pool: Option<&'a Path>,
     /// What else is read.
     pub(crate) read: &'a [PathBuf],
-    pub(crate) caches: Vec<Cache>,
+    /// What is not, although it is below that.
+    pub(crate) hidden: &'a BTreeSet<PathBuf>,
+    /// Directories of the host that the run changes for itself alone.
+    pub(crate) caches: &'a BTreeSet<PathBuf>,
     pub(crate) net: NetAccess,
 }
 
@@ -45,9 +49,9 @@ pub(crate) fn decide(parts: &Parts<'_>) -> Policy {
     Policy {
         wall: parts.wall,
         read: without_doubles(system.chain(more)),
-        hidden: Vec::new(),
+        hidden: parts.hidden.iter().map(Place::from).collect(),
         write: vec![Place::from(parts.tree)],
-        caches: parts.caches.clone(),
+        caches: parts.caches.iter().map(|at| cache(at, parts.homes)).collect(),
         home: Some(Private { at: Place::from(seen_home(parts)), from: Place::from(parts.homes.join("home")) }),
         temporary: Some(Private { at: Place::from("/tmp"), from: Place::from(parts.homes.join("tmp")) }),
         net: parts.net == NetAccess::On,
@@ -64,6 +68,12 @@ fn without_doubles(places: impl Iterator<Item = Place>) -> Vec<Place> {
         }
     }
     kept
+}
+
+/// Returns a cache whose changes are kept beside the private HOME.
+fn cache(at: &Path, homes: &Path) -> Cache {
+    let changes = homes.join(format!("cache{}", at.to_string_lossy().replace('/', "-")));
+    Cache { at: Place::from(at), changes: Place::from(changes) }
 }
 
 /// Returns where the run sees its HOME: at the user's, unless there is none to be moved or the system lives there.
