@@ -53,6 +53,10 @@ pub(crate) struct AgentPreset {
     pub(crate) passed_on: BTreeMap<String, PassedOn>,
     /// Files under HOME that hold its login.
     pub(crate) credentials: Vec<String>,
+    /// Keys of such a file that may be new in it when it is refreshed; those that it has must stay.
+    pub(crate) keys: BTreeMap<String, Vec<String>>,
+    /// Of these files only so many keys are the login: only they go behind a wall, and nothing comes back.
+    pub(crate) parts: BTreeMap<String, Vec<String>>,
     /// Files and folders under HOME that hold its settings.
     pub(crate) settings: Vec<String>,
     /// How to get it.
@@ -73,6 +77,8 @@ impl Default for AgentPreset {
             set: BTreeMap::new(),
             passed_on: BTreeMap::new(),
             credentials: Vec::new(),
+            keys: BTreeMap::new(),
+            parts: BTreeMap::new(),
             settings: Vec::new(),
             install: None,
         }

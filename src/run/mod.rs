@@ -5,6 +5,7 @@ pub(crate) mod enter;
 pub(crate) mod environment;
 pub(crate) mod limits;
 pub(crate) mod live;
+pub(crate) mod login;
 pub(crate) mod policy;
 pub(crate) mod record;
 mod redact;

@@ -81,6 +81,8 @@ pub(crate) struct RunSpec {
     pub(crate) id: RunId,
     /// The preset's name; `None` for a command.
     pub(crate) agent: Option<String>,
+    /// The agent whose login and settings the run gets behind a wall.
+    pub(crate) preset: Option<AgentPreset>,
     /// How to get the agent when it is not installed.
     pub(crate) install: Option<String>,
     pub(crate) argv: Vec<OsString>,
@@ -212,7 +214,8 @@ impl RunSpec {
             timeout: timeout.filter(|timeout| !timeout.is_zero()),
             idle_timeout: idle_timeout.filter(|_| streams != Streams::Terminal),
             hidden: preset.as_ref().map(|preset| secret::known(preset, &built.variables)).unwrap_or_default(),
-            install: if named.is_some() { preset.and_then(|preset| preset.install) } else { None },
+            install: preset.as_ref().filter(|_| named.is_some()).and_then(|preset| preset.install.clone()),
+            preset: preset.filter(|_| wall != Wall::None),
             environment: built.variables,
             dropped: built.dropped.into_iter().filter(|name| !secrets.contains(name)).collect(),
             secrets,

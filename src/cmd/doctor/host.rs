@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::cmd::doctor::{Check, Status, features};
 use crate::config::{Config, Environment};
 use crate::confine::spawn;
+use crate::run::policy::{self, Isolation, NetAccess, Wall, Walls};
 use crate::run::toolchain;
 use crate::ui::text::quote;
 
@@ -19,12 +20,23 @@ pub(super) fn checks(config: &Config) -> Vec<Check> {
     let mut checks = vec![git(&config.environment), agents(config)];
     checks.push(toolchains(config));
     checks.extend(features::checks());
-    checks.push(Check::new("wall", Status::Warning, "this version has none: a run may do whatever you may").hint(
-        "it reaches localhost and the metadata address of a cloud, and all your files; confine stead itself where \
-             that is too much",
-    ));
+    checks.push(wall());
     checks.push(clock());
     checks
+}
+
+/// Says what `--isolation auto` takes here.
+fn wall() -> Check {
+    let walls = Walls::probe(Isolation::Auto, NetAccess::On);
+    match Isolation::Auto.wall(&walls) {
+        Ok(Wall::Namespaces) => Check::new("wall", Status::Ok, "runs are kept behind namespaces, Landlock and seccomp"),
+        Ok(wall) => {
+            let reason = walls.namespaces.as_deref().unwrap_or("untried");
+            let message = format!("`--isolation auto` is `{wall}` here: no namespaces ({reason})");
+            Check::new("wall", Status::Warning, message).hint(policy::news(wall).unwrap_or_default())
+        }
+        Err(error) => Check::new("wall", Status::Warning, format!("{error:#}")),
+    }
 }
 
 fn git(environment: &Environment) -> Check {

@@ -1,5 +1,6 @@
 //! `stead exec`: run an agent or a command in a workspace and tell what it changed.
 
+mod carried;
 mod conclude;
 mod report;
 mod sweep;
@@ -426,7 +427,8 @@ fn execute(
     }
     let homes = Dir::open(&workspace.at().homes(workspace.name()))?;
     let temporary = homes.create_dir_all(Path::new("tmp"))?;
-    homes.create_dir_all(Path::new("home"))?;
+    let private = homes.create_dir_all(Path::new("home"))?;
+    let login = carried::Carried::in_for(spec, config, private, ui);
     let prompt_file = spec.prompt_file.as_deref().and_then(Path::file_name);
     if let (Some(file), Some(prompt)) = (prompt_file, &spec.prompt) {
         temporary.replace(Path::new(file), prompt.as_bytes(), 0o600)?;
@@ -451,6 +453,7 @@ fn execute(
     if let Some(file) = prompt_file {
         temporary.unlink(Path::new(file))?;
     }
+    login.back(ui);
     let keep = args.keep_git_config || config.exec.keep_git_config;
     let conclusion = conclude::Conclusion { spec, outcome: &outcome, before: &before, keep, content: args.content };
     let ran = conclusion.report(workspace, &store, record, config, ui);

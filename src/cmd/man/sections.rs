@@ -44,8 +44,8 @@ pub(super) const ENVIRONMENT: Entries = &[
 
 pub(super) const RUN_ENVIRONMENT: &str = "A command gets, besides what its agent reads, what the workspace, --env and \
      --pass-env name, STEAD_WORKSPACE, STEAD_RUN, STEAD_BASE, the workspace's ports (PORT, STEAD_PORT_1, ...) and a TMPDIR of \
-     the workspace's own, only these variables (a * stands for the rest of a name). HOME is your own as long as there is no \
-     wall, since agents keep their login there.";
+     the workspace's own, only these variables (a * stands for the rest of a name). Behind a wall \
+     HOME is the workspace's own, with the login and settings of the agent copied in; without one it is yours.";
 
 pub(super) const FILES: Entries = &[
     ("~/.local/share/stead", "The root, unless another one is named."),
