@@ -1238,12 +1238,16 @@ _stead() {
             return 0
             ;;
         stead__subcmd__undo)
-            opts="-n -q -v -h -V --dry-run --keep-git-config --root --user --json --quiet --verbose --color --help --version"
+            opts="-n -q -v -h -V --apply --dry-run --keep-git-config --root --user --json --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --apply)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --root)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

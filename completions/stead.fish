@@ -235,6 +235,7 @@ complete -c stead -n "__fish_stead_using_subcommand log" -s q -l quiet -d 'Say o
 complete -c stead -n "__fish_stead_using_subcommand log" -s v -l verbose -d 'Say more'
 complete -c stead -n "__fish_stead_using_subcommand log" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c stead -n "__fish_stead_using_subcommand log" -s V -l version -d 'Print version'
+complete -c stead -n "__fish_stead_using_subcommand undo" -l apply -d 'Take back what was last applied to the project, or to the directory at PATH, instead' -r -F
 complete -c stead -n "__fish_stead_using_subcommand undo" -l root -d 'Keep everything in this directory' -r -F
 complete -c stead -n "__fish_stead_using_subcommand undo" -l user -d 'Act for this user (a mail address or a plain name)' -r
 complete -c stead -n "__fish_stead_using_subcommand undo" -l color -d 'When to use colours' -r -f -a "auto\t''

@@ -11,6 +11,7 @@ use crate::cmd;
 use crate::cmd::changes::{self, ChangeObject};
 use crate::config::Config;
 use crate::error::{Failure, Kind, Result};
+use crate::git::change::Change;
 use crate::git::ignore;
 use crate::git::repository::{Access, Store};
 use crate::git::snapshot::{self, Snapshot};
@@ -23,6 +24,8 @@ use crate::store::name::WorkspaceName;
 use crate::ui::text::{JsonPath, Page, quote};
 use crate::ui::{Report, Ui};
 use crate::workspace::agentgit::Running;
+use crate::workspace::sync;
+use crate::workspace::sync::revert::{self, Applied};
 use crate::workspace::undo::{self, Asked, Outline, RefChange, UndoPlan};
 use crate::workspace::{LeasedWorkspace, Workspace, keep};
 
@@ -40,6 +43,13 @@ pub(crate) struct Args {
     /// With paths, `.git` stays as it is.
     #[arg(value_name = "RUN|PATH")]
     what: Vec<OsString>,
+    /// Take back what was last applied to the project, or to the directory at PATH, instead
+    ///
+    /// Each path gets what was there before `sync --to PATH --apply`. Where somebody has gone on with it, the two are merged;
+    /// when that is not clean nothing is written.
+    #[arg(long, value_name = "PATH", num_args = 0..=1, conflicts_with_all = ["what", "keep_git_config"])]
+    #[expect(clippy::option_option, reason = "a flag whose value may be left out")]
+    apply: Option<Option<PathBuf>>,
     /// Show what would be put back
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -52,9 +62,12 @@ pub(crate) struct Args {
 pub(crate) struct Answer {
     workspace: String,
     dry_run: bool,
-    /// The run that was taken back.
+    /// The run, or the apply, that was taken back.
     undoes: String,
-    /// The id of the undo among the runs; none when there was nothing to do.
+    /// Where the apply had gone to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<String>,
+    /// The id of the undo among the runs, or the applies; none when there was nothing to do.
     run: Option<String>,
     changes: Vec<ChangeObject>,
     refs: Vec<Ref>,
@@ -91,6 +104,13 @@ struct Left {
 impl Report for Answer {
     fn text(&self, page: &mut Page) {
         let Self { workspace, undoes, .. } = self;
+        if let Some(target) = &self.target {
+            let verb = if self.dry_run { "Would take" } else { "Took" };
+            let target = quote(target.as_bytes());
+            page.line(format!("{verb} back what workspace `{workspace}` had applied to `{target}`."));
+            self.lines.iter().for_each(|line| page.line(format!("  {line}")));
+            return;
+        }
         let is_empty = self.lines.is_empty() && self.refs.is_empty() && self.repositories.is_empty();
         match &self.run {
             _ if self.dry_run && is_empty => page.line(format!("`{workspace}` is as it was before the run {undoes}.")),
@@ -131,6 +151,9 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
     let name = WorkspaceName::parse(&args.name)?;
     let (run, paths) = what(&args.what)?;
     let workspace = Workspace::open(&cmd::existing(config, name.as_str())?, &name)?;
+    if let Some(path) = &args.apply {
+        return revert(args, path.as_deref(), workspace, config, ui);
+    }
     let excludes = ignore::global_excludes(&config.environment).and_then(|path| std::fs::read(path).ok());
     let asked = Asked { paths: &paths, excludes: &excludes.unwrap_or_default() };
     if args.dry_run {
@@ -162,6 +185,41 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
     store.set_ref(&id.refs().1, after.commit)?;
     workspace.touch()?;
     Ok(answer(&workspace, &run, Some(&id), outline, false))
+}
+
+/// Takes back what was applied to a project or a folder.
+fn revert(args: &Args, path: Option<&Path>, workspace: Workspace, config: &Config, ui: &Ui) -> Result<Answer> {
+    let target = match path {
+        Some(path) => config.environment.current_dir().join(path),
+        None => sync::project_of(&workspace)?,
+    };
+    if args.dry_run {
+        let plan = revert::plan(&workspace, &target, None)?;
+        return Ok(reverted(&workspace, &plan.applied.clone(), None, plan.changes));
+    }
+    let mut workspace = cmd::lease(workspace, "undo", Wait::No, ui)?;
+    let mut plan = revert::plan(&workspace, &target, None)?;
+    let (applied, changes) = (plan.applied.clone(), std::mem::take(&mut plan.changes));
+    let id = plan.apply(&mut workspace)?;
+    Ok(reverted(&workspace, &applied, Some(id), changes))
+}
+
+fn reverted(workspace: &Workspace, applied: &Applied, id: Option<String>, changes: Vec<Change>) -> Answer {
+    Answer {
+        workspace: workspace.name().to_string(),
+        dry_run: id.is_none(),
+        undoes: applied.id.clone(),
+        target: Some(applied.target.clone()),
+        run: id,
+        lines: changes.iter().map(changes::line).collect(),
+        changes: changes.into_iter().map(ChangeObject::new).collect(),
+        refs: Vec::new(),
+        repositories: Vec::new(),
+        left: Vec::new(),
+        lost: Vec::new(),
+        aside: Vec::new(),
+        has_git: false,
+    }
 }
 
 /// Records the present state, also what stands in the way and is ignored, and plans from it.
@@ -304,6 +362,7 @@ fn answer(workspace: &Workspace, run: &RunId, id: Option<&RunId>, outline: Outli
         workspace: workspace.name().to_string(),
         dry_run,
         undoes: run.to_string(),
+        target: None,
         run: id.map(ToString::to_string),
         lines: outline.changes.iter().map(changes::line).collect(),
         changes: outline.changes.into_iter().map(ChangeObject::new).collect(),

@@ -109,7 +109,7 @@ fn choose(workspace: &Workspace, store: &Store, keep_size: u64, now: Timestamp) 
         let reference = reference.context("cannot read a ref of a store")?;
         let (Ok(name), Some(target)) = (reference.name().map(str::to_owned), reference.target()) else { continue };
         let id = name.strip_prefix("refs/runs/").and_then(|rest| rest.split('/').next());
-        let stamp = ["refs/backups/", "refs/applied/"].iter().find_map(|top| name.strip_prefix(top));
+        let stamp = ["refs/backups/", "refs/applied/", "refs/applies/"].iter().find_map(|top| name.strip_prefix(top));
         match (id, stamp) {
             (Some(id), _) if last.contains(&id.to_owned()) => always.push(target),
             (Some(id), _) => aging.push((id.to_owned(), name.clone(), target)),

@@ -459,3 +459,30 @@ fn work_survives_a_git_directory_that_is_gone_or_broken() {
     assert_eq!(answer["left_out"][0]["path"], ".git", "{answer}");
     assert_eq!(place.git(&project, ["diff", "--name-only", "main", "stead/work"]), "committed.txt\nmore.txt\n");
 }
+
+#[test]
+fn an_apply_is_taken_back_from_the_project() {
+    let place = Place::new();
+    let (project, tree) = workspace(&place);
+    write(&project, "README.md", "# mine\n");
+    write(&tree, "docs/guide.md", "ONE\ntwo\nthree\n");
+    write(&tree, "new/deep.txt", "deep\n");
+    std::fs::remove_file(tree.join("src/main.rs")).expect("a file");
+    place.fails(&["undo", "work", "--apply"], 3, "nothing of workspace `work` that was applied to");
+    place.ok(["sync", "work", "--to", "--apply"]);
+    write(&project, "docs/guide.md", "two\n");
+    place.fails(&["undo", "work", "--apply"], 6, "`docs/guide.md` (changed on both sides)");
+    assert!(project.join("new/deep.txt").exists());
+    write(&project, "docs/guide.md", "ONE\ntwo\nthree\n");
+    let (code, answer) = place.json(["undo", "work", "--apply", "-n"]);
+    assert_eq!((code, answer["changes"].as_array().expect("a list").len()), (0, 3), "{answer}");
+    assert!(
+        place.ok(["undo", "work", "--apply", "app"]).starts_with("Took back what workspace `work` had applied to ")
+    );
+    assert_eq!(place.git(&project, ["status", "--porcelain"]), " M README.md\n");
+    assert!(!project.join("new").exists());
+    // It is work again that is nowhere else, and can be applied again.
+    place.fails(&["rm", "work"], 7, "unsaved work");
+    place.ok(["sync", "work", "--to", "--apply"]);
+    assert_eq!(read(&project, "new/deep.txt"), "deep\n");
+}

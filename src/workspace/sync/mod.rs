@@ -15,7 +15,6 @@ pub(crate) mod from;
 pub(crate) mod pending;
 pub(crate) mod push;
 mod renew;
-#[cfg_attr(not(test), expect(dead_code, reason = "`undo --apply` is to call it"))]
 pub(crate) mod revert;
 pub(crate) mod upstream;
 
