@@ -130,6 +130,7 @@ root
 space
 git
 agents
+toolchains
 namespaces
 landlock
 overlayfs
