@@ -98,6 +98,25 @@ pub(super) const OPERATIONS: &[Operation] = &[
         },
         ..NOTHING
     },
+    Operation {
+        name: "undo",
+        args: &["undo", "x"],
+        effect: |scene, _| {
+            let tree = scene.place.tree("x");
+            let left = ["committed", "staged", "untracked"].iter().find(|name| tree.join(name).exists());
+            ensure!(left.is_none(), "{left:?} is still there");
+            Ok(())
+        },
+        settled: |scene| {
+            // Finishes what was cut off, and does nothing else.
+            stead(scene, &["--json", "sync", "x", "--to", "--dry-run"])?;
+            if !scene.place.tree("x").join("untracked").exists() {
+                stead(scene, &["--json", "undo", "x"]).context("the undo of the undo")?;
+            }
+            Ok(())
+        },
+        ..NOTHING
+    },
     Operation { name: "rm", args: &["rm", "-f", "x"], effect: |scene, _| is_away(scene, "x"), ..NOTHING },
     Operation {
         name: "restore",
