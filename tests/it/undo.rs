@@ -291,3 +291,31 @@ fn an_undo_that_was_killed_anywhere_is_finished_by_the_next_command() {
     }
     assert!(unfinished > 4, "{unfinished}");
 }
+
+#[test]
+fn letting_go_of_snapshots_leaves_a_whole_store_wherever_it_is_killed() {
+    let place = Place::new();
+    write(&place.home(), ".config/stead/config.toml", "[capture]\nkeep_size = 1\n");
+    full(&place);
+    for number in 0..23 {
+        exec(&place, &format!("echo {number} > number"));
+    }
+    let store = place.root().join("state/local/x/store.git");
+    let undoable = || {
+        let (_, log) = place.json(["log", "x"]);
+        log["runs"].as_array().expect("runs").iter().filter(|run| run["undoable"] == true).count()
+    };
+    assert_eq!(undoable(), 23, "more than it lets go of by itself");
+    let mut nth = 1;
+    while !killed(&place, &["gc"], nth) {
+        place.git(&store, ["fsck", "--connectivity-only"]);
+        assert!(undoable() >= 20, "{nth}");
+        place.ok(["doctor"]);
+        nth += 1 + nth / 2;
+    }
+    assert!(nth > 4 && undoable() <= 21, "{nth}");
+    assert!(!store.join("objects.new").exists());
+    place.git(&store, ["fsck", "--full"]);
+    place.ok(["undo", "x"]);
+    assert_eq!(std::fs::read_to_string(place.tree("x").join("number")).expect("a file"), "21\n");
+}
