@@ -123,8 +123,7 @@ fn what_was_brought_to_the_project_lets_it_go_as_long_as_it_is_there() {
     let text = place.ok(["gc", "--all"]);
     assert_eq!(
         text,
-        "Moved `branch` to the trash: idle.\nKept `folder`: it has unsaved work.\n  \
-         2 uncommitted changes: `README.md`, `docs/guide.md`\n  1 untracked file: `new.txt`\n"
+        "Moved `branch` to the trash: idle.\nKept `folder`: it has unsaved work.\n  1 untracked file: `new.txt`\n"
     );
     write(&project, "new.txt", "work\n");
     assert_eq!(place.ok(["gc", "--all"]), "Moved `folder` to the trash: idle.\n");
