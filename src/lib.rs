@@ -17,7 +17,7 @@
 //! | [`run`] | runs in a workspace: specification, supervisor, environment, agent presets, records |
 //! | [`workspace`] | workspaces: create, open, list, record, trash, the agent's `.git` |
 //! | [`git`] | git2: sources, transports, pools, checkout, import, snapshots, changes, sync |
-//! | [`confine`] | starting processes |
+//! | [`confine`] | starting processes with less: namespaces, Landlock, seccomp, limits |
 //! | [`store`] | everything under the root: names, leases, files beneath, walking, removal |
 //! | [`config`] | settings and the environment |
 //! | [`progress`], [`error`], [`sys`] | progress reports; failures and exit codes; the only `unsafe` |
@@ -41,6 +41,8 @@
 //! | delivered | | work that is reachable from a ref outside |
 //! | run | [`run::RunSpec`] | one execution of a command in a workspace |
 //! | agent | [`run::agent::AgentPreset`] | how a named agent CLI is called and what it needs |
+//! | policy, wall | [`confine::policy::Policy`] | what a run may read, write and reach; how that is enforced |
+//! | journal | [`workspace::journal::Journal`] | what has been begun in a workspace, for whoever comes next to finish |
 //! | plan | | what would be done; shown by `--dry-run` or applied, the same value |
 //! | report, failure | [`ui::Report`], [`error::Failure`] | the answer of a command; an error that a reader can act on |
 //!

@@ -3,6 +3,10 @@
 //! The file may be the agent's: nothing in it is believed but that a path is to be looked at. A shared index
 //! (`split-index`) gives only its own part.
 
+use std::collections::HashSet;
+
+use git2::{ObjectType, Repository};
+
 use crate::git::Oid;
 use crate::store::walk::Stamp;
 
@@ -18,6 +22,21 @@ pub(crate) struct Entry {
 
 /// No path on disk is longer.
 const MAX_PATH: usize = 4096;
+
+/// Adds the ids of all files and folders of a tree, or of a commit's; of what cannot be read none.
+pub(crate) fn blobs(repository: &Repository, id: Oid, into: &mut HashSet<Oid>) {
+    let found = repository.find_object(id, None).and_then(|object| object.peel_to_tree());
+    let mut waiting: Vec<Oid> = found.into_iter().map(|tree| tree.id()).collect();
+    while let Some(tree) = waiting.pop() {
+        let Ok(tree) = repository.find_tree(tree) else { continue };
+        for entry in &tree {
+            // A tree may name another one a million times.
+            if into.insert(entry.id()) && entry.kind() == Some(ObjectType::Tree) {
+                waiting.push(entry.id());
+            }
+        }
+    }
+}
 
 /// Returns the entries in the order of the file, which is that of their paths; up to the first that makes no sense.
 pub(crate) fn entries(bytes: &[u8]) -> Vec<Entry> {

@@ -50,6 +50,8 @@ pub(crate) struct AgentPreset {
     pub(crate) env: Vec<String>,
     /// Variables that are set for the agent.
     pub(crate) set: BTreeMap<String, String>,
+    /// Variables that are set for it behind a wall.
+    pub(crate) walled_set: BTreeMap<String, String>,
     pub(crate) passed_on: BTreeMap<String, PassedOn>,
     /// Files under HOME that hold its login.
     pub(crate) credentials: Vec<String>,
@@ -75,6 +77,7 @@ impl Default for AgentPreset {
             open: None,
             env: Vec::new(),
             set: BTreeMap::new(),
+            walled_set: BTreeMap::new(),
             passed_on: BTreeMap::new(),
             credentials: Vec::new(),
             keys: BTreeMap::new(),

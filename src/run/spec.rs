@@ -173,6 +173,11 @@ impl RunSpec {
                 Some((_, value)) => *value = home,
                 None => built.variables.push(("HOME".into(), home)),
             }
+            for (name, value) in preset.iter().flat_map(|preset| &preset.walled_set) {
+                if !built.variables.iter().any(|(other, _)| other == name.as_str()) {
+                    built.variables.push((name.into(), value.into()));
+                }
+            }
         }
         let headless = ask.prompt.is_some();
         let streams = match around.terminals {

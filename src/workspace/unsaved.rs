@@ -152,7 +152,7 @@ pub(crate) fn unsaved(workspace: &Workspace, store: &Store, snapshot: &Snapshot)
         reasons.extend(of_files(workspace, store, snapshot, &imported, &outside)?);
     }
     reasons.extend(of_commits(workspace, store, &imported, &outside)?);
-    reasons.extend(of_index(workspace, store, &tree));
+    reasons.extend(of_index(workspace, store, &tree, [imported.refs.head_commit(), Some(snapshot.files)]));
     reasons.extend(of_meta(snapshot, created.as_ref()));
     Ok(reasons)
 }
@@ -274,8 +274,8 @@ fn of_commits(workspace: &Workspace, store: &Store, imported: &Imported, outside
     .collect())
 }
 
-/// Returns what is staged and was never seen in the tree or a commit: only the index names it.
-fn of_index(workspace: &Workspace, store: &Store, tree: &Dir) -> Option<Unsaved> {
+/// Returns what only the index names: neither the head nor the tree has its content, nor the pool.
+fn of_index(workspace: &Workspace, store: &Store, tree: &Dir, there: [Option<Oid>; 2]) -> Option<Unsaved> {
     const LARGEST: u64 = 256 << 20;
     let repository = store.repository();
     // Where the pool is gone all would seem to be nowhere.
@@ -284,11 +284,18 @@ fn of_index(workspace: &Workspace, store: &Store, tree: &Dir) -> Option<Unsaved>
     }
     let git = agentdir::git_dir(tree, &mut Vec::new())?;
     let index = git.read(Path::new("index"), LARGEST).ok()??;
-    let odb = repository.odb().ok()?;
+    let pool = workspace.record.pool.as_deref().and_then(|key| Pool::open(workspace.at(), key).ok());
+    let pool = pool.as_ref().and_then(|pool| pool.repository().odb().ok());
+    // The store keeps what was staged too, so that it is not asked.
+    let mut known = HashSet::new();
+    for tree in there.into_iter().flatten() {
+        tracked::blobs(repository, tree, &mut known);
+    }
     // An entry that is only intended to be added has it.
     let empty = Oid::hash_object(ObjectType::Blob, b"").ok()?;
     let mut staged = tracked::entries(&index);
-    staged.retain(|entry| entry.mode != 0o160_000 && entry.id != empty && !odb.exists(entry.id));
+    staged.retain(|entry| entry.mode != 0o160_000 && entry.id != empty && !known.contains(&entry.id));
+    staged.retain(|entry| !pool.as_ref().is_some_and(|pool| pool.exists(entry.id)));
     let paths = staged.into_iter().map(|entry| entry.path).collect();
     Unsaved::paths(Code::Uncommitted, paths)
         .map(|unsaved| Unsaved { detail: Some("staged only".to_owned()), ..unsaved })

@@ -11,10 +11,11 @@ use crate::cmd::changes::{self, Beside, ChangeObject};
 use crate::cmd::exec::report::{Output, Ran, Usage};
 use crate::config::Config;
 use crate::error::Result;
+use crate::git::Oid;
 use crate::git::agentdir;
 use crate::git::change::{self, Change};
 use crate::git::repository::Store;
-use crate::git::snapshot::Snapshot;
+use crate::git::snapshot::{Meta, Snapshot};
 use crate::run::RunSpec;
 use crate::run::limits::Bound;
 use crate::run::record::{self, End, Outcome as How, RunRecord};
@@ -35,6 +36,8 @@ pub(super) struct Conclusion<'a> {
     pub(super) spec: &'a RunSpec,
     pub(super) outcome: &'a Outcome,
     pub(super) before: &'a Snapshot,
+    /// What could not be kept before the run.
+    pub(super) unkept: &'a [(Oid, String)],
     /// Whether `.git` keeps what would run commands.
     pub(super) keep: bool,
     /// Whether the answer holds contents.
@@ -51,6 +54,16 @@ impl Problems {
     }
 }
 
+/// Keeps what only `.git` has before a run that may destroy it; returns the commits that cannot be kept.
+pub(super) fn keep_before(workspace: &LeasedWorkspace, store: &Store, meta: &Meta, ui: &Ui) -> Vec<(Oid, String)> {
+    let kept = keep::commits(workspace, store);
+    let nested = keep::nested(workspace, store, meta);
+    if let Some(error) = kept.as_ref().err().or(nested.as_ref().err()) {
+        ui.warn(&format!("{error:#}; an undo of this run may not bring them back"));
+    }
+    kept.map(|kept| kept.failed).unwrap_or_default()
+}
+
 impl Conclusion<'_> {
     pub(super) fn report(
         &self,
@@ -64,10 +77,13 @@ impl Conclusion<'_> {
         let directory = record::directory(&workspace.runs(), &self.spec.id);
         let after = problems.note(workspace.capture(store, config, ui.progress()).context("cannot capture the tree"));
         let imported = problems.note(keep::commits(workspace, store)).unwrap_or_default();
-        for (id, reason) in imported.failed.iter().take(NAMED) {
+        let mut failed = imported.failed.clone();
+        failed
+            .extend(self.unkept.iter().filter(|(id, _)| imported.failed.iter().all(|(other, _)| other != id)).cloned());
+        for (id, reason) in failed.iter().take(NAMED) {
             problems.0.push(format!("cannot keep the commit {id}: {reason}"));
         }
-        if let Some(more @ 1..) = imported.failed.len().checked_sub(NAMED) {
+        if let Some(more @ 1..) = failed.len().checked_sub(NAMED) {
             problems.0.push(format!("cannot keep {more} more commits"));
         }
         if let Some(after) = &after {

@@ -36,7 +36,7 @@ use crate::ui::{Ui, text};
 use crate::workspace::create::{self, CreateSpec};
 use crate::workspace::files::{self, Pair};
 use crate::workspace::record::Record;
-use crate::workspace::{self, LeasedWorkspace, Workspace, keep, prune};
+use crate::workspace::{self, LeasedWorkspace, Workspace, prune};
 use report::{Answer, Plan};
 
 #[derive(Debug, clap::Args)]
@@ -416,11 +416,7 @@ fn execute(
     let tree = workspace.tree();
     let store = workspace.store(Access::Write)?;
     let before = workspace.capture(&store, config, ui.progress())?;
-    // The run may destroy what only `.git` has.
-    let kept = keep::commits(workspace, &store).and_then(|_| keep::nested(workspace, &store, &before.meta));
-    if let Err(error) = kept {
-        ui.warn(&format!("{error:#}; an undo of this run may not bring them back"));
-    }
+    let unkept = conclude::keep_before(workspace, &store, &before.meta, ui);
     store.flush()?;
     if !context.is_empty() {
         bring(workspace, context)?;
@@ -455,7 +451,8 @@ fn execute(
     }
     login.back(ui);
     let keep = args.keep_git_config || config.exec.keep_git_config;
-    let conclusion = conclude::Conclusion { spec, outcome: &outcome, before: &before, keep, content: args.content };
+    let conclusion =
+        conclude::Conclusion { spec, outcome: &outcome, before: &before, unkept: &unkept, keep, content: args.content };
     let ran = conclusion.report(workspace, &store, record, config, ui);
     drop(store);
     if prune::is_due(workspace, config)

@@ -28,8 +28,6 @@ use reader::Reader;
 
 /// libgit2 compares trees by recursion, and ends the process where the stack does. No path on disk is so deep.
 const MAX_DEPTH: usize = 1024;
-/// A tree of the store that is in more trees than this is measured: what was brought earlier must not be piled up.
-const SHALLOW: usize = 32;
 /// So many next steps are looked through for objects to ask for ahead.
 const LOOK_AHEAD: usize = 64;
 
@@ -205,7 +203,8 @@ impl Walk<'_> {
             match step {
                 Step::Enter(id, expected, depth) => {
                     if self.known(id)? {
-                        if depth > SHALLOW && expected == Some(ObjectType::Tree) {
+                        // What was brought earlier must not be piled up.
+                        if expected == Some(ObjectType::Tree) {
                             self.measure(id);
                         }
                         continue;

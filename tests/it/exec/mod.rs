@@ -4,6 +4,7 @@ mod agents;
 mod ends;
 mod interrupts;
 mod limits;
+mod login;
 mod secrets;
 
 use std::io::Write as _;
