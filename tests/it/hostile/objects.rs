@@ -138,8 +138,8 @@ fn an_object_that_claims_or_unpacks_to_too_much_is_refused() {
     is_named(
         "unpacks",
         |tree| {
-            // Each of them is as it should be, and 40 MB of nothing.
-            let entries: Vec<u8> = (0..8_u8)
+            // Each of them is as it should be, and 40 MB of nothing; more than the three imports that follow may take together.
+            let entries: Vec<u8> = (0..24_u8)
                 .flat_map(|number| {
                     let blob = object(tree, "blob", &[vec![number], vec![0; 40 << 20]].concat());
                     [format!("100644 f{number}\0").into_bytes(), raw(&blob)].concat()
