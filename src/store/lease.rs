@@ -232,9 +232,9 @@ mod tests {
         assert!(flags.contains(rustix::io::FdFlags::CLOEXEC), "a child would keep it");
         drop(first);
         // What another test starts has all descriptors until it is executed, this lock among them.
-        let until = std::time::Instant::now() + Duration::from_mins(1);
+        let until = Instant::now() + Duration::from_mins(1);
         while Lease::holder(&path).unwrap().is_some() {
-            assert!(std::time::Instant::now() < until, "nobody holds it");
+            assert!(Instant::now() < until, "nobody holds it");
             std::thread::yield_now();
         }
         drop(Lease::acquire(&path, "workspace `x`", "rm", Wait::No).unwrap());
