@@ -17,7 +17,7 @@ use crate::git::{Oid, tracked};
 use crate::store::fs::{Durability, write_atomic};
 use crate::store::walk::Stamp;
 
-const MAGIC: &[u8; 8] = b"STDSEEN1";
+const MAGIC: &[u8; 8] = b"STDSEEN2";
 
 /// The clock that stamps files ticks at least so often; slower where it has no fractions of seconds.
 const TICK: i128 = 20_000_000;
@@ -36,10 +36,13 @@ pub(crate) enum EntryKind {
     Nested,
     Ignored,
     NewlyIgnored,
+    /// Ignored, but something in it is recorded.
+    IgnoredDirectory,
+    NewlyIgnoredDirectory,
 }
 
 impl EntryKind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::File,
         Self::Program,
         Self::Link,
@@ -48,6 +51,8 @@ impl EntryKind {
         Self::Nested,
         Self::Ignored,
         Self::NewlyIgnored,
+        Self::IgnoredDirectory,
+        Self::NewlyIgnoredDirectory,
     ];
 
     fn byte(self) -> u8 {
@@ -63,13 +68,26 @@ impl EntryKind {
         matches!(self, Self::File | Self::Program | Self::Link)
     }
 
+    pub(crate) fn is_directory(self) -> bool {
+        matches!(self, Self::Directory | Self::IgnoredDirectory | Self::NewlyIgnoredDirectory)
+    }
+
+    /// Returns how it is ignored, if it is.
+    pub(crate) fn ignored(self) -> Option<Self> {
+        match self {
+            Self::Ignored | Self::IgnoredDirectory => Some(Self::Ignored),
+            Self::NewlyIgnored | Self::NewlyIgnoredDirectory => Some(Self::NewlyIgnored),
+            _ => None,
+        }
+    }
+
     /// Returns the mode in a git tree; `None` for what is not recorded in one.
     pub(crate) fn git_mode(self) -> Option<u32> {
         match self {
             Self::File => Some(0o100_644),
             Self::Program => Some(0o100_755),
             Self::Link => Some(0o120_000),
-            Self::Directory => Some(0o040_000),
+            Self::Directory | Self::IgnoredDirectory | Self::NewlyIgnoredDirectory => Some(0o040_000),
             Self::Gitlink => Some(0o160_000),
             Self::Nested | Self::Ignored | Self::NewlyIgnored => None,
         }

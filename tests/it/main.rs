@@ -24,6 +24,7 @@ mod journey;
 mod keeping;
 mod log;
 mod mutants;
+mod oracle;
 mod progress;
 mod readme;
 mod restore;

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use git2::{ObjectType, OdbLookupFlags};
 use rustix::fs::FileType;
 
-use self::names::{blank, combine, join, kind_of, owned, special};
+use self::names::{Inside, blank, combine, join, kind_of, owned, special};
 pub(super) use self::names::{reason, records_of_git};
 use crate::config;
 use crate::git::Oid;
@@ -94,17 +94,6 @@ pub(super) enum Job {
     Directory { parent: Arc<Node>, entry: Entry, inside: Inside, gitlink: Option<Oid> },
     Top { top: Top, directory: OwnedFd, base: Option<Oid>, depth: usize },
     Files { node: Arc<Node>, names: Vec<(Vec<u8>, Attributes)> },
-}
-
-/// What the ignore rules say of everything in a directory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Inside {
-    /// Nothing: look at each name.
-    Plain,
-    /// It is ignored, but something in it is tracked.
-    Ignored(EntryKind),
-    /// stead brought it in, so that all of it is recorded.
-    Brought,
 }
 
 /// A directory being walked.
@@ -401,10 +390,8 @@ impl Scan<'_> {
         let mut inside = node.inside;
         if node.top.top.kind == TopKind::Files && inside != Inside::Brought {
             let verdict = match (known, inside) {
-                (_, Inside::Ignored(kind)) | (Some(kind @ (EntryKind::Ignored | EntryKind::NewlyIgnored)), _) => {
-                    Some(kind)
-                }
-                (Some(_), _) => None,
+                (_, Inside::Ignored(kind)) => Some(kind),
+                (Some(kind), _) => kind.ignored(),
                 (None, _) => self.verdict(node, &name, is_directory),
             };
             if let Some(kind) = verdict {
@@ -434,11 +421,11 @@ impl Scan<'_> {
                 self.note(|meta| meta.special.push((path, "another file system".to_owned())));
             }
             FileType::Directory => {
-                if seen.as_ref().is_none_or(|entry| entry.kind != EntryKind::Directory) {
+                if seen.as_ref().is_none_or(|entry| !entry.kind.is_directory()) {
                     node.clean.store(false, Ordering::Relaxed);
                 }
                 let gitlink = match known {
-                    Some(EntryKind::Directory) => None,
+                    Some(kind) if kind.is_directory() => None,
                     _ if node.top.top.kind == TopKind::GitDir => None,
                     _ => self.gitlink(node, &name),
                 };

@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 
 use rustix::fs::FileType;
 
-use super::{Entry, Inside, MAX_INDEX, Node, Scan, TopKind};
+use super::{Entry, MAX_INDEX, Node, Scan, TopKind};
 use crate::git::Oid;
 use crate::git::ignore::{self, Patterns};
 use crate::git::seen::{self, EntryKind};
@@ -33,6 +33,28 @@ const GITDIR: [&[u8]; 16] = [
     b"shallow",
     b"worktrees",
 ];
+
+/// What the ignore rules say of everything in a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::git) enum Inside {
+    /// Nothing: look at each name.
+    Plain,
+    /// It is ignored, but something in it is tracked.
+    Ignored(EntryKind),
+    /// stead brought it in, so that all of it is recorded.
+    Brought,
+}
+
+impl Inside {
+    /// Returns what such a directory is remembered as.
+    pub(super) fn directory(self) -> EntryKind {
+        match self {
+            Self::Ignored(EntryKind::NewlyIgnored) => EntryKind::NewlyIgnoredDirectory,
+            Self::Ignored(_) => EntryKind::IgnoredDirectory,
+            Self::Plain | Self::Brought => EntryKind::Directory,
+        }
+    }
+}
 
 impl Scan<'_> {
     /// Returns how a name is ignored, if it is: only what the live rules ignore is, and it is newly so unless the base's
@@ -297,7 +319,7 @@ pub(super) fn combine(id: u64, bytes: &[u8]) -> u64 {
 
 /// Returns the bytes by which git sorts an entry of a tree.
 pub(super) fn sort_key(entry: &Entry) -> impl Iterator<Item = &u8> {
-    let slash: &[u8] = if entry.kind == EntryKind::Directory { b"/" } else { b"" };
+    let slash: &[u8] = if entry.kind.is_directory() { b"/" } else { b"" };
     entry.name.iter().chain(slash)
 }
 

@@ -11,7 +11,6 @@ use super::names::{blank, join, kind_of, reason, sort_key};
 use super::{Entry, MAX_GITDIR_BYTES, Node, Object, Scan, TopKind};
 use crate::git::Oid;
 use crate::git::meta::PLAIN;
-use crate::git::seen::EntryKind;
 use crate::progress::Phase;
 use crate::store::walk::{self, Attributes, Content};
 
@@ -75,7 +74,7 @@ impl Scan<'_> {
                     if tree != current.seen_tree {
                         parent.clean.store(false, Ordering::Release);
                     }
-                    let mut entry = blank(current.name.clone(), EntryKind::Directory);
+                    let mut entry = blank(current.name.clone(), current.inside.directory());
                     entry.id = tree;
                     parent.add(entry);
                     node = Some(Arc::clone(parent));
@@ -88,7 +87,7 @@ impl Scan<'_> {
         let empty = Oid::hash_object(ObjectType::Tree, b"").expect("the empty tree has a hash");
         let mut recorded: Vec<(&Entry, u32)> = entries
             .iter()
-            .filter(|entry| entry.kind != EntryKind::Directory || entry.id != empty)
+            .filter(|entry| !entry.kind.is_directory() || entry.id != empty)
             .filter_map(|entry| Some((entry, entry.kind.git_mode()?)))
             .collect();
         // git sorts a directory as if its name ended in a slash.
