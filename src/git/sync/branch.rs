@@ -74,9 +74,18 @@ pub(crate) fn deliver(
     };
     match moved {
         Ok(_) => Ok(()),
-        Err(error) if matches!(error.code(), ErrorCode::Modified | ErrorCode::Exists | ErrorCode::Locked) => {
+        Err(error) if error.code() == ErrorCode::Locked => Err(locked(&project.commondir().join(name))),
+        Err(error) if matches!(error.code(), ErrorCode::Modified | ErrorCode::Exists) => {
             Err(Failure::new(Kind::Conflict, format!("`{name}` was moved by somebody else meanwhile")).into())
         }
         Err(error) => Err(error).with_context(|| format!("cannot write `{name}`")),
     }
+}
+
+/// Somebody writes the ref whose file is at `path`, or was cut off in it and has left the lock behind.
+fn locked(path: &Path) -> anyhow::Error {
+    let lock = format!("{}.lock", path.display());
+    Failure::new(Kind::Busy, format!("a git is writing the branch: `{lock}` is there"))
+        .hint("try again; if no git is at work there, one was cut off: remove that file")
+        .into()
 }

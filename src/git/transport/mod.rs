@@ -276,6 +276,10 @@ fn refused(source: &Source, name: &str, status: &str) -> Failure {
     if moved.iter().any(|text| status.contains(text)) {
         return Failure::new(Kind::Conflict, message).hint("bring its work in first with `stead sync NAME`");
     }
+    if status.contains("failed to lock file") {
+        return Failure::new(Kind::Busy, message.trim_end_matches([' ', ':']))
+            .hint("try again; if no git is at work there, one was cut off: remove the `.lock` file");
+    }
     Failure::new(Kind::Failed, message)
 }
 

@@ -10,6 +10,7 @@ mod check;
 mod operation;
 mod scene;
 mod strace;
+mod supervisor;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

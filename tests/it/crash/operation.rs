@@ -1,15 +1,25 @@
 //! The commands that are killed, and what each must have done when it says so.
 
+use std::path::Path;
+
 use anyhow::{Context as _, Result, ensure};
 
 use super::check::{array, git, is_text, stead};
 use super::scene::{Scene, names, store};
-use crate::support::write;
+use crate::support::{describe, write};
+
+/// Which process is killed, or has a call fail.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Traced {
+    Command,
+    Supervisor,
+}
 
 /// One command.
 pub(super) struct Operation {
     pub(super) name: &'static str,
     pub(super) args: &'static [&'static str],
+    pub(super) traced: Traced,
     /// What is there besides the scene.
     pub(super) prepare: fn(&Scene),
     /// What exit 0 promises, but for what it says on stdout that it has kept.
@@ -24,8 +34,15 @@ pub(super) struct Operation {
 const MORE: &str = "echo two > second && git add second && git commit -q -m second -- second && \
                     echo again >> README.md && git stash push -q -- README.md && echo made > made";
 
-const NOTHING: Operation =
-    Operation { name: "", args: &[], prepare: |_| {}, effect: |_, _| Ok(()), settled: |_| Ok(()), ends: &[] };
+const NOTHING: Operation = Operation {
+    name: "",
+    args: &[],
+    traced: Traced::Command,
+    prepare: |_| {},
+    effect: |_, _| Ok(()),
+    settled: |_| Ok(()),
+    ends: &[],
+};
 
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
@@ -45,17 +62,14 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         name: "exec",
         args: &["exec", "x", "--no-create", "--isolation", "none", "--", "sh", "-c", MORE],
-        effect: |scene, _| {
-            is_text(&scene.place.tree("x").join("made"), "made\n")?;
-            let answer = stead(scene, &["--json", "diff", "x", "--run", "last"])?;
-            ensure!(answer.to_string().contains("\"made\""), "the run does not name `made`: {answer}");
-            let head = git(scene, &scene.place.tree("x"), &["rev-parse", "HEAD"])?;
-            let stash = git(scene, &scene.place.tree("x"), &["rev-parse", "refs/stash"])?;
-            for commit in [head, stash] {
-                git(scene, &store(&scene.place, "x"), &["cat-file", "-e", commit.trim()])?;
-            }
-            Ok(())
-        },
+        effect: |scene, _| has_run(scene),
+        ..NOTHING
+    },
+    Operation {
+        name: "supervisor",
+        args: &["exec", "x", "--no-create", "--isolation", "none", "--", "sh", "-c", MORE],
+        traced: Traced::Supervisor,
+        effect: |scene, _| has_run(scene),
         ..NOTHING
     },
     Operation {
@@ -82,7 +96,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
             let project = scene.place.path().join("projects/api");
             git(scene, &project, &["fsck", "--no-dangling", "--no-progress"])?;
             ensure!(git(scene, &project, &["status", "--porcelain"])?.is_empty(), "the project is touched");
-            Ok(())
+            let lock = project.join(".git/refs/heads/stead/x.lock");
+            deliver_once_more(scene, &lock, &["--json", "sync", "x", "--to"])
         },
         ..NOTHING
     },
@@ -95,6 +110,53 @@ pub(super) const OPERATIONS: &[Operation] = &[
             let status = git(scene, &scene.place.tree("z"), &["status", "--porcelain"])?;
             ensure!(status.is_empty(), "neither before nor after: {status}");
             Ok(())
+        },
+        ..NOTHING
+    },
+    Operation {
+        name: "sync-from",
+        args: &["sync", "z", "--from", "api"],
+        prepare: |scene| write(&scene.place.path().join("projects/api"), "loose", "loose\n"),
+        effect: |scene, _| {
+            is_text(&scene.place.tree("z").join("upstream"), "upstream\n")?;
+            is_text(&scene.place.tree("z").join("loose"), "loose\n")
+        },
+        settled: |scene| {
+            stead(scene, &["--json", "exec", "z", "--no-create", "--isolation", "none", "--", "true"])?;
+            let tree = scene.place.tree("z");
+            let has = ["upstream", "loose"].map(|name| tree.join(name).exists());
+            let status = git(scene, &tree, &["status", "--porcelain"])?;
+            let expected = if has[1] { "?? loose\n" } else { "" };
+            ensure!(has[0] == has[1] && status == expected, "neither before nor after: {has:?} {status}");
+            Ok(())
+        },
+        ..NOTHING
+    },
+    Operation {
+        name: "sync-push",
+        args: &["sync", "p", "--push"],
+        prepare: make_pushable,
+        effect: |scene, _| is_pushed(scene),
+        settled: |scene| {
+            let bare = scene.place.path().join("projects/bare.git");
+            git(scene, &bare, &["fsck", "--no-dangling", "--no-progress"])?;
+            deliver_once_more(scene, &bare.join("refs/heads/stead/p.lock"), &["--json", "sync", "p", "--push"])?;
+            is_pushed(scene)
+        },
+        ..NOTHING
+    },
+    Operation {
+        name: "undo-apply",
+        args: &["undo", "x", "--apply"],
+        prepare: |scene| drop(scene.place.ok(["sync", "x", "--to", "--apply"])),
+        effect: |scene, _| applied(scene, &[0]),
+        settled: |scene| {
+            stead(scene, &["--json", "exec", "x", "--no-create", "--isolation", "none", "--", "true"])?;
+            applied(scene, &[0, 5])?;
+            if applied(scene, &[0]).is_err() {
+                stead(scene, &["--json", "undo", "x", "--apply"]).context("once more")?;
+            }
+            applied(scene, &[0])
         },
         ..NOTHING
     },
@@ -173,6 +235,45 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ..NOTHING
     },
 ];
+
+/// The run has done its work, tells it, and its commits are kept.
+fn has_run(scene: &Scene) -> Result<()> {
+    is_text(&scene.place.tree("x").join("made"), "made\n")?;
+    let answer = stead(scene, &["--json", "diff", "x", "--run", "last"])?;
+    ensure!(answer.to_string().contains("\"made\""), "the run does not name `made`: {answer}");
+    let head = git(scene, &scene.place.tree("x"), &["rev-parse", "HEAD"])?;
+    let stash = git(scene, &scene.place.tree("x"), &["rev-parse", "refs/stash"])?;
+    for commit in [head, stash] {
+        git(scene, &store(&scene.place, "x"), &["cat-file", "-e", commit.trim()])?;
+    }
+    Ok(())
+}
+
+/// Makes a workspace with work whose origin can be pushed to.
+fn make_pushable(scene: &Scene) {
+    let projects = scene.place.path().join("projects");
+    scene.place.git(&projects, ["clone", "-q", "--bare", "api", "bare.git"]);
+    scene.place.ok(["create", "p", "--from", "bare.git"]);
+    write(&scene.place.tree("p"), "pushed", "pushed\n");
+}
+
+fn is_pushed(scene: &Scene) -> Result<()> {
+    let bare = scene.place.path().join("projects/bare.git");
+    let files = git(scene, &bare, &["ls-tree", "--name-only", "stead/p"])?;
+    ensure!(files.contains("pushed"), "{files}");
+    Ok(())
+}
+
+/// Delivers again. A lock that a kill has left in a repository of somebody else's stays there, and is named.
+fn deliver_once_more(scene: &Scene, lock: &Path, args: &[&str]) -> Result<()> {
+    if lock.exists() {
+        let output = scene.place.stead(args).output()?;
+        let told = String::from_utf8_lossy(&output.stdout);
+        ensure!(output.status.code() == Some(5) && told.contains(&lock.display().to_string()), "{}", describe(&output));
+        std::fs::remove_file(lock)?;
+    }
+    stead(scene, args).context("once more").map(drop)
+}
 
 /// Leaves a tree without its state, a staging directory without its owner.
 fn leave_halves(scene: &Scene) {

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use super::check::{self, Work};
-use super::operation::Operation;
+use super::operation::{Operation, Traced};
 use super::strace::{self, Injection, Site};
+use super::supervisor;
 use crate::support::{Place, describe, succeed, write};
 
 /// What a run leaves in a workspace: a commit, a stash, and uncommitted work of each kind.
@@ -73,13 +74,20 @@ impl Scene {
         if let Err(error) = check::check(self, operation, &end) {
             panic!("{} without any fault: {error:#}\n{}", operation.name, describe(&end.output));
         }
-        strace::sites(&log, self.place.path().to_str().expect("ASCII"))
+        let place = self.place.path().to_str().expect("ASCII");
+        match operation.traced {
+            Traced::Command => strace::sites(&log, place),
+            // Its pipes have no path.
+            Traced::Supervisor => strace::sites(&log, ""),
+        }
     }
 
     /// Runs an operation with an injection from the beginning, and looks at what it leaves.
     pub(super) fn attempt(&self, operation: &Operation, injection: &Injection) -> Found {
         let end = self.run(operation, Some(injection));
-        let reached = end.code.is_none() || self.log().contains("(INJECTED)");
+        // A command that is killed says nothing of the call; its supervisor has a log up to its end.
+        let killed = operation.traced == Traced::Supervisor && injection.is_kill();
+        let reached = end.code.is_none() || killed || self.log().contains("(INJECTED)");
         let outcome = check::check(self, operation, &end)
             .map_err(|error| error.context(format!("exit {:?}\n{}", end.code, describe(&end.output))));
         Found { reached, outcome }
@@ -93,11 +101,15 @@ impl Scene {
         self.put_back();
         (operation.prepare)(self);
         let stead = self.place.stead(operation.args);
-        let mut command = strace::command(&self.place.path().join("trace"), injection);
-        command.arg(stead.get_program()).args(stead.get_args()).env_clear();
-        command.envs(stead.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        command.current_dir(stead.get_current_dir().expect("set"));
-        let output = command.output().expect("strace starts");
+        let log = self.place.path().join("trace");
+        let output = match operation.traced {
+            Traced::Command => {
+                let mut command = strace::command(&log, injection);
+                strace::pass_on(&stead, &mut command);
+                command.output().expect("strace starts")
+            }
+            Traced::Supervisor => supervisor::run(&stead, &log, injection),
+        };
         let code =
             if output.status.signal() == Some(9) { None } else { output.status.code().filter(|&code| code != 137) };
         End { code, output }

@@ -56,6 +56,13 @@ pub(super) fn command(log: &std::path::Path, injection: Option<&Injection>) -> C
     command
 }
 
+/// Makes `command` end with the program, arguments, environment and directory of `stead`.
+pub(super) fn pass_on(stead: &Command, command: &mut Command) {
+    command.arg(stead.get_program()).args(stead.get_args()).env_clear();
+    command.envs(stead.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.current_dir(stead.get_current_dir().expect("set"));
+}
+
 /// One call of a command.
 #[derive(Clone, Debug)]
 pub(super) struct Site {
@@ -71,6 +78,12 @@ pub(super) struct Site {
 pub(super) struct Injection {
     pub(super) expression: String,
     line: String,
+}
+
+impl Injection {
+    pub(super) fn is_kill(&self) -> bool {
+        self.expression.contains("signal=KILL")
+    }
 }
 
 impl fmt::Display for Injection {
