@@ -534,7 +534,7 @@ _stead() {
             return 0
             ;;
         stead__subcmd__doctor)
-            opts="-q -v -h -V --repair --root --user --json --quiet --verbose --color --help --version"
+            opts="-q -v -h -V --repair --deep --root --user --json --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -336,6 +336,7 @@ complete -c stead -n "__fish_stead_using_subcommand doctor" -l color -d 'When to
 always\t''
 never\t''"
 complete -c stead -n "__fish_stead_using_subcommand doctor" -l repair -d 'Mend what is simple'
+complete -c stead -n "__fish_stead_using_subcommand doctor" -l deep -d 'Read every object of all pools and stores too; takes long'
 complete -c stead -n "__fish_stead_using_subcommand doctor" -l json -d 'Answer with one JSON object'
 complete -c stead -n "__fish_stead_using_subcommand doctor" -s q -l quiet -d 'Say only what went wrong'
 complete -c stead -n "__fish_stead_using_subcommand doctor" -s v -l verbose -d 'Say more'

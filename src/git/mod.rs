@@ -11,6 +11,7 @@
 //! | what is different | [`change`], [`uncommitted`] (in a project), [`lfs`] |
 //! | what the agent's `.git` holds | [`agentdir`], [`import`] |
 //! | where work goes | [`repository`] (the store), [`delivered`], [`sync`], [`identity`] |
+//! | health | [`whole`] |
 
 pub(crate) mod agentdir;
 pub(crate) mod change;
@@ -46,6 +47,7 @@ pub(crate) mod tracked;
 pub(crate) mod transport;
 pub(crate) mod uncommitted;
 pub(crate) mod userconfig;
+pub(crate) mod whole;
 mod wildmatch;
 
 // What the layers above may hold of trusted repositories; nobody else names the crate.

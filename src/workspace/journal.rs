@@ -139,6 +139,24 @@ pub(crate) fn unfinished(state: &Path) -> Option<&'static str> {
     }
 }
 
+/// The same, with the reason when the journal is damaged, or a newer stead's.
+pub(crate) fn look(state: &Path) -> Result<Option<&'static str>> {
+    Ok(read(&state.join(FILE))?.map(|entry| entry.operation.state()))
+}
+
+/// Puts a journal that cannot be read aside, and what a sync may have had under way with it, so that the workspace can be
+/// used again. The caller holds the lease.
+pub(crate) fn set_aside(state: &Path) -> Result<()> {
+    let id = fs::unique_id();
+    for name in [pending::GIT, FILE] {
+        let path = state.join(name);
+        if path.symlink_metadata().is_ok() {
+            fs::publish(&path, &state.join(format!("{name}.damaged-{id}")), Durability::Synced)?;
+        }
+    }
+    Ok(())
+}
+
 fn read(path: &Path) -> Result<Option<Entry>> {
     let Some(text) = root::read_small(path)? else { return Ok(None) };
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| root::damaged(path, error.message()))?;

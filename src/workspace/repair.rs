@@ -14,6 +14,7 @@ use crate::git::agentdir;
 use crate::git::pool::Pool;
 use crate::git::repository::{Access, Store};
 use crate::git::source::Source;
+use crate::git::whole;
 use crate::store::beneath::Dir;
 use crate::store::fs::{self, Durability};
 use crate::store::lease::Lease;
@@ -41,6 +42,8 @@ pub(crate) enum Problem {
     Store { reason: String },
     /// The store or the agent's `.git` borrows from a pool that is not there.
     Alternate { of: Borrower, missing: PathBuf, pool: Option<PathBuf> },
+    /// What a command was doing when it was cut off cannot be read.
+    Journal { reason: String, newer: bool },
     /// A command was cut off, and the next one in it has something to finish; the word of `status` for it.
     Unfinished(&'static str),
     /// A stored time is in the future.
@@ -60,7 +63,7 @@ impl Problem {
         match self {
             Self::Half => "it is half-made or half-removed".to_owned(),
             Self::Tree => "its tree is gone".to_owned(),
-            Self::Record { reason, .. } | Self::Store { reason } => reason.clone(),
+            Self::Record { reason, .. } | Self::Journal { reason, .. } | Self::Store { reason } => reason.clone(),
             Self::Alternate { of: Borrower::Store, missing, .. } => {
                 format!("its store borrows from `{}`, which is not there", missing.display())
             }
@@ -76,9 +79,28 @@ impl Problem {
     pub(crate) fn can_be_repaired(&self) -> bool {
         match self {
             Self::Half | Self::Unfinished(_) => true,
-            Self::Record { newer, .. } => !newer,
+            Self::Record { newer, .. } | Self::Journal { newer, .. } => !newer,
             Self::Alternate { pool, .. } => pool.is_some(),
             Self::Tree | Self::Store { .. } | Self::Clock { .. } => false,
+        }
+    }
+}
+
+impl Problem {
+    /// Says what somebody can do about what [`repair`] cannot mend.
+    pub(crate) fn advice(&self, at: &UserRoot, name: &WorkspaceName) -> Option<String> {
+        match self {
+            Self::Record { newer: true, .. } | Self::Journal { newer: true, .. } => {
+                Some("use the stead that wrote it, or a newer one".to_owned())
+            }
+            Self::Tree => Some(format!("`stead rm -f {name}` moves the rest of it to the trash")),
+            Self::Store { .. } => Some(format!(
+                "what runs had before cannot be put back; its files are untouched: copy them from `{}`, then `stead rm -f {name}`",
+                at.tree(name).display()
+            )),
+            Self::Alternate { .. } => Some("its source has to be fetched once more, and could not be".to_owned()),
+            Self::Clock { .. } => Some("look at the clock; such a time counts as now".to_owned()),
+            _ => None,
         }
     }
 }
@@ -110,7 +132,15 @@ pub(crate) fn examine(at: &UserRoot, name: &WorkspaceName) -> Result<Vec<Problem
     if !exists(&at.tree(name)) {
         problems.push(Problem::Tree);
     }
-    problems.extend(journal::unfinished(&state).map(Problem::Unfinished));
+    match journal::look(&state) {
+        Ok(word) => problems.extend(word.map(Problem::Unfinished)),
+        Err(error) => match Kind::of(&error) {
+            kind @ (Kind::Damaged | Kind::Refused) => {
+                problems.push(Problem::Journal { reason: error.to_string(), newer: kind == Kind::Refused });
+            }
+            _ => return Err(error),
+        },
+    }
     let alternates = read_small(&state.join("store.git").join(ALTERNATES))?.unwrap_or_default();
     let mut borrows: Vec<Problem> = dangling(at, Borrower::Store, alternates.as_bytes());
     if let Ok(tree) = Dir::open(&at.tree(name)) {
@@ -121,10 +151,12 @@ pub(crate) fn examine(at: &UserRoot, name: &WorkspaceName) -> Result<Vec<Problem
     }
     if borrows.is_empty() {
         match Store::open(&state.join("store.git"), Access::Read) {
-            Ok(store) if first_snapshot(&store).is_none() => {
-                problems.push(Problem::Store { reason: "its store lacks the first snapshot".to_owned() });
+            Ok(store) => {
+                let lacks_first =
+                    || first_snapshot(&store).is_none().then(|| "its store lacks the first snapshot".into());
+                let fault = whole::packs(&store.path().join("objects"))?.or_else(lacks_first);
+                problems.extend(fault.map(|reason| Problem::Store { reason }));
             }
-            Ok(_) => {}
             Err(error) => problems.push(Problem::Store { reason: format!("{error:#}") }),
         }
     }
@@ -181,6 +213,10 @@ pub(crate) fn repair(at: &UserRoot, name: &WorkspaceName, problem: &Problem, lea
         Problem::Unfinished(_) => {
             let mut leased = LeasedWorkspace::new(Workspace::find(at, name)?, lease);
             Ok(journal::finish(&mut leased)?.unwrap_or_else(|| "it is finished already".to_owned()))
+        }
+        Problem::Journal { .. } => {
+            journal::set_aside(&at.state(name))?;
+            Ok(format!("it is set aside; what was under way may be half done: look at `stead diff {name}`"))
         }
         Problem::Alternate { .. } | Problem::Tree | Problem::Store { .. } | Problem::Clock { .. } => {
             anyhow::bail!("cannot be mended")

@@ -280,6 +280,20 @@ fn a_watch_collects_and_ends_when_it_is_told_to() {
 }
 
 #[test]
+fn a_pool_stays_for_a_workspace_whose_record_is_lost() {
+    let place = Place::new();
+    place.project("api");
+    place.ok(["create", "x", "--from", "api"]);
+    let record = place.root().join("state/local/x/workspace.toml");
+    std::fs::remove_file(&record).expect("removed");
+    let lock = entries(&place, "pools").into_iter().find(|path| path.extension().is_some_and(|end| end == "lock"));
+    write(&place.root(), lock.expect("a lock").strip_prefix(place.root()).expect("inside").to_str().expect("text"), "");
+    assert_eq!(place.ok(["gc", "--all"]), "Kept `x`: it is damaged: its record is missing.\n");
+    place.ok(["doctor", "--repair"]);
+    place.git(&place.tree("x"), ["fsck", "--strict"]);
+}
+
+#[test]
 fn nothing_is_collected_where_there_is_no_root() {
     let place = Place::new();
     let (code, answer) = place.json(["gc"]);

@@ -4,6 +4,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+
 use crate::cmd::doctor::{Check, Status, features};
 use crate::config::{Config, Environment};
 use crate::confine::spawn;
@@ -15,13 +17,15 @@ use crate::ui::text::quote;
 const AGENTS: [&str; 6] = ["claude", "codex", "gemini", "opencode", "pi", "aider"];
 /// The oldest git that the tests are run against.
 const GIT: (u32, u32) = (2, 39);
+/// The year in which this version was made, in seconds since 1970.
+const MADE: i64 = 1_767_225_600;
 
 pub(super) fn checks(config: &Config) -> Vec<Check> {
     let mut checks = vec![git(&config.environment), agents(config)];
     checks.push(toolchains(config));
     checks.extend(features::checks());
     checks.push(wall());
-    checks.push(clock());
+    checks.push(clock(Timestamp::now()));
     checks
 }
 
@@ -96,12 +100,12 @@ fn toolchains(config: &Config) -> Check {
         .hint(format!("on the PATH, and not for a run, since they are or hold what is private: {}", refused.join(", ")))
 }
 
-fn clock() -> Check {
-    // The year in which this version was made.
-    if jiff::Timestamp::now().as_second() < 1_767_225_600 {
-        return Check::new("clock", Status::Warning, "it is in the past; nothing that expires is emptied by it");
+fn clock(now: Timestamp) -> Check {
+    if now.as_second() < MADE {
+        return Check::new("clock", Status::Warning, "it is in the past; nothing that expires is emptied by it")
+            .hint("set it, by a time service for instance");
     }
-    Check::new("clock", Status::Ok, jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M:%SZ").to_string())
+    Check::new("clock", Status::Ok, now.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
 }
 
 /// Returns the program that a shell would start for `name`.
@@ -111,4 +115,15 @@ fn on_path(environment: &Environment, name: &str) -> Option<PathBuf> {
         .filter(|dir| !dir.is_empty())
         .map(|dir| Path::new(std::ffi::OsStr::from_bytes(dir)).join(name))
         .find(|path| path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_before_this_version_is_warned_of() {
+        let at = |second| clock(Timestamp::from_second(second).unwrap()).status;
+        assert_eq!((at(MADE - 1), at(MADE)), (Status::Warning, Status::Ok));
+    }
 }

@@ -2,6 +2,7 @@
 
 mod features;
 mod host;
+mod objects;
 mod root;
 
 use jiff::Timestamp;
@@ -15,13 +16,16 @@ use crate::ui::{Report, Ui};
 /// Check the root, the host and the wall
 ///
 /// With `--repair` it mends what is simple: dead staging goes, halves of workspaces go to the trash, records are made anew
-/// from their stores, what borrows from a root that moved borrows from where it is now, and what is
-/// private is so again. Nothing is lost by it.
+/// from their stores, journals that cannot be read are put aside, what borrows from a root that moved borrows from where it
+/// is now, what is damaged in a pool is fetched once more, and what is private is so again. Nothing is lost by it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Mend what is simple
     #[arg(long)]
     repair: bool,
+    /// Read every object of all pools and stores too; takes long
+    #[arg(long)]
+    deep: bool,
 }
 
 /// How a check came out.
@@ -101,7 +105,7 @@ impl Report for Answer {
 
 pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
     use std::os::unix::ffi::OsStrExt as _;
-    let mut checks = root::checks(config, args.repair, ui)?;
+    let mut checks = root::checks(config, args, ui)?;
     checks.extend(host::checks(config));
     Ok(Answer {
         healthy: checks.iter().all(|check| check.status != Status::Problem),

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::cmd::doctor::{Check, Status};
+use crate::cmd::doctor::objects::Objects;
+use crate::cmd::doctor::{Args, Check, Status};
 use crate::config::Config;
 use crate::error::{Failure, Result};
-use crate::git::pool::Pool;
-use crate::store::fs;
+use crate::store::fs::{self, Durability};
 use crate::store::lease::Lease;
 use crate::store::name::WorkspaceName;
 use crate::store::root::{Root, UserRoot, private};
@@ -14,12 +14,14 @@ use crate::store::staging;
 use crate::ui::Ui;
 use crate::ui::text::bytes;
 use crate::workspace::repair::{self, Problem};
-use crate::workspace::{Listed, Workspace, trash};
+use crate::workspace::trash;
 
 /// Bytes below which free space is worth a warning.
 const LITTLE_SPACE: u64 = 1 << 30;
+/// Files below which their number is worth a warning.
+const FEW_FILES: u64 = 10_000;
 
-pub(super) fn checks(config: &Config, repair: bool, ui: &Ui) -> Result<Vec<Check>> {
+pub(super) fn checks(config: &Config, args: &Args, ui: &Ui) -> Result<Vec<Check>> {
     let mut checks = Vec::new();
     checks.push(space(config));
     match Root::open(&config.root) {
@@ -28,7 +30,7 @@ pub(super) fn checks(config: &Config, repair: bool, ui: &Ui) -> Result<Vec<Check
                 0,
                 Check::new("root", Status::Ok, format!("{} is private and of format 1", root.path().display())),
             );
-            if let Err(error) = inside(&root, repair, ui, &mut checks) {
+            if let Err(error) = inside(&root, args, config, ui, &mut checks) {
                 crate::progress::check(ui.progress())?;
                 checks.push(failed("root", &error));
             }
@@ -42,24 +44,28 @@ pub(super) fn checks(config: &Config, repair: bool, ui: &Ui) -> Result<Vec<Check
     Ok(checks)
 }
 
-fn inside(root: &Root, repair: bool, ui: &Ui, checks: &mut Vec<Check>) -> Result<()> {
+fn inside(root: &Root, args: &Args, config: &Config, ui: &Ui, checks: &mut Vec<Check>) -> Result<()> {
+    let repair = args.repair;
     let mut used = BTreeSet::new();
     let mut known = true;
     let mut whole = 0;
+    let mut objects = Objects::new(args, config, ui);
     for at in root.users()? {
+        // Before the workspaces, which may lack no more than what is fetched here.
+        let pools = objects.pools(&at)?;
+        checks.extend(pools.checks);
+        used.extend(pools.used);
+        known &= pools.known;
+        checks.extend(locks(&at, repair)?);
         for name in at.names_of_any_part()? {
             crate::progress::check(ui.progress())?;
-            let found = workspace(&at, &name, repair)?;
+            let mut found = workspace(&at, &name, repair)?;
+            if args.deep && found.is_empty() {
+                found.extend(objects.store(&at, &name)?);
+            }
             whole += usize::from(found.iter().all(|check| check.status == Status::Repaired));
             checks.extend(found);
         }
-        for listed in Workspace::all(&at)? {
-            match listed {
-                Listed::Whole(workspace) => used.extend(workspace.record.pool.map(|key| (at.user().clone(), key))),
-                Listed::Damaged { .. } => known = false,
-            }
-        }
-        checks.extend(pools(&at, &used));
     }
     checks.push(Check::new("workspaces", Status::Ok, format!("{whole} whole")));
     let dead = if repair { staging::sweep(root)? } else { staging::dead(root)?.len() };
@@ -74,7 +80,7 @@ fn inside(root: &Root, repair: bool, ui: &Ui, checks: &mut Vec<Check>) -> Result
     checks.push(permissions(root, repair)?);
     checks.extend(trash(root, repair)?);
     if known {
-        let keys: BTreeSet<&str> = used.iter().map(|(_, key)| key.as_str()).collect();
+        let keys: BTreeSet<&str> = used.iter().map(String::as_str).collect();
         let pools = fs::entries(&root.pools())?;
         let unused = pools.iter().filter(|path| path.extension().is_some_and(|extension| extension == "git"));
         let unused =
@@ -132,6 +138,26 @@ fn trash(root: &Root, repair: bool) -> Result<Vec<Check>> {
     Ok(checks)
 }
 
+/// Looks for what is in the place of a lock and is none; no lease of that name can be taken.
+fn locks(at: &UserRoot, repair: bool) -> Result<Vec<Check>> {
+    let mut checks = Vec::new();
+    for name in at.names_of_locks()? {
+        let path = at.lock(&name);
+        if std::fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file()) {
+            continue;
+        }
+        let message = format!("`{}` is not a file, and nobody can work in `{name}`", path.display());
+        checks.push(if repair {
+            let aside = path.with_file_name(format!(".{name}.damaged-{}", fs::unique_id()));
+            fs::publish(&path, &aside, Durability::Lazy)?;
+            Check::new("lock", Status::Repaired, format!("{message}; it is put aside"))
+        } else {
+            Check::new("lock", Status::Problem, message).hint("`stead doctor --repair` puts it aside")
+        });
+    }
+    Ok(checks)
+}
+
 fn workspace(at: &UserRoot, name: &WorkspaceName, repair: bool) -> Result<Vec<Check>> {
     let found = match repair::examine(at, name) {
         Ok(found) => found,
@@ -151,7 +177,8 @@ fn workspace(at: &UserRoot, name: &WorkspaceName, repair: bool) -> Result<Vec<Ch
         let words = format!("`{name}`: {}", problem.words());
         let check = if !problem.can_be_repaired() {
             let status = if matches!(problem, Problem::Clock { .. }) { Status::Warning } else { Status::Problem };
-            Check::new("workspace", status, words)
+            let check = Check::new("workspace", status, words);
+            problem.advice(at, name).into_iter().fold(check, Check::hint)
         } else if !repair {
             Check::new("workspace", Status::Problem, words).hint("`stead doctor --repair` mends it")
         } else {
@@ -172,64 +199,53 @@ fn workspace(at: &UserRoot, name: &WorkspaceName, repair: bool) -> Result<Vec<Ch
     Ok(checks)
 }
 
-/// Looks whether every pool in use has the objects that its refs name and an index for each pack.
-fn pools(at: &UserRoot, used: &BTreeSet<(crate::store::name::UserId, String)>) -> Vec<Check> {
-    let mut checks = Vec::new();
-    let mut whole = 0;
-    for (_, key) in used.iter().filter(|(user, _)| user == at.user()) {
-        match pool(at, key) {
-            Ok(None) => whole += 1,
-            Ok(Some(problem)) => checks.push(
-                Check::new("pool", Status::Problem, format!("{key}: {problem}"))
-                    .hint("`stead sync` of a workspace that uses it fetches what is missing"),
-            ),
-            Err(error) => checks.push(failed("pool", &error)),
-        }
-    }
-    if whole > 0 {
-        checks.push(Check::new("pools", Status::Ok, format!("{whole} in use, whole")));
-    }
-    checks
-}
-
-fn pool(at: &UserRoot, key: &str) -> Result<Option<String>> {
-    let pool = Pool::open(at, key)?;
-    let objects = pool.repository().odb()?;
-    for (name, id) in pool.refs()? {
-        if !objects.exists(id) {
-            return Ok(Some(format!("`{name}` names {id}, which is missing")));
-        }
-    }
-    for path in fs::entries(&pool.path().join("objects/pack"))? {
-        if path.extension().is_some_and(|extension| extension == "pack") && !path.with_extension("idx").exists() {
-            return Ok(Some(format!("`{}` has no index", path.display())));
-        }
-    }
-    Ok(None)
-}
-
 fn space(config: &Config) -> Check {
     // The root may not be there yet; the file system it will be on is.
     let place = config.root.ancestors().find(|path| path.exists()).unwrap_or(&config.root);
-    let Ok(stat) = rustix::fs::statvfs(place) else {
-        return Check::new("space", Status::Warning, format!("cannot tell for {}", place.display()));
-    };
-    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    match rustix::fs::statvfs(place) {
+        Ok(stat) => free(
+            stat.f_bavail.saturating_mul(stat.f_frsize),
+            // Some file systems have no end of files.
+            Some(stat.f_favail).filter(|_| stat.f_files > 0),
+        ),
+        Err(_) => Check::new("space", Status::Warning, format!("cannot tell for {}", place.display())),
+    }
+}
+
+/// Judges free bytes and how many more files there may be.
+fn free(free: u64, files: Option<u64>) -> Check {
     if free < LITTLE_SPACE {
         Check::new("space", Status::Warning, format!("only {} are free", bytes(free)))
-            .hint("`stead gc` collects what is old and safe elsewhere")
-    } else if stat.f_files > 0 && stat.f_favail < 10_000 {
-        Check::new("space", Status::Warning, format!("only {} more files can be made", stat.f_favail))
+            .hint("`stead gc` collects what is old and safe elsewhere; `stead gc --purge` empties the trash")
+    } else if let Some(files @ ..FEW_FILES) = files {
+        Check::new("space", Status::Warning, format!("only {files} more files can be made"))
+            .hint("`stead gc` collects what is old and safe elsewhere; `stead gc --purge` empties the trash")
     } else {
         Check::new("space", Status::Ok, format!("{} are free", bytes(free)))
     }
 }
 
-fn failed(name: &'static str, error: &anyhow::Error) -> Check {
+pub(super) fn failed(name: &'static str, error: &anyhow::Error) -> Check {
     let check = Check::new(name, Status::Problem, format!("{error:#}"));
     let own = "run `stead doctor --repair`";
     match Failure::of(error).and_then(|failure| failure.hint.clone()).filter(|hint| hint != own) {
         Some(hint) => check.hint(hint),
         None => check,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn little_space_and_few_files_are_warned_of() {
+        assert_eq!(free(LITTLE_SPACE, None).status, Status::Ok);
+        assert_eq!(free(LITTLE_SPACE, Some(FEW_FILES)).status, Status::Ok);
+        let bytes = free(LITTLE_SPACE - 1, None);
+        assert_eq!((bytes.status, bytes.message.as_str()), (Status::Warning, "only 1.0 GiB are free"));
+        let files = free(LITTLE_SPACE, Some(7));
+        assert_eq!((files.status, files.message.as_str()), (Status::Warning, "only 7 more files can be made"));
+        assert!(files.hint.is_some() && bytes.hint.is_some());
     }
 }

@@ -14,6 +14,7 @@
 //! far as its store has their commits.
 
 mod fetch;
+mod mend;
 
 use std::path::{Path, PathBuf};
 

@@ -81,6 +81,11 @@ impl UserRoot {
         Ok(names)
     }
 
+    /// Returns the names that have something in `locks/`, sorted; a lock stays when its workspace goes.
+    pub(crate) fn names_of_locks(&self) -> Result<Vec<WorkspaceName>> {
+        self.names_in("locks")
+    }
+
     /// Returns the existing name that is the same as `name` when case is folded, `name` itself included.
     pub(crate) fn taken(&self, name: &WorkspaceName) -> Result<Option<WorkspaceName>> {
         if self.state(name).symlink_metadata().is_ok() {

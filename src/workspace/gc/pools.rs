@@ -4,7 +4,7 @@
 //! which a fetch holds, and not while anything is under construction or shortly after a fetch: a workspace in the making
 //! has no record yet.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use jiff::{SignedDuration, Timestamp};
@@ -68,16 +68,16 @@ impl PoolRemoval {
     }
 }
 
-/// Returns whether any record names the pool, wherever the record is. The text is searched, so that records that are
-/// damaged or newer than this program count as well.
+/// Returns whether any record names the pool, wherever the record is, or any store borrows from it: a record that is lost is
+/// made anew from the store. The text is searched, so that records that are damaged or newer than this program count as well.
 fn is_referenced(root: &Root, key: &str, leaving: &[String]) -> Result<bool> {
     let mut records: Vec<PathBuf> = Vec::new();
     for user in fs::entries(&root.path().join("state"))? {
-        records.extend(fs::entries_of_directory(&user)?.into_iter().map(|state| state.join(record::FILE)));
+        records.extend(fs::entries_of_directory(&user)?.iter().flat_map(|state| names_pool(state)));
     }
     for entry in fs::entries(&root.trash())? {
         if !leaving.iter().any(|id| entry.file_name().is_some_and(|name| name == id.as_str())) {
-            records.push(entry.join("state").join(record::FILE));
+            records.extend(names_pool(&entry.join("state")));
         }
     }
     for staging in fs::entries(&root.staging())? {
@@ -89,4 +89,9 @@ fn is_referenced(root: &Root, key: &str, leaving: &[String]) -> Result<bool> {
         }
     }
     Ok(false)
+}
+
+/// Returns the files of a state that name its pool.
+fn names_pool(state: &Path) -> [PathBuf; 2] {
+    [state.join(record::FILE), state.join("store.git/objects/info/alternates")]
 }

@@ -24,7 +24,7 @@ use crate::workspace::journal::{Journal, Operation};
 use crate::workspace::sync::{State, renew};
 
 /// The new `.git`, in the state until it is exchanged; the old one after that.
-pub(super) const GIT: &str = "pending-git";
+pub(in crate::workspace) const GIT: &str = "pending-git";
 /// In a new `.git`: the id of the sync that has made it. It goes when that is done.
 pub(super) const MARK: &str = "stead-sync";
 

@@ -1,4 +1,7 @@
-//! `stead doctor`: what it finds, and what it mends.
+//! `stead doctor`: what it finds, and what it mends. Each check has a test that breaks just that.
+
+mod host;
+mod objects;
 
 use serde_json::Value;
 use snapbox::{assert_data_eq, str};
@@ -33,6 +36,26 @@ fn a_root_that_others_may_write_is_a_problem() {
     let (code, answer) = place.json(["doctor"]);
     assert_eq!((code, answer["healthy"].as_bool()), (9, Some(false)));
     assert_eq!(checks(&answer, "root")[0].0, "problem");
+    // What somebody else may have written by now is not for a program to judge.
+    let text = place.transcript(&mut place.stead(["doctor", "--repair"]));
+    assert!(text.starts_with("exit status: 9") && text.contains("run `chmod go-w '[PLACE]/root'` if nobody"), "{text}");
+    std::fs::set_permissions(place.root(), std::fs::Permissions::from_mode(0o700)).expect("mode");
+    assert_eq!(place.json(["doctor"]).0, 0);
+}
+
+#[test]
+fn a_root_of_another_format_is_a_problem() {
+    let place = Place::new();
+    place.ok(["create", "one", "--empty"]);
+    for (text, says) in [("format = 2\n", "has format 2, and this stead knows"), ("format =", "stead.toml` is damaged")]
+    {
+        write(&place.root(), "stead.toml", text);
+        let (code, answer) = place.json(["doctor", "--repair"]);
+        let (status, message) = checks(&answer, "root")[0];
+        assert!((code, status) == (9, "problem") && message.contains(says), "{answer}");
+    }
+    write(&place.root(), "stead.toml", "format = 1\n");
+    assert_eq!(place.json(["doctor"]).0, 0);
 }
 
 #[test]
@@ -80,6 +103,96 @@ fn halves_go_to_the_trash_and_dead_staging_goes() {
 }
 
 #[test]
+fn a_home_without_its_workspace_goes_to_the_trash_and_a_tree_that_is_gone_is_named() {
+    let place = Place::new();
+    place.ok(["create", "one", "--empty"]);
+    write(&place.root(), "homes/local/ghost/home/.cache/file", "x");
+    let (code, answer) = place.json(["doctor"]);
+    assert_eq!(code, 9);
+    assert_eq!(checks(&answer, "workspace"), [("problem", "`ghost`: it is half-made or half-removed")]);
+    assert_eq!(place.json(["doctor", "--repair"]).0, 0);
+    let kept = place.root().join("trash").read_dir().expect("directory").next().expect("one").expect("entry").path();
+    assert_eq!(std::fs::read_to_string(kept.join("homes/home/.cache/file")).expect("file"), "x");
+
+    std::fs::remove_dir_all(place.tree("one")).expect("removed");
+    for args in [&["doctor"][..], &["doctor", "--repair"]] {
+        let text = place.transcript(&mut place.stead(args));
+        let says = "PROBLEM   workspace    `one`: its tree is gone\n  hint: `stead rm -f one` moves the rest of it to the trash\n";
+        assert!(text.starts_with("exit status: 9") && text.contains(says), "{text}");
+    }
+    place.ok(["rm", "-f", "one"]);
+    assert_eq!(place.json(["doctor"]).0, 0);
+}
+
+#[test]
+fn a_journal_that_cannot_be_read_is_put_aside_and_one_of_a_newer_stead_is_left() {
+    let place = Place::new();
+    place.ok(["create", "one", "--empty"]);
+    let state = place.root().join("state/local/one");
+    let journal = state.join("journal.toml");
+    write(&state, "journal.toml", "schema = 2\n");
+    for args in [&["doctor"][..], &["doctor", "--repair"]] {
+        let (code, answer) = place.json(args);
+        let (status, message) = checks(&answer, "workspace")[0];
+        assert!((code, status) == (9, "problem") && message.contains("was written by a newer stead"), "{answer}");
+        assert!(answer.to_string().contains("use the stead that wrote it, or a newer one"), "{answer}");
+    }
+    write(&state, "journal.toml", "schema = ");
+    write(&state, "pending-git/HEAD", "half");
+    place.fails(&["exec", "one", "--", "true"], 125, "is damaged");
+    let (code, answer) = place.json(["doctor"]);
+    let (status, message) = checks(&answer, "workspace")[0];
+    assert!((code, status) == (9, "problem") && message.contains("journal.toml` is damaged"), "{answer}");
+    let (code, answer) = place.json(["doctor", "--repair"]);
+    let (status, message) = checks(&answer, "workspace")[0];
+    let says = "; it is set aside; what was under way may be half done: look at `stead diff one`";
+    assert!((code, status) == (0, "repaired") && message.ends_with(says), "{answer}");
+    assert!(!journal.exists() && !state.join("pending-git").exists());
+    let names = state.read_dir().expect("directory").map(|entry| entry.expect("entry").file_name());
+    let aside: Vec<_> = names.filter(|name| name.to_string_lossy().contains(".damaged-")).collect();
+    assert_eq!(aside.len(), 2, "{aside:?}");
+    assert_eq!(place.json(["doctor"]).0, 0);
+    place.ok(["exec", "one", "--", "true"]);
+}
+
+#[test]
+fn what_is_in_the_place_of_a_lock_is_put_aside() {
+    let place = Place::new();
+    place.ok(["create", "one", "--empty"]);
+    let lock = place.root().join("locks/local/one");
+    std::fs::remove_file(&lock).expect("removed");
+    std::os::unix::fs::symlink("/dev/null", &lock).expect("link");
+    place.fails(&["rm", "one"], 1, "cannot open the lock");
+    let (code, answer) = place.json(["doctor"]);
+    let (status, message) = checks(&answer, "lock")[0];
+    assert!((code, status) == (9, "problem") && message.ends_with("is not a file, and nobody can work in `one`"));
+    let (code, answer) = place.json(["doctor", "--repair"]);
+    assert_eq!((code, checks(&answer, "lock")[0].0), (0, "repaired"), "{answer}");
+    assert_eq!(place.json(["doctor"]).0, 0);
+    place.ok(["rm", "one"]);
+}
+
+#[test]
+fn a_time_in_the_future_is_named_and_no_more() {
+    let place = Place::new();
+    place.ok(["create", "one", "--empty"]);
+    let path = place.root().join("state/local/one/workspace.toml");
+    let record = std::fs::read_to_string(&path).expect("record");
+    let lines = record
+        .lines()
+        .map(|line| if line.starts_with("last_used") { "last_used = \"2999-01-01T00:00:00Z\"" } else { line });
+    std::fs::write(&path, lines.collect::<Vec<_>>().join("\n")).expect("written");
+    let (code, answer) = place.json(["doctor"]);
+    assert_eq!(code, 0);
+    assert_eq!(
+        checks(&answer, "workspace"),
+        [("warning", "`one`: it was last used in the future, at 2999-01-01T00:00:00Z")]
+    );
+    place.ok(["exec", "one", "--", "true"]);
+    assert_eq!(checks(&place.json(["doctor"]).1, "workspace"), []);
+}
+
+#[test]
 fn a_root_that_moved_is_whole_again_after_a_repair() {
     let place = Place::new();
     let project = place.project("api");
@@ -99,21 +212,6 @@ fn a_root_that_moved_is_whole_again_after_a_repair() {
     let tree = moved.join("workspaces/local/one");
     assert_eq!(place.git(&tree, ["status", "--porcelain"]), "");
     assert_eq!(place.git(&tree, ["log", "--format=%s"]), "second\nfirst\n");
-}
-
-#[test]
-fn a_pool_that_lost_objects_is_a_problem() {
-    let place = Place::new();
-    let project = place.project("api");
-    place.ok(["create", "one", "--from", project.to_str().expect("UTF-8")]);
-    let pool = place.root().join("pools").read_dir().expect("directory").map(|entry| entry.expect("entry").path());
-    let pool =
-        pool.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "git")).expect("a pool");
-    std::fs::remove_dir_all(pool.join("objects")).expect("removed");
-    std::fs::create_dir(pool.join("objects")).expect("made");
-    let (code, answer) = place.json(["doctor"]);
-    assert_eq!(code, 9);
-    assert_eq!(checks(&answer, "pool")[0].0, "problem", "{answer}");
 }
 
 #[test]
