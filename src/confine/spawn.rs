@@ -30,14 +30,18 @@ pub(crate) enum Group {
 /// Returns stead itself as the process that builds a wall and becomes, or starts, the command of a run.
 pub(crate) fn enter(word: &str, inherited: &[BorrowedFd<'_>], group: Group) -> Command {
     let mut command = stead(word, inherited);
+    start_apart(&mut command, group);
+    command
+}
+
+/// Has a command start in its group, with all signals at their defaults, and be killed when the thread that starts it ends.
+fn start_apart(command: &mut Command, group: Group) {
     if group == Group::Own {
         command.process_group(0);
     }
     let parent = rustix::process::getpid();
-    sys::before_exec(&mut command, move || {
-        for signal in 1..=64 {
-            sys::default_signal(signal);
-        }
+    sys::before_exec(command, move || {
+        default_signals();
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         // The parent may have died before the line above.
         if rustix::process::getppid() != Some(parent) {
@@ -45,19 +49,19 @@ pub(crate) fn enter(word: &str, inherited: &[BorrowedFd<'_>], group: Group) -> C
         }
         Ok(())
     });
-    command
+}
+
+fn default_signals() {
+    for signal in 1..=64 {
+        sys::default_signal(signal);
+    }
 }
 
 /// Becomes the command of a run, in this process; returns only when that is refused.
 pub(crate) fn become_command(argv: &[OsString], environment: &[(OsString, OsString)], directory: &Path) -> io::Error {
-    let (program, arguments) = argv.split_first().expect("a run has a program");
-    let mut command = command(program);
-    command.args(arguments).env_clear().envs(environment.iter().map(|(name, value)| (name, value)));
-    command.current_dir(directory);
+    let mut command = of_run(argv, environment, directory);
     // This program ignores one, as it started.
-    for signal in 1..=64 {
-        sys::default_signal(signal);
-    }
+    default_signals();
     if let Err(error) = sys::close_on_exec_from(3) {
         return error;
     }
@@ -83,25 +87,17 @@ pub(crate) fn stead(word: &str, inherited: &[BorrowedFd<'_>]) -> Command {
 /// Returns the command of a run: exactly this environment, all signals at their defaults, no descriptor but the three,
 /// killed when the thread that starts it ends.
 pub(crate) fn run(argv: &[OsString], environment: &[(OsString, OsString)], directory: &Path, group: Group) -> Command {
+    let mut command = of_run(argv, environment, directory);
+    start_apart(&mut command, group);
+    sys::before_exec(&mut command, || sys::close_on_exec_from(3));
+    command
+}
+
+fn of_run(argv: &[OsString], environment: &[(OsString, OsString)], directory: &Path) -> Command {
     let (program, arguments) = argv.split_first().expect("a run has a program");
     let mut command = command(program);
     command.args(arguments).env_clear().envs(environment.iter().map(|(name, value)| (name, value)));
     command.current_dir(directory);
-    if group == Group::Own {
-        command.process_group(0);
-    }
-    let parent = rustix::process::getpid();
-    sys::before_exec(&mut command, move || {
-        for signal in 1..=64 {
-            sys::default_signal(signal);
-        }
-        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-        // The parent may have died before the line above.
-        if rustix::process::getppid() != Some(parent) {
-            return Err(io::ErrorKind::BrokenPipe.into());
-        }
-        sys::close_on_exec_from(3)
-    });
     command
 }
 
