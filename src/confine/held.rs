@@ -1,9 +1,11 @@
 //! The landlock wall, for hosts without user namespaces: the same lists, held by Landlock, and what Landlock cannot hold by
-//! seccomp. It cannot stop chmod, chown and utimes elsewhere, nor stat of any path.
+//! seccomp.
+//!
+//! It cannot stop chmod, chown, utimes and setxattr elsewhere, nor stat of any path, nor memory that processes of one user
+//! share by System V's numbers; before version 6 of Landlock neither signals. `/dev/shm` is not the run's: what it made there
+//! would be beside what others have.
 
-use std::ffi::OsStr;
 use std::io;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::confine::etc;
@@ -11,9 +13,13 @@ use crate::confine::landlock::{AllowList, Enforced, Rights, Tcp};
 use crate::confine::policy::Policy;
 use crate::confine::privileges;
 use crate::confine::seccomp::{self, Filter, Sockets};
+use crate::confine::terminal;
 
 /// Devices that every program may use.
-const DEVICES: [&str; 9] = ["null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm"];
+const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+
+/// Where terminals are; a rule for it is one for those that are made later too.
+const TERMINALS: &str = "/dev/pts";
 
 /// Returns why this host can have no such wall; `None` when it can.
 pub(crate) fn missing() -> Option<String> {
@@ -40,6 +46,15 @@ pub(crate) fn confine(policy: &Policy) -> io::Result<()> {
     for device in DEVICES {
         list.allow_path(&Path::new("/dev").join(device), Rights::Device)?;
     }
+    let own = terminal::name();
+    if let Some(terminal) = &own {
+        list.allow_path(terminal, Rights::Device)?;
+    }
+    if !has_other_terminals(own.as_deref()) {
+        for makes_terminals in ["/dev/ptmx", TERMINALS] {
+            list.allow_path(Path::new(makes_terminals), Rights::Device)?;
+        }
+    }
     let private = policy.home.iter().chain(&policy.temporary).map(|private| private.from.as_ref());
     let caches = policy.caches.iter().map(|cache| cache.changes.as_ref());
     for path in private.chain(caches).chain(policy.write.iter().map(AsRef::as_ref)) {
@@ -53,7 +68,16 @@ pub(crate) fn confine(policy: &Policy) -> io::Result<()> {
     }
     // A socket with a path is out of Landlock's reach, and one of a container engine is as good as root.
     let sockets = Sockets { internet: policy.net, named: !policy.sockets.is_empty() };
-    Filter::new(&seccomp::wall(sockets))?.enforce()
+    Filter::new(&seccomp::alone(sockets, Enforced::possible()))?.enforce()
+}
+
+/// Returns whether the user can open a terminal that is not the run's: what is typed there could be read, passwords too.
+fn has_other_terminals(own: Option<&Path>) -> bool {
+    let others = std::fs::read_dir(TERMINALS).into_iter().flatten().flatten().map(|entry| entry.path());
+    others.filter(|path| Some(path.as_path()) != own && !path.ends_with("ptmx")).any(|path| {
+        let may = |access| rustix::fs::access(&path, access).is_ok();
+        may(rustix::fs::Access::READ_OK) || may(rustix::fs::Access::WRITE_OK)
+    })
 }
 
 /// Allows a path without what is hidden below it.
@@ -68,8 +92,10 @@ fn allow_but(list: &mut AllowList, path: &Path, hidden: &[PathBuf]) -> io::Resul
         };
     }
     for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        allow_but(list, &path.join(OsStr::from_bytes(name.as_bytes())), hidden)?;
+        // A link needs no right of its own, and what it leads to is not below: it may be hidden.
+        if entry.file_type().is_ok_and(|kind| !kind.is_symlink()) {
+            allow_but(list, &entry.path(), hidden)?;
+        }
     }
     Ok(())
 }

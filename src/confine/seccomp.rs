@@ -12,6 +12,8 @@ use seccompiler::{
     sock_filter,
 };
 
+use crate::confine::landlock::Enforced;
+
 /// A system call that is refused when its arguments are so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
@@ -28,7 +30,12 @@ pub(crate) enum When {
     IsNot(u8, i32),
     /// All these bits are set.
     Has(u8, i32),
+    /// None of these bits is set.
+    Lacks(u8, i32),
 }
+
+/// Newer than the list of the C library's names; of one number everywhere.
+const OPEN_TREE_ATTR: i64 = 467;
 
 /// What is refused to the command of a run behind a wall.
 ///
@@ -36,6 +43,24 @@ pub(crate) enum When {
 pub(crate) fn wall(sockets: Sockets) -> Vec<Refusal> {
     let mut refusals = never();
     refusals.extend(sockets.refusals());
+    refusals
+}
+
+/// What is refused where the filter and Landlock are the only wall: [`wall`], and what Landlock has no say in and a filter can
+/// tell from what is harmless.
+pub(crate) fn alone(sockets: Sockets, landlock: Enforced) -> Vec<Refusal> {
+    let mut refusals = wall(sockets);
+    // The limits of another process; one of no time for the processor ends it.
+    refusals.push(Refusal { call: libc::SYS_prlimit64, when: vec![When::IsNot(0, 0)], answer: Errno::PERM });
+    if !landlock.truncation() {
+        // A file that may be read, or only be named, can be cut short by these; the flags of the last are in memory.
+        refusals.push(always(libc::SYS_truncate, Errno::ACCESS));
+        let cut = |flags| vec![When::Has(flags, libc::O_TRUNC), When::Lacks(flags, libc::O_ACCMODE)];
+        refusals.push(Refusal { call: libc::SYS_openat, when: cut(2), answer: Errno::ACCESS });
+        #[cfg(target_arch = "x86_64")]
+        refusals.push(Refusal { call: libc::SYS_open, when: cut(1), answer: Errno::ACCESS });
+        refusals.push(always(libc::SYS_openat2, Errno::NOSYS));
+    }
     refusals
 }
 
@@ -103,6 +128,7 @@ fn never() -> Vec<Refusal> {
         libc::SYS_fsmount,
         libc::SYS_fspick,
         libc::SYS_mount_setattr,
+        OPEN_TREE_ATTR,
         libc::SYS_setns,
         // Opens any file by its number.
         libc::SYS_open_by_handle_at,
@@ -127,6 +153,7 @@ fn never() -> Vec<Refusal> {
         libc::SYS_clock_settime,
         libc::SYS_acct,
         libc::SYS_quotactl,
+        libc::SYS_quotactl_fd,
         libc::SYS_syslog,
         libc::SYS_vhangup,
         libc::SYS_sethostname,
@@ -209,6 +236,7 @@ impl When {
             Self::Is(argument, value) => (argument, SeccompCmpOp::Eq, value),
             Self::IsNot(argument, value) => (argument, SeccompCmpOp::Ne, value),
             Self::Has(argument, mask) => (argument, SeccompCmpOp::MaskedEq(bits(mask)), mask),
+            Self::Lacks(argument, mask) => (argument, SeccompCmpOp::MaskedEq(bits(mask)), 0),
         };
         SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, bits(value))
     }
@@ -299,6 +327,40 @@ mod tests {
         held(&wall(Sockets { internet: false, named: true }), || {
             assert_eq!(socket(libc::AF_INET), Some(libc::EAFNOSUPPORT));
             UnixDatagram::unbound().unwrap();
+        });
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "tests make files by hand")]
+    fn where_landlock_does_not_know_it_nothing_is_cut_short() {
+        use std::fs::{self, OpenOptions};
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "text").unwrap();
+        let denied =
+            |result: io::Result<fs::File>| result.is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+        let cut = || OpenOptions::new().read(true).custom_flags(libc::O_TRUNC).open(&file);
+        held(&alone(OPEN, Enforced { version: 2 }), || {
+            assert!(denied(cut()));
+            let flags = rustix::fs::OFlags::RDONLY;
+            let how = rustix::fs::ResolveFlags::empty();
+            let opened = rustix::fs::openat2(rustix::fs::CWD, &file, flags, rustix::fs::Mode::empty(), how);
+            assert_eq!(opened.unwrap_err(), Errno::NOSYS);
+            // What may be written may be cut short, and the rest may be read.
+            assert_eq!(fs::read(&file).unwrap(), b"text");
+            fs::write(&file, "new").unwrap();
+        });
+        held(&alone(OPEN, Enforced { version: 3 }), || cut().unwrap());
+    }
+
+    #[test]
+    fn only_the_own_limits_are_set() {
+        use rustix::process::{Resource, getppid, prlimit};
+        let limit = rustix::process::getrlimit(Resource::Core);
+        held(&alone(OPEN, Enforced { version: 9 }), || {
+            prlimit(None, Resource::Core, limit).unwrap();
+            assert_eq!(prlimit(getppid(), Resource::Core, limit).unwrap_err(), Errno::PERM);
         });
     }
 

@@ -1,11 +1,23 @@
 //! The state of the terminal: saved before a run, put back on every way out.
 
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 
 use rustix::process::Pid;
 use rustix::termios::{OptionalActions, Termios};
 
 use crate::sys;
+
+/// Returns the path of the terminal that one of the streams is.
+pub(crate) fn name() -> Option<PathBuf> {
+    [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()]
+        .into_iter()
+        .filter(|stream| rustix::termios::isatty(stream))
+        .find_map(|stream| rustix::termios::ttyname(stream, Vec::new()).ok())
+        .map(|name| PathBuf::from(OsStr::from_bytes(name.as_bytes())))
+}
 
 /// The modes and the foreground group of a terminal as they were.
 #[derive(Debug)]

@@ -13,7 +13,9 @@ mod root;
 
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{DumpableBehavior, Signal};
 use rustix::thread::UnshareFlags;
 
@@ -91,20 +93,27 @@ fn map(uid: u32, gid: u32) -> rustix::io::Result<()> {
 /// Builds the wall around `execute`, which does not return when it succeeds, and waits until nothing inside is alive.
 pub(crate) fn enter(policy: &Policy, group: Group, teller: &mut Teller, execute: impl FnOnce() -> io::Error) {
     let (uid, gid) = (rustix::process::getuid(), rustix::process::getgid());
+    let parent = rustix::process::getppid();
     let done = (|| {
         sys::unshare(flags(policy.net))?;
         map(uid.as_raw(), gid.as_raw())?;
+        // Anew: new credentials have undone what was asked for at the start, and the parent may have died since.
         die_with_parent()?;
+        if rustix::process::getppid() != parent {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         sys::block_signals(true);
-        sys::fork()
+        let alive = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        io::Result::Ok((sys::fork()?, alive))
     })();
     match done {
-        Ok(Some(init)) => {
+        Ok((Some(init), _alive)) => {
             release_streams();
             while !matches!(sys::wait_for(Some(init)), Ok((_, Waited::Exited(_) | Waited::Signaled(_))) | Err(_)) {}
         }
-        Ok(None) => {
-            if let Err(error) = inside(policy, group, teller, execute) {
+        Ok((None, (alive, own))) => {
+            drop(own);
+            if let Err(error) = inside(policy, group, alive, teller, execute) {
                 teller.tell(&Message::NoWall(error.to_string()));
             }
             sys::exit_now(0);
@@ -117,8 +126,20 @@ fn die_with_parent() -> rustix::io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
 }
 
-fn inside(policy: &Policy, group: Group, teller: &mut Teller, execute: impl FnOnce() -> io::Error) -> io::Result<()> {
+/// Builds the wall from inside; `alive` is a pipe whose other end the parent has.
+fn inside(
+    policy: &Policy,
+    group: Group,
+    alive: OwnedFd,
+    teller: &mut Teller,
+    execute: impl FnOnce() -> io::Error,
+) -> io::Result<()> {
     die_with_parent()?;
+    // Its number says nothing here: from inside, no process outside has one.
+    if rustix::event::poll(&mut [PollFd::new(&alive, PollFlags::IN)], Some(&Timespec::default()))? > 0 {
+        return Err(io::ErrorKind::BrokenPipe.into());
+    }
+    drop(alive);
     root::build(policy)?;
     if !policy.net {
         let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::DGRAM, None)?;

@@ -1,10 +1,9 @@
 //! The root that a run sees: empty, then what the policy allows is put where it is on the host.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags};
@@ -15,11 +14,30 @@ use rustix::mount::{
 
 use crate::confine::etc;
 use crate::confine::policy::{Cache, Policy};
+use crate::confine::terminal;
 use crate::sys;
 
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 /// What of the process table tells of the host, or lets uid 0 change it; the table itself is read-only.
-const HIDDEN_PROC: [&str; 6] = ["kcore", "keys", "key-users", "timer_list", "sched_debug", "sysrq-trigger"];
+const HIDDEN_PROC: [&str; 17] = [
+    "acpi",
+    "asound",
+    "kcore",
+    "key-users",
+    "keys",
+    "kmsg",
+    "kpagecgroup",
+    "kpagecount",
+    "kpageflags",
+    "latency_stats",
+    "sched_debug",
+    "scsi",
+    "slabinfo",
+    "sysrq-trigger",
+    "timer_list",
+    "timer_stats",
+    "vmallocinfo",
+];
 
 /// What is put somewhere: a mount that is nowhere yet.
 struct Detached {
@@ -47,7 +65,7 @@ pub(super) fn build(policy: &Policy) -> io::Result<()> {
         let path = Path::new("/dev").join(device);
         bind(&path, &path, Access::Device, &mut mounts).map_err(named(&path))?;
     }
-    if let Some(terminal) = terminal() {
+    if let Some(terminal) = terminal::name() {
         bind(&terminal, Path::new("/dev/console"), Access::Device, &mut mounts).map_err(named(&terminal))?;
     }
     for socket in &policy.sockets {
@@ -145,22 +163,36 @@ fn required(from: &Path, at: &Path, mounts: &mut BTreeMap<PathBuf, Detached>) ->
 }
 
 /// Lays the run's own changes over a directory of the host; where that cannot be, the run starts with an empty one.
+///
+/// Where the changes are kept runs behind another wall may write as they like: no link is followed there.
 fn cached(cache: &Cache, mounts: &mut BTreeMap<PathBuf, Detached>) -> io::Result<()> {
-    let changes = cache.changes.as_ref();
-    let (upper, work) = (changes.join("upper"), changes.join("work"));
-    for directory in [changes, &upper, &work] {
-        match rustix::fs::mkdir(directory, Mode::RWXU) {
+    let below = |directory: BorrowedFd<'_>, name: &Path| {
+        match rustix::fs::mkdirat(directory, name, Mode::RWXU) {
             Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         }
-    }
-    let options =
-        [("lowerdir", cache.at.as_ref().as_os_str()), ("upperdir", upper.as_os_str()), ("workdir", work.as_os_str())];
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::openat(directory, name, flags, Mode::empty())
+    };
+    let changes = below(CWD, cache.changes.as_ref())?;
+    let [upper, work] = [below(changes.as_fd(), "upper".as_ref())?, below(changes.as_fd(), "work".as_ref())?];
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let lower = rustix::fs::openat(CWD, cache.at.as_ref(), flags, Mode::empty())?;
+    // By descriptor: in the options a colon parts directories.
+    let [lower, upper_text, work] =
+        [&lower, &upper, &work].map(|directory| OsString::from(format!("/proc/self/fd/{}", directory.as_raw_fd())));
+    let options = [("lowerdir", &*lower), ("upperdir", &*upper_text), ("workdir", &*work)];
     let overlay = mount_new("overlay", &options, MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV);
-    match overlay {
-        Ok(mount) => drop(mounts.insert(cache.at.as_ref().into(), Detached { mount, is_directory: true })),
-        Err(_) => required(&upper, cache.at.as_ref(), mounts)?,
-    }
+    let mount = if let Ok(mount) = overlay {
+        mount
+    } else {
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+        let mount = rustix::mount::open_tree(&upper, "", flags)?;
+        let flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+        sys::set_mount_flags(mount.as_fd(), flags.bits().into(), false)?;
+        mount
+    };
+    mounts.insert(cache.at.as_ref().into(), Detached { mount, is_directory: true });
     Ok(())
 }
 
@@ -197,15 +229,6 @@ fn top_link(path: &Path) -> Option<PathBuf> {
         return None;
     }
     std::fs::read_link(path).ok()
-}
-
-/// Returns the path of the terminal that one of the streams is.
-fn terminal() -> Option<PathBuf> {
-    [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()]
-        .into_iter()
-        .filter(|stream| rustix::termios::isatty(stream))
-        .find_map(|stream| rustix::termios::ttyname(stream, Vec::new()).ok())
-        .map(|name| PathBuf::from(OsStr::from_bytes(name.as_bytes())))
 }
 
 fn put(root: &OwnedFd, at: &Path, detached: &Detached) -> io::Result<()> {
@@ -281,6 +304,7 @@ fn hide(root: &OwnedFd, hidden: &[PathBuf]) -> io::Result<()> {
             name,
             OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC,
         )?;
+        sys::set_mount_flags(mount.as_fd(), MountAttrFlags::MOUNT_ATTR_RDONLY.bits().into(), false)?;
         let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
         rustix::mount::move_mount(mount.as_fd(), "", target.as_fd(), "", flags)
             .map_err(|error| named(&path)(error.into()))?;
