@@ -1,0 +1,121 @@
+//! The proof that the wall holds: a table of attempts, each made behind every wall and, to show that it is one, without any.
+//!
+//! The attempts of one wall are made in one run: this test binary is started in it as the probe and prints how each ended.
+
+mod files;
+mod hosts;
+mod kernel;
+mod own;
+mod processes;
+mod scene;
+#[expect(unsafe_code, reason = "attempts are system calls that no library makes")]
+mod sys;
+mod table;
+mod walls;
+
+use std::collections::BTreeSet;
+
+use scene::{PROBE, Scene, User};
+use serde::{Deserialize, Serialize};
+use table::{End, Host, Row};
+
+fn rows() -> Vec<Row> {
+    [files::rows(), kernel::rows(), processes::rows(), own::rows()].into_iter().flatten().collect()
+}
+
+/// What the probe is told to do, by the variable [`PROBE`].
+#[derive(Debug, Serialize, Deserialize)]
+enum Told<S, H> {
+    /// Make the attempts of the table.
+    Attempt(S),
+    /// Start something on a host that has less.
+    Host(H),
+}
+
+/// The probe itself, where it is told what to do; elsewhere the table is looked at.
+#[test]
+fn the_probe() {
+    let Ok(told) = std::env::var(PROBE) else {
+        let rows = rows();
+        let names: BTreeSet<&str> = rows.iter().map(|row| row.name).collect();
+        assert_eq!(names.len(), rows.len(), "two rows have one name");
+        assert!(rows.len() >= 100, "{} rows", rows.len());
+        return;
+    };
+    match serde_json::from_str(&told).expect("what the probe is told") {
+        Told::Attempt::<scene::Told, hosts::Host>(told) => {
+            let rows = if told.net { rows() } else { kernel::without_net() };
+            scene::print(rows.iter().map(|row| serde_json::to_string(&End::of(row, &told)).expect("plain data")));
+        }
+        Told::Host(host) => host.enter(),
+    }
+}
+
+/// Makes the attempts of `rows` once, in a run of `user` behind `wall`, and compares.
+fn compare(user: User, wall: &str, rows: &[Row]) {
+    let mut scene = Scene::new(user);
+    let net = rows.len() >= 100;
+    scene.told.net = net;
+    let ends = scene.probe(wall, if net { &[] } else { &["--net", "off"] });
+    let host = Host { is_root: user.is_root(), ..walls::host() };
+    assert_eq!(ends.len(), rows.len(), "after {:?}", ends.last());
+    let complaints: Vec<String> = rows
+        .iter()
+        .zip(&ends)
+        .filter_map(|(row, end)| match wall {
+            "none" => end.against_open(row.open, host),
+            "namespaces" => end.against(wall, row.namespaces, host),
+            _ => end.against(wall, row.landlock, host),
+        })
+        .collect();
+    assert!(complaints.is_empty(), "{user:?}:\n{}", complaints.join("\n"));
+    if net {
+        outside_is_as_it_was(&scene, wall);
+    }
+}
+
+/// Looks at what a run could have changed where it saw something of its own.
+fn outside_is_as_it_was(scene: &Scene, wall: &str) {
+    let place = scene.place.path();
+    let private = scene.place.root().join("homes/local/x");
+    let in_tmp = scene.told.in_tmp();
+    let left = in_tmp.exists();
+    drop(std::fs::remove_file(&in_tmp));
+    let is_walled = wall != "none";
+    assert_eq!(left, !is_walled, "/tmp is the host's own");
+    assert_eq!(private.join("tmp").join(in_tmp.file_name().expect("a name")).exists(), wall == "namespaces");
+    let victim = std::fs::read_to_string(place.join("victim")).expect("readable");
+    assert_eq!(victim == "untouched", is_walled, "{victim}");
+    assert_eq!(private.join("home/.bashrc").exists(), wall == "namespaces");
+    assert_eq!(scene.place.home().join(".ssh/authorized_keys").exists(), !is_walled);
+}
+
+#[test]
+fn without_a_wall_the_attempts_work() {
+    for user in User::all() {
+        compare(user, "none", &rows());
+    }
+}
+
+#[test]
+fn behind_namespaces_the_attempts_end_as_the_table_says() {
+    for user in walls::who_can_have("namespaces") {
+        compare(user, "namespaces", &rows());
+    }
+}
+
+#[test]
+fn behind_landlock_the_attempts_end_as_the_table_says() {
+    for user in walls::who_can_have("landlock") {
+        compare(user, "landlock", &rows());
+    }
+}
+
+#[test]
+fn a_network_that_is_off_reaches_nothing() {
+    for wall in walls::WALLS {
+        for user in walls::who_can_have(wall) {
+            compare(user, wall, &kernel::without_net());
+        }
+    }
+}
