@@ -100,6 +100,34 @@ fn users() -> Vec<Row> {
         // In namespaces it is the private one at the same place; the caller looks at the user's.
         row("~/.bashrc is written", |told| append(told.home.join(".bashrc")), Open::Works, WORKS, ACCES),
         row("a toolchain is read", |told| read(told.home.join(".cargo/bin/tool")), Open::Works, WORKS, WORKS),
+        row(
+            "the credentials beside a toolchain are read",
+            |told| read(told.home.join(".nvm/.npmrc")),
+            Open::Works,
+            ACCES,
+            ACCES,
+        ),
+        row(
+            "what is beside a toolchain's credentials is read",
+            |told| read(told.home.join(".nvm/node")),
+            Open::Works,
+            WORKS,
+            WORKS,
+        ),
+        kept(
+            "a link beside a toolchain's credentials leads to a secret",
+            |told| read(told.home.join(".nvm/escape")),
+            Open::Works,
+        ),
+        row("a package cache is read", |told| read(told.home.join(".cargo/registry/index")), Open::Works, WORKS, ACCES),
+        // In namespaces beside the host's.
+        row(
+            "a package cache is written",
+            |told| append(told.home.join(".cargo/registry/new")),
+            Open::Works,
+            WORKS,
+            ACCES,
+        ),
         row("a toolchain is written", |told| extend(told.home.join(".cargo/bin/tool")), Open::Works, ROFS, ACCES),
         row(
             "a program is put into a toolchain",

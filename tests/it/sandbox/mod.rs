@@ -19,6 +19,8 @@ use scene::{PROBE, Scene, User};
 use serde::{Deserialize, Serialize};
 use table::{End, Host, Row};
 
+use crate::support::describe;
+
 fn rows() -> Vec<Row> {
     [files::rows(), kernel::rows(), processes::rows(), own::rows()].into_iter().flatten().collect()
 }
@@ -87,7 +89,9 @@ fn outside_is_as_it_was(scene: &Scene, wall: &str) {
     let victim = std::fs::read_to_string(place.join("victim")).expect("readable");
     assert_eq!(victim == "untouched", is_walled, "{victim}");
     assert_eq!(private.join("home/.bashrc").exists(), wall == "namespaces");
-    assert_eq!(scene.place.home().join(".ssh/authorized_keys").exists(), !is_walled);
+    for written in [".ssh/authorized_keys", ".cargo/registry/new"] {
+        assert_eq!(scene.place.home().join(written).exists(), !is_walled, "{written}");
+    }
 }
 
 #[test]
@@ -108,6 +112,31 @@ fn behind_namespaces_the_attempts_end_as_the_table_says() {
 fn behind_landlock_the_attempts_end_as_the_table_says() {
     for user in walls::who_can_have("landlock") {
         compare(user, "landlock", &rows());
+    }
+}
+
+#[test]
+fn where_a_run_keeps_its_changes_no_link_is_followed() {
+    for user in walls::who_can_have("namespaces") {
+        let scene = Scene::new(user);
+        let run = |script: &str| {
+            let args = ["exec", "x", "--isolation", "namespaces", "--", "sh", "-c", script];
+            scene::start(&scene.place, user).args(args).output().expect("stead starts")
+        };
+        let write = "echo evil > ~/.cargo/registry/evil";
+        assert!(run(write).status.success());
+        let homes = scene.place.root().join("homes/local/x");
+        let entries = homes.read_dir().expect("directory").map(|entry| entry.expect("entry").path());
+        let caches: Vec<_> = entries.filter(|path| path.to_string_lossy().contains("registry")).collect();
+        assert_eq!(caches.len(), 1, "{caches:?}");
+        let upper = caches[0].join("upper");
+        assert!(upper.join("evil").exists());
+        // As a run behind Landlock could.
+        std::fs::rename(&upper, caches[0].join("kept")).expect("renamed");
+        std::os::unix::fs::symlink(scene.place.home().join(".ssh"), &upper).expect("a link");
+        let output = run(write);
+        assert_eq!(output.status.code(), Some(125), "{}", describe(&output));
+        assert!(!scene.place.home().join(".ssh/evil").exists());
     }
 }
 

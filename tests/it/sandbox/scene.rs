@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::net::{TcpListener, UdpSocket};
 use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -130,6 +130,11 @@ impl Scene {
         }
         write(&home, ".bashrc", "# the user's\n");
         write(&home, ".cargo/bin/tool", "#!/bin/sh\n");
+        write(&home, ".cargo/registry/index", "the user's\n");
+        write(&home, ".nvm/node", "a program\n");
+        // What is beside a toolchain's own credentials, which are kept from it.
+        write(&home, ".nvm/.npmrc", "secret");
+        symlink("../.ssh/id_ed25519", home.join(".nvm/escape")).expect("a link");
         for name in ["victim", "moved"] {
             write(place.path(), name, "untouched");
             user.own(&place.path().join(name));
