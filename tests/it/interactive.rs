@@ -9,11 +9,18 @@ use std::time::{Duration, Instant};
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
+use crate::sandbox::scene::User;
+use crate::sandbox::walls::{WALLS, who_can_have};
 use crate::support::Place;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 const SIZE: PtySize = PtySize { rows: 33, cols: 111, pixel_width: 0, pixel_height: 0 };
-const RUN: &str = "exec x --empty --isolation none --";
+
+/// Returns how a command is run: without a wall, and behind each that there is.
+fn runs() -> impl Iterator<Item = String> {
+    let walls = WALLS.into_iter().filter(|wall| who_can_have(wall).contains(&User::Own));
+    ["none"].into_iter().chain(walls).map(|wall| format!("exec x --empty --isolation {wall} --"))
+}
 
 /// A program that is the first of its session on a terminal of its own.
 struct Session {
@@ -60,8 +67,8 @@ impl Session {
     }
 
     /// Starts `stead exec x … -- COMMAND` itself.
-    fn stead(place: &Place, command: &[&str]) -> Self {
-        let args: Vec<&str> = RUN.split(' ').chain(command.iter().copied()).collect();
+    fn stead(place: &Place, run: &str, command: &[&str]) -> Self {
+        let args: Vec<&str> = run.split(' ').chain(command.iter().copied()).collect();
         Self::start(place, env!("CARGO_BIN_EXE_stead"), &args)
     }
 
@@ -121,6 +128,14 @@ fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
+/// Returns the one child of a process.
+fn child(process: u32) -> u32 {
+    let children = std::fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap();
+    let children: Vec<u32> = children.split_whitespace().map(|child| child.parse().unwrap()).collect();
+    assert_eq!(children.len(), 1);
+    children[0]
+}
+
 impl Drop for Session {
     fn drop(&mut self) {
         drop(self.child.kill());
@@ -129,105 +144,119 @@ impl Drop for Session {
 
 #[test]
 fn a_command_has_the_terminal_itself() {
-    let place = Place::new();
-    let script = "test -t 0 && test -t 1 && test -t 2 && echo all three; stty size; echo made > file";
-    let mut session = Session::stead(&place, &["sh", "-c", script]);
-    session.expect("all three\r\n33 111\r\n");
-    session.expect("create file");
-    session.expect("Next: ");
-    assert_eq!(session.wait(), 0);
+    for run in runs() {
+        let place = Place::new();
+        let script = "test -t 0 && test -t 1 && test -t 2 && echo all three; stty size; echo made > file";
+        let mut session = Session::stead(&place, &run, &["sh", "-c", script]);
+        session.expect("all three\r\n33 111\r\n");
+        session.expect("create file");
+        session.expect("Next: ");
+        assert_eq!(session.wait(), 0);
+    }
 }
 
 #[test]
 fn a_shell_has_job_control_and_the_size_of_the_window() {
-    let place = Place::new();
-    let mut session = Session::stead(&place, &["bash", "--norc", "--noprofile", "--noediting", "-i"]);
-    session.expect("bash-");
-    session.send("PS1='in''ner> '\n");
-    session.expect("inner> ");
-    // The echo of a line is seen before the shell has read it.
-    session.send("sh -c 'echo run''ning; exec sleep 1000'\n");
-    session.expect("running");
-    session.send("\x1a");
-    session.expect("Stopped");
-    session.expect("inner> ");
-    session.send("fg\n");
-    session.expect("sleep 1000");
-    session.send("\x03");
-    session.expect("inner> ");
-    session.send("stty size\n");
-    session.expect("33 111");
-    session.master.resize(PtySize { rows: 44, cols: 99, ..SIZE }).unwrap();
-    session.send("stty size\n");
-    session.expect("44 99");
-    session.expect("inner> ");
-    session.send("exit 5\n");
-    session.expect("Nothing changed.");
-    assert_eq!(session.wait(), 5);
-    assert!(!session.seen.lock().unwrap().contains("no job control"));
+    for run in runs() {
+        let place = Place::new();
+        let mut session = Session::stead(&place, &run, &["bash", "--norc", "--noprofile", "--noediting", "-i"]);
+        session.expect("bash-");
+        session.send("PS1='in''ner> '\n");
+        session.expect("inner> ");
+        // The echo of a line is seen before the shell has read it.
+        session.send("sh -c 'echo run''ning; exec sleep 1000'\n");
+        session.expect("running");
+        session.send("\x1a");
+        session.expect("Stopped");
+        session.expect("inner> ");
+        session.send("fg\n");
+        session.expect("sleep 1000");
+        session.send("\x03");
+        session.expect("inner> ");
+        session.send("stty size\n");
+        session.expect("33 111");
+        session.master.resize(PtySize { rows: 44, cols: 99, ..SIZE }).unwrap();
+        session.send("stty size\n");
+        session.expect("44 99");
+        session.expect("inner> ");
+        session.send("exit 5\n");
+        session.expect("Nothing changed.");
+        assert_eq!(session.wait(), 5);
+        assert!(!session.seen.lock().unwrap().contains("no job control"));
+    }
 }
 
 #[test]
 fn the_keys_belong_to_the_command() {
-    let place = Place::new();
-    let script =
-        "trap 'echo caught >> file' INT; echo ready; while [ \"$(wc -l < file)\" != 3 ]; do sleep 0.02; done; exit 9";
-    let mut session = Session::stead(&place, &["sh", "-c", &format!("touch file; {script}")]);
-    session.expect("ready");
-    for count in 1..=3 {
-        session.send("\x03");
-        let file = place.tree("x").join("file");
-        wait_for("an interrupt", || std::fs::read_to_string(&file).unwrap().lines().count() >= count);
+    for run in runs() {
+        let place = Place::new();
+        let script = "trap 'echo caught >> file' INT; echo ready; while [ \"$(wc -l < file)\" != 3 ]; do sleep 0.02; done; exit 9";
+        let mut session = Session::stead(&place, &run, &["sh", "-c", &format!("touch file; {script}")]);
+        session.expect("ready");
+        for count in 1..=3 {
+            session.send("\x03");
+            let file = place.tree("x").join("file");
+            wait_for("an interrupt", || std::fs::read_to_string(&file).unwrap().lines().count() >= count);
+        }
+        session.expect("create file");
+        assert_eq!(session.wait(), 9);
     }
-    session.expect("create file");
-    assert_eq!(session.wait(), 9);
 }
 
 #[test]
 fn an_interrupt_ends_a_command_that_does_not_catch_it() {
-    let place = Place::new();
-    let mut session = Session::stead(&place, &["sh", "-c", "echo made > file; echo ready; exec sleep 1000"]);
-    // dash may overlook an interrupt while it starts a process, hence `exec`.
-    session.expect("ready");
-    session.send("\x03");
-    session.expect("create file");
-    assert_eq!(session.wait(), 130);
+    for run in runs() {
+        let place = Place::new();
+        let mut session = Session::stead(&place, &run, &["sh", "-c", "echo made > file; echo ready; exec sleep 1000"]);
+        // dash may overlook an interrupt while it starts a process, hence `exec`.
+        session.expect("ready");
+        session.send("\x03");
+        session.expect("create file");
+        assert_eq!(session.wait(), 130);
+    }
 }
 
 #[test]
 fn the_modes_are_put_back_after_a_command_that_broke_them() {
-    let place = Place::new();
-    let mut session = Session::shell(&place);
-    session.send(&format!("$STEAD {RUN} sh -c 'stty raw -echo; echo broken; kill -KILL $$'; echo code $?\n"));
-    session.expect("broken");
-    session.expect("code 137\r\n");
-    session.expect("outer> ");
-    session.send("stty -a\n");
-    for mode in ["\nopost", " icanon", " echo "] {
-        session.expect(mode);
+    for run in runs() {
+        let place = Place::new();
+        let mut session = Session::shell(&place);
+        session.send(&format!("$STEAD {run} sh -c 'stty raw -echo; echo broken; kill -KILL $$'; echo code $?\n"));
+        session.expect("broken");
+        session.expect("code 137\r\n");
+        session.expect("outer> ");
+        session.send("stty -a\n");
+        for mode in ["\nopost", " icanon", " echo "] {
+            session.expect(mode);
+        }
     }
 }
 
 #[test]
 fn the_modes_are_put_back_when_stead_or_its_supervisor_is_killed() {
-    for (victim, ended) in [("$PPID", "supervisor"), ("$(ps -o ppid= -p $PPID)", "stead")] {
+    // How far below the shell they are.
+    let victims = [("supervisor", 2), ("stead", 1)];
+    for (run, (victim, depth)) in runs().flat_map(|run| victims.map(|victim| (run.clone(), victim))) {
         let place = Place::new();
         // A shell without job control leaves terminals as it finds them.
         let script = format!(
-            "$STEAD {RUN} sh -c 'echo ready; read go; stty raw -echo; kill -KILL {victim}; sleep 1000'; read end; echo got $end"
+            "$STEAD {run} sh -c 'echo ready; read go; stty raw -echo; echo bro''ken; sleep 1000'; read end; echo got $end"
         );
         let mut session = Session::start(&place, "sh", &["-c", &script]);
         session.expect("ready");
         let before = session.modes();
         session.send("go\n");
+        session.expect("broken");
+        let process = (0..depth).fold(session.child.process_id().unwrap(), |process, _| child(process));
+        assert!(Command::new("kill").args(["-KILL", &process.to_string()]).status().unwrap().success());
         let mark = format!("PWD={}", place.tree("x").display());
-        wait_for(ended, || {
+        wait_for(victim, || {
             !std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
                 let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
                 environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
             })
         });
-        wait_for(ended, || session.modes() == before);
+        wait_for(victim, || session.modes() == before);
         session.send("line\n");
         session.expect("got line");
     }
@@ -235,76 +264,87 @@ fn the_modes_are_put_back_when_stead_or_its_supervisor_is_killed() {
 
 #[test]
 fn the_terminal_comes_back_from_a_shell_that_was_killed() {
-    let place = Place::new();
-    let script =
-        format!("$STEAD {RUN} bash --norc --noprofile --noediting -i; echo code $?; read line; echo got $line");
-    let mut session = Session::start(&place, "sh", &["-c", &script]);
-    session.expect("bash-");
-    session.send("kill -KILL $$\n");
-    session.expect("code 137");
-    session.send("line\n");
-    session.expect("got line");
-    assert_eq!(session.wait(), 0);
+    for run in runs() {
+        let place = Place::new();
+        let script =
+            format!("$STEAD {run} bash --norc --noprofile --noediting -i; echo code $?; read line; echo got $line");
+        let mut session = Session::start(&place, "sh", &["-c", &script]);
+        session.expect("bash-");
+        session.send("kill -KILL $$\n");
+        session.expect("code 137");
+        session.send("line\n");
+        session.expect("got line");
+        assert_eq!(session.wait(), 0);
+    }
 }
 
 #[test]
 fn a_run_is_suspended_and_resumed_by_the_shell_around_it() {
-    let place = Place::new();
-    let mut session = Session::shell(&place);
-    session.send(&format!("$STEAD {RUN} sh -c 'echo rea''dy; read line; echo got $line'\n"));
-    session.expect("ready\r\n");
-    session.send("\x1a");
-    session.expect("Stopped");
-    session.expect("outer> ");
-    session.send("echo still; fg\n");
-    session.expect("still\r\n");
-    session.send("line\n");
-    session.expect("got line\r\n");
-    session.expect("Nothing changed.");
-    session.expect("outer> ");
+    for run in runs() {
+        let place = Place::new();
+        let mut session = Session::shell(&place);
+        session.send(&format!("$STEAD {run} sh -c 'echo rea''dy; read line; echo got $line'\n"));
+        session.expect("ready\r\n");
+        session.send("\x1a");
+        session.expect("Stopped");
+        session.expect("outer> ");
+        session.send("echo still; fg\n");
+        session.expect("still\r\n");
+        session.send("line\n");
+        session.expect("got line\r\n");
+        session.expect("Nothing changed.");
+        session.expect("outer> ");
+    }
 }
 
 #[test]
 fn a_command_that_stops_itself_suspends_stead() {
-    let place = Place::new();
-    let mut session = Session::shell(&place);
-    session.send(&format!("$STEAD {RUN} bash --norc --noprofile --noediting -i\n"));
-    session.expect("bash-");
-    session.send("PS1='in''ner> '\n");
-    session.expect("inner> ");
-    session.send("suspend\n");
-    session.expect("Stopped");
-    session.expect("outer> ");
-    session.send("fg\n");
-    session.expect("inner> ");
-    session.send("exit 3\n");
-    session.expect("outer> ");
-    session.send("echo code $?\n");
-    session.expect("code 3");
+    for run in runs() {
+        let place = Place::new();
+        let mut session = Session::shell(&place);
+        session.send(&format!("$STEAD {run} bash --norc --noprofile --noediting -i\n"));
+        session.expect("bash-");
+        session.send("PS1='in''ner> '\n");
+        session.expect("inner> ");
+        session.send("suspend\n");
+        session.expect("Stopped");
+        session.expect("outer> ");
+        session.send("fg\n");
+        session.expect("inner> ");
+        session.send("exit 3\n");
+        session.expect("outer> ");
+        session.send("echo code $?\n");
+        session.expect("code 3");
+    }
 }
 
 #[test]
 fn a_command_whose_output_goes_into_a_pipe_still_reads_the_terminal() {
-    let place = Place::new();
-    let mut session = Session::shell(&place);
-    session.send(&format!("$STEAD {RUN} sh -c 'test -t 1 || echo rea''dy; read line; echo got $line' | cat\n"));
-    session.expect("ready\r\n");
-    session.send("line\n");
-    session.expect("got line\r\n");
-    session.expect("outer> ");
+    for run in runs() {
+        let place = Place::new();
+        let mut session = Session::shell(&place);
+        session.send(&format!("$STEAD {run} sh -c 'test -t 1 || echo rea''dy; read line; echo got $line' | cat\n"));
+        session.expect("ready\r\n");
+        session.send("line\n");
+        session.expect("got line\r\n");
+        session.expect("outer> ");
+    }
 }
 
 #[test]
 fn a_second_interrupt_ends_a_command_with_a_prompt_that_ignores_it() {
-    let place = Place::new();
-    let script = "cat; trap 'echo caught' INT; echo ready; while :; do sleep 0.02; done";
-    let args = ["exec", "x", "--empty", "--isolation", "none", "-m", "the prompt\n", "--", "sh", "-c", script];
-    let mut session = Session::start(&place, env!("CARGO_BIN_EXE_stead"), &args);
-    session.expect("for at most 5 min");
-    session.expect("the prompt\r\nready\r\n");
-    session.send("\x03");
-    session.expect("caught");
-    session.send("\x03");
-    session.expect("interrupted");
-    assert_eq!(session.wait(), 137);
+    for run in runs() {
+        let place = Place::new();
+        let script = "cat; trap 'echo caught' INT; echo ready; while :; do sleep 0.02; done";
+        let run = run.trim_end_matches(" --").split(' ');
+        let args: Vec<&str> = run.chain(["-m", "the prompt\n", "--", "sh", "-c", script]).collect();
+        let mut session = Session::start(&place, env!("CARGO_BIN_EXE_stead"), &args);
+        session.expect("for at most 5 min");
+        session.expect("the prompt\r\nready\r\n");
+        session.send("\x03");
+        session.expect("caught");
+        session.send("\x03");
+        session.expect("interrupted");
+        assert_eq!(session.wait(), 137);
+    }
 }

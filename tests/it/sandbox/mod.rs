@@ -2,16 +2,17 @@
 //!
 //! The attempts of one wall are made in one run: this test binary is started in it as the probe and prints how each ended.
 
+mod ends;
 mod files;
 mod hosts;
 mod kernel;
 mod own;
 mod processes;
-mod scene;
+pub(crate) mod scene;
 #[expect(unsafe_code, reason = "attempts are system calls that no library makes")]
 mod sys;
 mod table;
-mod walls;
+pub(crate) mod walls;
 
 use std::collections::BTreeSet;
 

@@ -36,7 +36,7 @@ pub(super) const SECRETS: [&str; 9] = [
 
 /// Who uses stead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum User {
+pub(crate) enum User {
     /// Whoever runs the tests.
     Own,
     /// Root's tests run as somebody else as well.

@@ -9,11 +9,11 @@ use super::scene::{User, ready, start};
 use super::table::Host;
 use crate::support::{Place, describe};
 
-pub(super) const WALLS: [&str; 2] = ["namespaces", "landlock"];
+pub(crate) const WALLS: [&str; 2] = ["namespaces", "landlock"];
 
 /// Returns the users that can have a wall. Where one cannot, that is said, and is a failure of the tests when
 /// `STEAD_REQUIRE_WALLS` names the wall.
-pub(super) fn who_can_have(wall: &str) -> Vec<User> {
+pub(crate) fn who_can_have(wall: &str) -> Vec<User> {
     User::all().into_iter().filter(|user| can_have(*user, wall)).collect()
 }
 
