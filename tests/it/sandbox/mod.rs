@@ -11,6 +11,7 @@ mod processes;
 pub(crate) mod scene;
 #[expect(unsafe_code, reason = "attempts are system calls that no library makes")]
 mod sys;
+mod system;
 mod table;
 pub(crate) mod walls;
 
@@ -23,7 +24,7 @@ use table::{End, Host, Row};
 use crate::support::describe;
 
 fn rows() -> Vec<Row> {
-    [files::rows(), kernel::rows(), processes::rows(), own::rows()].into_iter().flatten().collect()
+    [files::rows(), system::rows(), kernel::rows(), processes::rows(), own::rows()].into_iter().flatten().collect()
 }
 
 /// What the probe is told to do, by the variable [`PROBE`].
