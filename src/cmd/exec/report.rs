@@ -1,14 +1,13 @@
 //! What `stead exec` answers: of a run, or of one that would be.
 
-use std::time::Duration;
-
 use serde::Serialize;
 
 use crate::cmd::changes::{self, Beside, ChangeObject};
+use crate::cmd::exec::plan::Plan;
 use crate::error::{Exit, Result};
 use crate::run::limits::Bound;
 use crate::run::record::Outcome as End;
-use crate::ui::text::{self, Page, quote};
+use crate::ui::text::Page;
 use crate::ui::{Report, Ui};
 
 /// The answer: of a run, whose stdout belongs to the command, or of `--dry-run`.
@@ -135,79 +134,5 @@ impl Report for Ran {
 
     fn exit(&self) -> Exit {
         if self.problems.is_empty() { Exit(self.exit) } else { Exit::EXEC_FAILURE }
-    }
-}
-
-/// What a run would be.
-#[derive(Debug, Serialize)]
-pub(crate) struct Plan {
-    pub(crate) workspace: String,
-    /// What a missing workspace would be made of; empty for no repository.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) create_from: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) agent: Option<String>,
-    pub(crate) command: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) prompt: Option<String>,
-    pub(crate) context: Vec<String>,
-    pub(crate) wall: String,
-    pub(crate) net: String,
-    /// What the command could read besides, and write; all of the user's files without a wall.
-    pub(crate) read: Vec<String>,
-    pub(crate) write: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) timeout: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) idle_timeout: Option<f64>,
-    /// `NAME=VALUE`.
-    pub(crate) limits: Vec<String>,
-    /// Names of the variables that the command would get.
-    pub(crate) environment: Vec<String>,
-    /// Names of those that it would not.
-    pub(crate) dropped: Vec<String>,
-}
-
-impl Report for Plan {
-    fn text(&self, page: &mut Page) {
-        match self.create_from.as_deref() {
-            None => page.line(format!("workspace    {}", self.workspace)),
-            Some("") => page.line(format!("workspace    {} (would be made, empty)", self.workspace)),
-            Some(source) => page.line(format!("workspace    {} (would be made of {source})", self.workspace)),
-        }
-        if let Some(agent) = &self.agent {
-            page.line(format!("agent        {agent}"));
-        }
-        let words: Vec<_> = self.command.iter().map(|word| quote(word.as_bytes())).collect();
-        page.line(format!("command      {}", words.join(" ")));
-        if let Some(prompt) = &self.prompt {
-            page.line(format!("prompt       {}", text::bytes(prompt.len() as u64)));
-        }
-        for context in &self.context {
-            page.line(format!("context      {context}"));
-        }
-        for (name, limit) in [("timeout", self.timeout), ("idle timeout", self.idle_timeout)] {
-            if let Some(limit) = limit {
-                page.line(format!("{name:<12} {}", text::duration(Duration::from_secs_f64(limit))));
-            }
-        }
-        if !self.limits.is_empty() {
-            page.line(format!("limits       {}", self.limits.join(" ")));
-        }
-        page.line(format!("wall         {}", self.wall));
-        if self.wall != "none" {
-            for (name, paths) in [("reads", &self.read), ("writes", &self.write)] {
-                let paths: Vec<_> = paths.iter().map(|path| quote(path.as_bytes())).collect();
-                page.line(format!("{name:<12} {}", paths.join(" ")));
-            }
-        }
-        page.line(match self.net.as_str() {
-            "on" => "network      on: localhost and the cloud's metadata address are reachable too",
-            _ => "network      off: nothing is reachable",
-        });
-        page.line(format!("environment  {}", self.environment.join(" ")));
-        if !self.dropped.is_empty() {
-            page.line(format!("not passed   {}", self.dropped.join(" ")));
-        }
     }
 }

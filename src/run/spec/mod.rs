@@ -1,5 +1,9 @@
 //! [`RunSpec`]: everything that a run is, decided before it starts.
 
+mod call;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
@@ -17,6 +21,7 @@ use crate::run::policy::{self, Isolation, NetAccess, Policy, Wall, Walls};
 use crate::run::record::RunRecord;
 use crate::run::redact::{Hidden, Redactor};
 use crate::run::secret::{self, Wanted};
+use crate::run::spec::call::{Called, call};
 use crate::run::supervise::{Request, Stdin, Streams};
 use crate::run::toolchain::{self, Toolchains};
 use crate::workspace::record::Record;
@@ -304,184 +309,5 @@ pub(crate) fn net(ask: &Ask, config: &Config) -> Result<NetAccess> {
     match ask.net {
         Some(net) => Ok(net),
         None => NetAccess::parse(&config.exec.net),
-    }
-}
-
-/// A command line and how its prompt gets to it.
-struct Called {
-    argv: Vec<OsString>,
-    shown: Vec<String>,
-    by: PromptBy,
-    prompt_file: Option<PathBuf>,
-}
-
-impl Called {
-    fn command(command: &[OsString]) -> Self {
-        Self {
-            argv: command.to_vec(),
-            shown: command.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
-            by: PromptBy::Stdin,
-            prompt_file: None,
-        }
-    }
-}
-
-fn call(
-    preset: &AgentPreset,
-    prompt: Option<&str>,
-    prompt_file: &Path,
-    settings: Vec<OsString>,
-    isolation: Isolation,
-    wall: Wall,
-) -> Result<Called> {
-    // Asked for by name, a run without a wall is the user's own decision; what skips all questions is still not passed.
-    if wall == Wall::None && preset.open.is_none() && isolation != Isolation::None {
-        let name = &preset.name;
-        return Err(Failure::new(Kind::Refused, format!("without a wall `{name}` may do whatever you may, unasked"))
-            .hint(
-                "accept that with `--isolation none`, or use an agent that can be told to edit only, such as `claude`",
-            )
-            .into());
-    }
-    let words = |words: &[String]| words.iter().map(OsString::from).collect::<Vec<_>>();
-    let mut argv = words(&preset.command);
-    let Some(prompt) = prompt else {
-        argv.extend(settings);
-        return Ok(Called::command(&argv));
-    };
-    argv.extend(words(&preset.headless));
-    if wall == Wall::None {
-        argv.extend(preset.open.iter().flatten().map(OsString::from));
-    } else {
-        argv.extend(words(&preset.walled));
-    }
-    argv.extend(settings);
-    argv.extend(words(&preset.prompt_args));
-    let mut called = Called { by: preset.prompt, ..Called::command(&argv) };
-    match preset.prompt {
-        PromptBy::Stdin => {}
-        PromptBy::Argument => {
-            called.argv.push(prompt.into());
-            called.shown.push("PROMPT".into());
-        }
-        PromptBy::File => {
-            called.argv.push(prompt_file.into());
-            called.shown.push("PROMPT-FILE".into());
-            called.prompt_file = Some(prompt_file.into());
-        }
-    }
-    Ok(called)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{Environment, Overrides};
-
-    fn config(text: &str) -> Config {
-        let environment = Environment::of(&[("HOME", "/nowhere"), ("PATH", "/bin")], "/");
-        let mut config = Config::load(environment, &Overrides::default()).unwrap();
-        config.agents = toml::from_str(text).unwrap();
-        config
-    }
-
-    static NO_WALLS: Walls = Walls { namespaces: Some(String::new()), landlock: Some(String::new()) };
-
-    fn around(terminals: Terminals) -> Around<'static> {
-        Around {
-            name: "x",
-            record: None,
-            tree: Path::new("/w"),
-            homes: Path::new("/h"),
-            pool: None,
-            identity: None,
-            terminals,
-            walls: &NO_WALLS,
-        }
-    }
-
-    fn spec(ask: &Ask, terminals: Terminals) -> RunSpec {
-        let id = RunId::parse("20260131-154500-0f3a").unwrap();
-        RunSpec::new(id, ask, &config("[arg]\nprompt = 'argument'\nopen = []\n"), &around(terminals)).unwrap()
-    }
-
-    fn prompt(agent: &str) -> Ask {
-        Ask { agent: Some(agent.into()), prompt: Some("do it".into()), ..Ask::default() }
-    }
-
-    fn command() -> Ask {
-        Ask { command: vec!["make".into()], ..Ask::default() }
-    }
-
-    #[test]
-    fn each_agent_is_called_as_it_expects() {
-        let calls = [
-            ("claude", "claude -p --permission-mode acceptEdits"),
-            ("codex", "codex exec --skip-git-repo-check --sandbox workspace-write -"),
-            ("gemini", "gemini --skip-trust --approval-mode auto_edit"),
-            (
-                "aider",
-                "aider --no-gitignore --no-check-update --no-show-release-notes --yes-always \
-                 --no-suggest-shell-commands --message-file PROMPT-FILE",
-            ),
-            ("arg", "arg PROMPT"),
-        ];
-        for (agent, call) in calls {
-            assert_eq!(spec(&prompt(agent), Terminals::None).shown.join(" "), call);
-        }
-        assert_eq!(spec(&prompt("claude"), Terminals::None).stdin, Stdin::Text("do it".into()));
-        let by_file = spec(&prompt("aider"), Terminals::None);
-        assert_eq!(by_file.stdin, Stdin::Null);
-        assert_eq!(by_file.argv.last().unwrap(), "/h/tmp/prompt-20260131-154500-0f3a");
-        assert_eq!(spec(&prompt("arg"), Terminals::None).argv, ["arg", "do it"]);
-    }
-
-    #[test]
-    fn streams_follow_the_terminal() {
-        let of = |ask: &Ask, terminals| {
-            let spec = spec(ask, terminals);
-            (spec.streams, spec.group, spec.stdin)
-        };
-        let agent = Ask { agent: Some("claude".into()), ..Ask::default() };
-        assert_eq!(of(&command(), Terminals::Both), (Streams::Terminal, Group::Shared, Stdin::Inherit));
-        assert_eq!(of(&command(), Terminals::Stdin), (Streams::Live, Group::Shared, Stdin::Inherit));
-        assert_eq!(of(&command(), Terminals::None), (Streams::Live, Group::Own, Stdin::Inherit));
-        let json = Terminals::Json { stdin: false };
-        assert_eq!(of(&command(), json), (Streams::Captured, Group::Own, Stdin::Inherit));
-        assert_eq!(of(&agent, Terminals::Both), (Streams::Terminal, Group::Shared, Stdin::Inherit));
-        assert_eq!(of(&agent, Terminals::Stdin), (Streams::Live, Group::Shared, Stdin::Null));
-        let text = Stdin::Text("do it".into());
-        assert_eq!(of(&prompt("claude"), Terminals::Both), (Streams::Live, Group::Shared, text));
-    }
-
-    #[test]
-    fn only_a_prompt_has_a_time_limit_of_its_own() {
-        assert_eq!(spec(&prompt("claude"), Terminals::None).timeout, Some(Duration::from_mins(5)));
-        assert_eq!(spec(&command(), Terminals::None).timeout, None);
-        let none = Ask { timeout: Some(Duration::ZERO), ..prompt("claude") };
-        assert_eq!(spec(&none, Terminals::None).timeout, None);
-    }
-
-    #[test]
-    fn what_cannot_be_enforced_is_a_failure() {
-        let kind = |ask: &Ask, terminals| {
-            let id = RunId::parse("20260131-154500-0f3a").unwrap();
-            Kind::of(&RunSpec::new(id, ask, &config(""), &around(terminals)).unwrap_err())
-        };
-        let walled = Ask { isolation: Some(Isolation::Namespaces), ..command() };
-        assert_eq!(kind(&walled, Terminals::None), Kind::Unsupported);
-        let offline = Ask { net: Some(NetAccess::Off), ..command() };
-        assert_eq!(kind(&offline, Terminals::None), Kind::Unsupported);
-        let idle = Ask { idle_timeout: Some(Duration::from_secs(1)), ..command() };
-        assert_eq!(kind(&idle, Terminals::Both), Kind::Usage);
-        assert_eq!(kind(&prompt("pi"), Terminals::None), Kind::Refused);
-        assert_eq!(kind(&prompt("opencode"), Terminals::None), Kind::Refused);
-    }
-
-    #[test]
-    fn consent_to_no_wall_still_skips_no_questions() {
-        let ask = Ask { isolation: Some(Isolation::None), ..prompt("opencode") };
-        let consented = spec(&ask, Terminals::None);
-        assert_eq!((consented.shown.join(" ").as_str(), consented.wall_is_news), ("opencode run", false));
     }
 }

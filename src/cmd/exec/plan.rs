@@ -1,0 +1,118 @@
+//! What `stead exec --dry-run` answers: what a run would be.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::cmd::exec::Args;
+use crate::cmd::exec::found::source;
+use crate::config::Config;
+use crate::error::Result;
+use crate::git::source::Source;
+use crate::run::RunSpec;
+use crate::ui::Report;
+use crate::ui::text::{self, Page, quote};
+use crate::workspace::Workspace;
+
+/// What a run would be.
+#[derive(Debug, Serialize)]
+pub(crate) struct Plan {
+    pub(crate) workspace: String,
+    /// What a missing workspace would be made of; empty for no repository.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) create_from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) agent: Option<String>,
+    pub(crate) command: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) prompt: Option<String>,
+    pub(crate) context: Vec<String>,
+    pub(crate) wall: String,
+    pub(crate) net: String,
+    /// What the command could read besides, and write; all of the user's files without a wall.
+    pub(crate) read: Vec<String>,
+    pub(crate) write: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) timeout: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) idle_timeout: Option<f64>,
+    /// `NAME=VALUE`.
+    pub(crate) limits: Vec<String>,
+    /// Names of the variables that the command would get.
+    pub(crate) environment: Vec<String>,
+    /// Names of those that it would not.
+    pub(crate) dropped: Vec<String>,
+}
+
+impl Report for Plan {
+    fn text(&self, page: &mut Page) {
+        match self.create_from.as_deref() {
+            None => page.line(format!("workspace    {}", self.workspace)),
+            Some("") => page.line(format!("workspace    {} (would be made, empty)", self.workspace)),
+            Some(source) => page.line(format!("workspace    {} (would be made of {source})", self.workspace)),
+        }
+        if let Some(agent) = &self.agent {
+            page.line(format!("agent        {agent}"));
+        }
+        let words: Vec<_> = self.command.iter().map(|word| quote(word.as_bytes())).collect();
+        page.line(format!("command      {}", words.join(" ")));
+        if let Some(prompt) = &self.prompt {
+            page.line(format!("prompt       {}", text::bytes(prompt.len() as u64)));
+        }
+        for context in &self.context {
+            page.line(format!("context      {context}"));
+        }
+        for (name, limit) in [("timeout", self.timeout), ("idle timeout", self.idle_timeout)] {
+            if let Some(limit) = limit {
+                page.line(format!("{name:<12} {}", text::duration(Duration::from_secs_f64(limit))));
+            }
+        }
+        if !self.limits.is_empty() {
+            page.line(format!("limits       {}", self.limits.join(" ")));
+        }
+        page.line(format!("wall         {}", self.wall));
+        if self.wall != "none" {
+            for (name, paths) in [("reads", &self.read), ("writes", &self.write)] {
+                let paths: Vec<_> = paths.iter().map(|path| quote(path.as_bytes())).collect();
+                page.line(format!("{name:<12} {}", paths.join(" ")));
+            }
+        }
+        page.line(match self.net.as_str() {
+            "on" => "network      on: localhost and the cloud's metadata address are reachable too",
+            _ => "network      off: nothing is reachable",
+        });
+        page.line(format!("environment  {}", self.environment.join(" ")));
+        if !self.dropped.is_empty() {
+            page.line(format!("not passed   {}", self.dropped.join(" ")));
+        }
+    }
+}
+
+/// Says what a run would be.
+pub(super) fn plan(args: &Args, spec: &RunSpec, found: Option<&Workspace>, config: &Config) -> Result<Plan> {
+    let create_from = match found {
+        Some(_) => None,
+        None => Some(match source(args, config)? {
+            Source::Empty => String::new(),
+            source => source.to_string(),
+        }),
+    };
+    let seconds = |limit: Option<Duration>| limit.map(|limit| limit.as_secs_f64());
+    Ok(Plan {
+        workspace: args.name.clone(),
+        create_from,
+        agent: spec.agent.clone(),
+        command: spec.shown.clone(),
+        prompt: spec.prompt.clone(),
+        context: args.context.clone(),
+        wall: spec.policy.wall.to_string(),
+        net: if spec.policy.net { "on" } else { "off" }.into(),
+        read: spec.policy.read.iter().map(|place| place.as_ref().to_string_lossy().into_owned()).collect(),
+        write: spec.policy.writable().map(|path| path.to_string_lossy().into_owned()).collect(),
+        timeout: seconds(spec.timeout),
+        idle_timeout: seconds(spec.idle_timeout),
+        limits: spec.limits.shown(),
+        environment: spec.variables(),
+        dropped: spec.dropped.clone(),
+    })
+}
