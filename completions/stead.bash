@@ -560,7 +560,7 @@ _stead() {
             return 0
             ;;
         stead__subcmd__exec)
-            opts="-a -m -n -q -v -h -V --agent --prompt --message --message-file --context --timeout --idle-timeout --wait --from --empty --create --no-create --env --pass-env --secret --identity --limit --isolation --net --content --keep-git-config --dry-run --root --user --json --quiet --verbose --color --help --version"
+            opts="-a -m -n -q -v -h -V --agent --prompt --message --message-file --context --timeout --idle-timeout --wait --from --empty --create --no-create --env --pass-env --secret --identity --limit --isolation --net --share --content --keep-git-config --dry-run --root --user --json --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -631,11 +631,15 @@ _stead() {
                     return 0
                     ;;
                 --isolation)
-                    COMPREPLY=($(compgen -W "auto namespaces landlock none" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto namespaces landlock container none" -- "${cur}"))
                     return 0
                     ;;
                 --net)
                     COMPREPLY=($(compgen -W "on off" -- "${cur}"))
+                    return 0
+                    ;;
+                --share)
+                    COMPREPLY=($(compgen -W "ssh-agent ssh-keys" -- "${cur}"))
                     return 0
                     ;;
                 --root)

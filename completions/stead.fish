@@ -119,9 +119,12 @@ complete -c stead -n "__fish_stead_using_subcommand exec" -l limit -d 'Limit wha
 complete -c stead -n "__fish_stead_using_subcommand exec" -l isolation -d 'Choose how the run is kept from everything else' -r -f -a "auto\t'The best that the host can do'
 namespaces\t'User, mount, process and IPC namespaces of its own'
 landlock\t'Landlock and seccomp'
+container\t'A container of docker or podman, of the image that `[container]` in the configuration names'
 none\t'No wall: the command may do whatever you may'"
 complete -c stead -n "__fish_stead_using_subcommand exec" -l net -d 'Choose whether the command may use the network' -r -f -a "on\t''
 off\t''"
+complete -c stead -n "__fish_stead_using_subcommand exec" -l share -d 'Give the run something of yours: `ssh-agent`, `ssh-keys`' -r -f -a "ssh-agent\t'The socket of the SSH agent: the run can use its keys, not read them'
+ssh-keys\t'`~/.ssh`, to read: settings, known hosts and keys'"
 complete -c stead -n "__fish_stead_using_subcommand exec" -l root -d 'Keep everything in this directory' -r -F
 complete -c stead -n "__fish_stead_using_subcommand exec" -l user -d 'Act for this user (a mail address or a plain name)' -r
 complete -c stead -n "__fish_stead_using_subcommand exec" -l color -d 'When to use colours' -r -f -a "auto\t''

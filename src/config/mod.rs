@@ -32,6 +32,7 @@ pub(crate) struct Config {
     /// The agent that `exec` runs when neither `-a` nor a command is given.
     pub(crate) agent: String,
     pub(crate) exec: Exec,
+    pub(crate) container: Container,
     pub(crate) gc: Gc,
     pub(crate) create: Create,
     pub(crate) capture: Capture,
@@ -88,7 +89,17 @@ pub(crate) struct Exec {
     pub(crate) pass_env: Vec<String>,
     /// What else of the host a run reads.
     pub(crate) read: Vec<PathBuf>,
+    /// What of the user's own a run gets.
+    pub(crate) share: Vec<String>,
     pub(crate) keep_git_config: bool,
+}
+
+/// Runs in containers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Container {
+    pub(crate) image: Option<String>,
+    /// `docker`, `podman` or a path; `None`: the first of these that is there.
+    pub(crate) engine: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -181,8 +192,10 @@ impl Config {
                 net: settings.text("exec.net").unwrap_or_default(),
                 pass_env: settings.texts("exec.pass_env"),
                 read: settings.texts("exec.read").iter().map(|path| expand(path, &environment)).collect(),
+                share: settings.texts("exec.share"),
                 keep_git_config: settings.switch("exec.keep_git_config"),
             },
+            container: Container { image: settings.text("container.image"), engine: settings.text("container.engine") },
             gc: Gc {
                 max_age: settings.duration("gc.max_age").unwrap_or_default(),
                 trash_age: settings.duration("gc.trash_age").unwrap_or_default(),

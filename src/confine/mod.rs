@@ -2,7 +2,8 @@
 //! seccomp.
 
 pub(crate) mod cgroup;
-mod etc;
+pub(crate) mod container;
+pub(crate) mod etc;
 pub(crate) mod held;
 pub(crate) mod helper;
 #[expect(dead_code, reason = "parts of what is enforced are for whoever asks")]

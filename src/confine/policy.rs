@@ -16,6 +16,8 @@ pub(crate) enum Wall {
     Namespaces,
     /// Landlock and seccomp.
     Landlock,
+    /// A container of an engine.
+    Container,
 }
 
 impl fmt::Display for Wall {
@@ -24,6 +26,7 @@ impl fmt::Display for Wall {
             Self::None => "none",
             Self::Namespaces => "namespaces",
             Self::Landlock => "landlock",
+            Self::Container => "container",
         })
     }
 }

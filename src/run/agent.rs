@@ -61,6 +61,8 @@ pub(crate) struct AgentPreset {
     pub(crate) parts: BTreeMap<String, Vec<String>>,
     /// Files and folders under HOME that hold its settings.
     pub(crate) settings: Vec<String>,
+    /// Variables that name a directory: what is usually at the first path below HOME is at the second below that directory.
+    pub(crate) places: BTreeMap<String, BTreeMap<String, String>>,
     /// How to get it.
     pub(crate) install: Option<String>,
 }
@@ -83,6 +85,7 @@ impl Default for AgentPreset {
             keys: BTreeMap::new(),
             parts: BTreeMap::new(),
             settings: Vec::new(),
+            places: BTreeMap::new(),
             install: None,
         }
     }

@@ -53,6 +53,6 @@ fn enter(request: &Request, teller: &mut Teller) {
             Ok(()) => teller.tell(&Message::NotExecuted(execute().raw_os_error().unwrap_or(libc::EINVAL))),
             Err(error) => teller.tell(&Message::NoWall(error.to_string())),
         },
-        Wall::None => teller.tell(&Message::NoWall("there is none to build".into())),
+        Wall::None | Wall::Container => teller.tell(&Message::NoWall("there is none to build".into())),
     }
 }

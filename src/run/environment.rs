@@ -215,7 +215,8 @@ pub(crate) fn assignment(text: &str) -> Result<(String, String)> {
     }
 }
 
-fn matches(pattern: &str, name: &str) -> bool {
+/// Returns whether a pattern, whose `*` at the end stands for the rest, means a name.
+pub(super) fn matches(pattern: &str, name: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(start) => name.starts_with(start),
         None => name == pattern,

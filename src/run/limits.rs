@@ -8,7 +8,7 @@
 //! | `file_size`, `open_files` | each process, by the kernel | each process, by the kernel |
 //! | `disk_free` | looked at ten times a second | looked at ten times a second |
 //!
-//! A run that is looked at and is over its limit is ended; one whose limit is the kernel's gets an error or is killed by it.
+//! In a container the engine keeps all but `disk_free`. A run that is looked at and is over its limit is ended; one whose limit is the kernel's gets an error or is killed by it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::units;
 use crate::confine::cgroup;
+use crate::confine::policy::Wall;
 use crate::error::{Failure, Kind, Result};
 
 /// The names of the limits, as records and the configuration have them.
@@ -86,8 +87,8 @@ impl Limits {
     }
 
     /// Fails for what cannot be enforced on this host.
-    pub(crate) fn enforce(&self) -> Result<()> {
-        if self.cpus.is_some() && self.cgroup().is_none() {
+    pub(crate) fn enforce(&self, wall: Wall) -> Result<()> {
+        if wall != Wall::Container && self.cpus.is_some() && self.cgroup().is_none() {
             return Err(Failure::new(Kind::Unsupported, "this host cannot limit the `cpus` of a run")
                 .hint("it takes a delegated cgroup, see `stead doctor`; `--limit cpus=none` runs without the limit")
                 .into());

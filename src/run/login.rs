@@ -21,6 +21,7 @@ use anyhow::Context as _;
 use rustix::fs::{FlockOperation, Timespec, Timestamps};
 use serde_json::{Map, Value};
 
+use crate::config::Environment;
 use crate::error::Result;
 use crate::run::agent::AgentPreset;
 use crate::store::beneath::Dir;
@@ -34,6 +35,35 @@ const SETTINGS: u64 = 8 << 20;
 const FILES: usize = 2000;
 /// How far a clock may be ahead.
 const AHEAD: Duration = Duration::from_mins(1);
+
+/// Where the user's own files are: below HOME, or where a variable of the agent says.
+#[derive(Debug)]
+pub(crate) struct Own {
+    home: PathBuf,
+    /// What is below the first is below the second instead.
+    moved: Vec<(PathBuf, PathBuf)>,
+}
+
+impl Own {
+    pub(crate) fn of(preset: &AgentPreset, home: PathBuf, environment: &Environment) -> Self {
+        let mut moved = Vec::new();
+        for (variable, places) in &preset.places {
+            let Some(directory) = environment.get(variable).map(Path::new).filter(|path| path.is_absolute()) else {
+                continue;
+            };
+            moved.extend(places.iter().map(|(usual, below)| (PathBuf::from(usual), directory.join(below))));
+        }
+        Self { home, moved }
+    }
+
+    fn at(&self, name: &Path) -> PathBuf {
+        let moved = self.moved.iter().find_map(|(usual, place)| {
+            let below = name.strip_prefix(usual).ok()?;
+            Some(if below.as_os_str().is_empty() { place.clone() } else { place.join(below) })
+        });
+        moved.unwrap_or_else(|| self.home.join(name))
+    }
+}
 
 /// What was copied in, to know afterwards whether the user's own has changed meanwhile.
 #[derive(Debug, Default)]
@@ -52,32 +82,32 @@ struct Login {
 }
 
 /// Copies login and settings of `preset` from the user's `home` into the `private` one, where they are newer or missing.
-pub(crate) fn carry_in(preset: &AgentPreset, home: &Path, private: &Dir) -> CarriedIn {
+pub(crate) fn carry_in(preset: &AgentPreset, own: &Own, private: &Dir) -> CarriedIn {
     let mut carried = CarriedIn::default();
     for name in &preset.credentials {
         let name = PathBuf::from(name);
         let keys = preset.parts.get(name.to_str().unwrap_or_default());
         let result = match keys {
-            Some(keys) => merge_in(home, &name, keys, private),
-            None => copy_login_in(home, &name, private, &mut carried.logins),
+            Some(keys) => merge_in(own, &name, keys, private),
+            None => copy_login_in(own, &name, private, &mut carried.logins),
         };
         carried.note(&name, result);
     }
     let mut left = FILES;
     for name in &preset.settings {
         let name = Path::new(name);
-        let result = copy_settings(home, name, private, &mut left);
+        let result = copy_settings(own, name, private, &mut left);
         carried.note(name, result);
     }
     carried
 }
 
 /// Copies refreshed logins back; returns what was refused and why.
-pub(crate) fn carry_back(preset: &AgentPreset, home: &Path, private: &Dir, carried: &CarriedIn) -> Vec<String> {
+pub(crate) fn carry_back(preset: &AgentPreset, own: &Own, private: &Dir, carried: &CarriedIn) -> Vec<String> {
     let mut refused = Vec::new();
     for login in &carried.logins {
         let expected = preset.keys.get(login.name.to_str().unwrap_or_default());
-        match copy_login_back(home, login, expected.map_or(&[], Vec::as_slice), private) {
+        match copy_login_back(own, login, expected.map_or(&[], Vec::as_slice), private) {
             Ok(None) => {}
             Ok(Some(reason)) => refused.push(format!("the login `~/{}` of the run {reason}", login.name.display())),
             Err(error) => {
@@ -96,8 +126,8 @@ impl CarriedIn {
     }
 }
 
-fn copy_login_in(home: &Path, name: &Path, private: &Dir, logins: &mut Vec<Login>) -> Result<()> {
-    let before = read_own(&home.join(name), LOGIN)?;
+fn copy_login_in(own: &Own, name: &Path, private: &Dir, logins: &mut Vec<Login>) -> Result<()> {
+    let before = read_own(&own.at(name), LOGIN)?;
     if let Some((content, modified)) = &before
         && is_older(private, name, *modified)?
     {
@@ -108,12 +138,12 @@ fn copy_login_in(home: &Path, name: &Path, private: &Dir, logins: &mut Vec<Login
 }
 
 /// Puts some keys of a file, and nothing else of it, into the private one of that name.
-fn merge_in(home: &Path, name: &Path, keys: &[String], private: &Dir) -> Result<()> {
-    let Some((content, _)) = read_own(&home.join(name), SETTINGS)? else { return Ok(()) };
-    let Some(own) = object(&content) else { return Ok(()) };
+fn merge_in(own: &Own, name: &Path, keys: &[String], private: &Dir) -> Result<()> {
+    let Some((content, _)) = read_own(&own.at(name), SETTINGS)? else { return Ok(()) };
+    let Some(users) = object(&content) else { return Ok(()) };
     let there = private.read(name, SETTINGS)?;
     let mut merged = there.as_deref().and_then(object).unwrap_or_default();
-    merged.extend(own.into_iter().filter(|(key, _)| keys.contains(key)));
+    merged.extend(users.into_iter().filter(|(key, _)| keys.contains(key)));
     let merged = serde_json::to_vec_pretty(&Value::Object(merged))?;
     if there.as_ref() == Some(&merged) {
         return Ok(());
@@ -121,8 +151,8 @@ fn merge_in(home: &Path, name: &Path, keys: &[String], private: &Dir) -> Result<
     private.replace(name, &merged, 0o600)
 }
 
-fn copy_settings(home: &Path, name: &Path, private: &Dir, left: &mut usize) -> Result<()> {
-    let path = home.join(name);
+fn copy_settings(own: &Own, name: &Path, private: &Dir, left: &mut usize) -> Result<()> {
+    let path = own.at(name);
     // The user's own: links lead where the user has them lead.
     let Ok(metadata) = path.metadata() else { return Ok(()) };
     if metadata.is_dir() {
@@ -130,7 +160,7 @@ fn copy_settings(home: &Path, name: &Path, private: &Dir, left: &mut usize) -> R
             let file = entry.with_context(|| format!("cannot read `{}`", path.display()))?.file_name();
             // Packages, which an agent installs by itself, are no settings.
             if file != "node_modules" && file != ".git" {
-                copy_settings(home, &name.join(file), private, left)?;
+                copy_settings(own, &name.join(file), private, left)?;
             }
         }
         return Ok(());
@@ -148,7 +178,7 @@ fn copy_settings(home: &Path, name: &Path, private: &Dir, left: &mut usize) -> R
 }
 
 /// Returns why a login is not copied back, if it has changed and is not.
-fn copy_login_back(home: &Path, login: &Login, expected: &[String], private: &Dir) -> Result<Option<String>> {
+fn copy_login_back(own: &Own, login: &Login, expected: &[String], private: &Dir) -> Result<Option<String>> {
     let name = &login.name;
     let Some(file) = private.file(name)? else { return Ok(None) };
     let metadata = file.metadata()?;
@@ -166,8 +196,7 @@ fn copy_login_back(home: &Path, login: &Login, expected: &[String], private: &Di
         return Ok(Some(reason.to_owned()));
     }
     // Where a link of the user's leads to.
-    let path =
-        home.join(name).canonicalize().with_context(|| format!("cannot read `{}`", home.join(name).display()))?;
+    let path = own.at(name).canonicalize().with_context(|| format!("cannot read `{}`", own.at(name).display()))?;
     let parent = path.parent().context("a file is in a directory")?;
     let directory = File::open(parent).with_context(|| format!("cannot open `{}`", parent.display()))?;
     // Held until the end of this function: two runs that end at once write one after the other.
@@ -280,12 +309,16 @@ mod tests {
             std::fs::read_to_string(self.at(path)).unwrap_or_default()
         }
 
+        fn own(&self) -> Own {
+            Own::of(&self.preset, self.at("own"), &Environment::default())
+        }
+
         fn carry_in(&self) -> CarriedIn {
-            carry_in(&self.preset, &self.at("own"), &Dir::open(&self.at("private")).unwrap())
+            carry_in(&self.preset, &self.own(), &Dir::open(&self.at("private")).unwrap())
         }
 
         fn carry_back(&self, carried: &CarriedIn) -> Vec<String> {
-            carry_back(&self.preset, &self.at("own"), &Dir::open(&self.at("private")).unwrap(), carried)
+            carry_back(&self.preset, &self.own(), &Dir::open(&self.at("private")).unwrap(), carried)
         }
     }
 
@@ -306,6 +339,27 @@ mod tests {
         let mode = homes.at("own").join(CREDENTIALS).metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(std::fs::read_dir(homes.at("own/.claude")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_variable_says_where_the_users_files_are() {
+        let homes = Homes::new("claude");
+        homes.write("moved/.credentials.json", OLD, 0);
+        homes.write("moved/.claude.json", r#"{"theme":"dark"}"#, 0);
+        homes.write("own/.claude/.credentials.json", NEW, 0);
+        let moved = homes.at("moved");
+        let own = Own::of(
+            &homes.preset,
+            homes.at("own"),
+            &Environment::of(&[("CLAUDE_CONFIG_DIR", moved.to_str().unwrap())], "/"),
+        );
+        let private = Dir::open(&homes.at("private")).unwrap();
+        let carried = carry_in(&homes.preset, &own, &private);
+        assert_eq!(homes.read("private/.claude/.credentials.json"), OLD);
+        assert!(homes.read("private/.claude.json").contains("dark"));
+        homes.write("private/.claude/.credentials.json", NEW, 1);
+        assert!(carry_back(&homes.preset, &own, &private, &carried).is_empty());
+        assert_eq!(homes.read("moved/.credentials.json"), NEW);
     }
 
     #[test]

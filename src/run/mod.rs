@@ -1,6 +1,8 @@
 //! Runs: one execution of a command in a workspace, from its specification to its record.
 
 pub(crate) mod agent;
+mod behind;
+pub(crate) mod container;
 pub(crate) mod enter;
 pub(crate) mod environment;
 pub(crate) mod limits;
@@ -10,11 +12,13 @@ pub(crate) mod policy;
 pub(crate) mod record;
 mod redact;
 pub(crate) mod secret;
+pub(crate) mod share;
 mod spec;
 mod stream;
 pub(crate) mod supervise;
 pub(crate) mod supervisor;
 pub(crate) mod toolchain;
+pub(crate) mod warm;
 
 use std::fmt;
 

@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use crate::confine::container::Named as Container;
 use crate::error::{Failure, Kind, Result};
 use crate::run::RunId;
 use crate::run::limits::Bound;
@@ -46,6 +47,9 @@ pub(crate) struct RunRecord {
     /// The cgroup that was made for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) cgroup: Option<PathBuf>,
+    /// The container that was made for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) container: Option<Container>,
     /// Whether the command had the terminal itself, so that no output was recorded.
     #[serde(default)]
     pub(crate) terminal: bool,
@@ -148,6 +152,7 @@ impl RunRecord {
             wall: "none".into(),
             limits: Vec::new(),
             cgroup: None,
+            container: None,
             terminal: false,
             environment: Vec::new(),
             undoes: None,

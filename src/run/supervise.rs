@@ -21,13 +21,14 @@ use anyhow::Context as _;
 use rustix::event::{PollFd, PollFlags};
 use serde::{Deserialize, Serialize};
 
-use crate::confine::cgroup;
 use crate::confine::policy::Policy;
 use crate::confine::processes;
 use crate::confine::signals::Signals;
 use crate::confine::spawn::{self, Group};
 use crate::confine::terminal::Terminal;
+use crate::confine::{cgroup, container};
 use crate::error::Result;
+use crate::run::container::Container;
 use crate::run::limits::{Bound, Limits};
 use crate::run::redact::Hidden;
 use crate::store::lease::Lease;
@@ -74,6 +75,10 @@ pub(crate) struct Request {
     pub(crate) limits: Limits,
     /// The cgroup that is made for the run.
     pub(crate) cgroup: Option<OsString>,
+    /// The container that is the wall.
+    pub(crate) container: Option<Container>,
+    /// What the engine's client has of stead's own environment.
+    pub(crate) client_environment: Vec<(OsString, OsString)>,
     /// What is taken out of the output.
     pub(crate) hidden: Vec<Hidden>,
 }
@@ -155,11 +160,17 @@ pub(crate) fn supervise(request: &Request, lease: &Lease, signals: &Signals) -> 
     let (mut child, control, result) = start(request, lease).context("cannot start the supervisor")?;
     let answer = attend(request, signals, control, result).context("cannot wait for the supervisor")?;
     child.wait().context("cannot wait for the supervisor")?;
-    let outcome = serde_json::from_slice(&answer).unwrap_or_else(|_| {
+    let mut outcome: Outcome = serde_json::from_slice(&answer).unwrap_or_else(|_| {
         let whole = processes::end_descendants(Duration::from_secs(5));
         let alive = if whole { 0 } else { processes::descendants(std::process::id()).len() };
         Outcome { duration: started.elapsed(), alive, ..Outcome::lost() }
     });
+    if let Some(container) = &request.container
+        && outcome.ended == Ended::Lost
+        && !container::end(&container.named)
+    {
+        outcome.alive += 1;
+    }
     if let Some(path) = &request.cgroup {
         // The supervisor has done so, unless it was killed.
         cgroup::end(Path::new(path));

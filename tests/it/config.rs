@@ -61,7 +61,7 @@ fn a_bad_value_is_shown_with_what_would_be_right() {
     let (code, answer) = place.json(["status"]);
     assert_eq!(code, 2);
     let message = answer["error"]["message"].as_str().expect("a message");
-    assert!(message.contains("must be `auto` or `namespaces` or `landlock` or `none`"), "{message}");
+    assert!(message.contains("must be `auto` or `namespaces` or `landlock` or `container` or `none`"), "{message}");
     assert_eq!(answer["error"]["causes"][0].as_str(), Some("line 1, column 18: exec.isolation = 'docker'"));
 }
 

@@ -24,14 +24,15 @@ pub(super) fn checks(config: &Config) -> Vec<Check> {
     let mut checks = vec![git(&config.environment), agents(config)];
     checks.push(toolchains(config));
     checks.extend(features::checks());
-    checks.push(wall());
+    checks.push(wall(config));
+    checks.push(container(config));
     checks.push(clock(Timestamp::now()));
     checks
 }
 
 /// Says what `--isolation auto` takes here.
-fn wall() -> Check {
-    let walls = Walls::probe(Isolation::Auto, NetAccess::On);
+fn wall(config: &Config) -> Check {
+    let walls = Walls::probe(Isolation::Auto, NetAccess::On, config);
     match Isolation::Auto.wall(&walls) {
         Ok(Wall::Namespaces) => Check::new("wall", Status::Ok, "runs are kept behind namespaces, Landlock and seccomp"),
         Ok(wall) => {
@@ -40,6 +41,22 @@ fn wall() -> Check {
             Check::new("wall", Status::Warning, message).hint(policy::news(wall).unwrap_or_default())
         }
         Err(error) => Check::new("wall", Status::Warning, format!("{error:#}")),
+    }
+}
+
+/// Says whether `--isolation container` can be had.
+fn container(config: &Config) -> Check {
+    match policy::find_engine(config) {
+        Err(reason) => Check::new("container", Status::Info, format!("no engine answers: {reason}")),
+        Ok(engine) => {
+            let check = Check::new("container", Status::Ok, format!("{} answers", engine.program.display()));
+            match config.container.image {
+                Some(_) => check,
+                None => {
+                    check.hint("`--isolation container` takes an image: `image` in `[container]` of the configuration")
+                }
+            }
+        }
     }
 }
 

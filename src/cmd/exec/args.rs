@@ -11,6 +11,7 @@ use crate::error::{Failure, Kind, Result};
 use crate::run::limits;
 use crate::run::policy::{Isolation, NetAccess};
 use crate::run::secret::Wanted;
+use crate::run::share::Share;
 use crate::run::{Ask, environment};
 use crate::store::lease::Wait;
 
@@ -89,6 +90,12 @@ pub(crate) struct Args {
     /// Choose whether the command may use the network
     #[arg(long, value_name = "on|off")]
     pub(super) net: Option<NetAccess>,
+    /// Give the run something of yours: `ssh-agent`, `ssh-keys`
+    ///
+    /// The agent's socket lets it use keys without reading them; the keys are `~/.ssh`, to read. Behind Landlock a kernel
+    /// before version 9 of it cannot tell sockets apart: with one shared the run may connect to all of yours.
+    #[arg(long, value_name = "WHAT", value_delimiter = ',')]
+    pub(super) share: Vec<Share>,
     /// Add the contents of changed files to the JSON answer
     #[arg(long)]
     pub(super) content: bool,
@@ -132,6 +139,7 @@ pub(super) fn ask(args: &Args, config: &Config) -> Result<Ask> {
         isolation: args.isolation,
         net: args.net,
         limits: limits::parse(&args.limit)?,
+        share: args.share.clone(),
         secrets: args.secret.iter().map(|text| Wanted::parse(text, &config.secrets)).collect::<Result<_>>()?,
     })
 }

@@ -1,31 +1,37 @@
 //! What crosses between the user's HOME and the private one of a workspace, and what is said of it.
 
-use std::path::PathBuf;
-
 use crate::config::Config;
 use crate::run::RunSpec;
 use crate::run::agent::AgentPreset;
-use crate::run::login::{self, CarriedIn};
+use crate::run::login::{self, CarriedIn, Own};
+use crate::run::warm;
 use crate::store::beneath::Dir;
 use crate::ui::Ui;
 
 /// An agent's login in the private home, for as long as a run takes.
-pub(super) struct Carried<'a>(Option<(&'a AgentPreset, PathBuf, Dir, CarriedIn)>);
+pub(super) struct Carried<'a>(Option<(&'a AgentPreset, Own, Dir, CarriedIn)>);
 
 impl<'a> Carried<'a> {
     pub(super) fn in_for(spec: &'a RunSpec, config: &Config, private: Dir, ui: &Ui) -> Self {
+        if let Some(cargo) = &spec.cargo {
+            let may_read = |path: &std::path::Path| spec.policy.read.iter().any(|place| path.starts_with(place));
+            if let Err(error) = warm::link_cargo(cargo, &private, may_read) {
+                ui.warn(&format!("{error:#}; the run's cargo fetches what it needs"));
+            }
+        }
         let (Some(preset), Some(home)) = (&spec.preset, config.environment.home()) else { return Self(None) };
-        let carried = login::carry_in(preset, &home, &private);
+        let own = Own::of(preset, home, &config.environment);
+        let carried = login::carry_in(preset, &own, &private);
         for problem in &carried.problems {
             ui.warn(problem);
         }
-        Self(Some((preset, home, private, carried)))
+        Self(Some((preset, own, private, carried)))
     }
 
     /// Copies back what was refreshed.
     pub(super) fn back(self, ui: &Ui) {
-        let Some((preset, home, private, carried)) = self.0 else { return };
-        for refused in login::carry_back(preset, &home, &private, &carried) {
+        let Some((preset, own, private, carried)) = self.0 else { return };
+        for refused in login::carry_back(preset, &own, &private, &carried) {
             ui.warn(&refused);
         }
     }

@@ -8,6 +8,7 @@ mod plan;
 mod report;
 mod sweep;
 
+use std::cell::OnceCell;
 use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,7 @@ use crate::progress;
 use crate::run::policy::{self, Walls};
 use crate::run::record;
 use crate::run::supervise;
+use crate::run::toolchain::Toolchains;
 use crate::run::{Around, Ask, Hidden, RunId, RunSpec, Terminals};
 use crate::store::beneath::Dir;
 use crate::store::name::WorkspaceName;
@@ -119,13 +121,14 @@ struct Asked<'a> {
     /// With their values.
     secrets: Vec<Hidden>,
     walls: Walls,
+    tools: OnceCell<Toolchains>,
 }
 
 impl<'a> Asked<'a> {
     fn new(ask: &'a Ask, name: &'a WorkspaceName, record: Option<&Record>, config: &Config, ui: &Ui) -> Result<Self> {
-        let walls = Walls::probe(crate::run::isolation(ask, config, record)?, crate::run::net(ask, config)?);
+        let walls = Walls::probe(crate::run::isolation(ask, config, record)?, crate::run::net(ask, config)?, config);
         let (terminals, identity) = (terminals(ui), users_identity(ask, ui));
-        Ok(Self { ask, name, terminals, identity, secrets: Vec::new(), walls })
+        Ok(Self { ask, name, terminals, identity, secrets: Vec::new(), walls, tools: OnceCell::new() })
     }
 
     fn run(
@@ -156,6 +159,7 @@ impl<'a> Asked<'a> {
             identity: self.identity.as_deref(),
             terminals: self.terminals,
             walls: &self.walls,
+            tools: &self.tools,
         };
         RunSpec::new(RunId::new(Timestamp::now()), self.ask, config, &around)
     }
@@ -165,6 +169,9 @@ fn announce(spec: &RunSpec, ui: &Ui) {
     if let Some(timeout) = spec.timeout {
         let what = quote(spec.shown.first().map_or(&[], |word| word.as_bytes())).into_owned();
         ui.status(&format!("Running `{what}` for at most {} (`--timeout`).", text::duration(timeout)));
+    }
+    if let Some(news) = spec.socket_news() {
+        ui.status(news);
     }
     if !spec.dropped.is_empty() {
         ui.detail(&format!("Not passed on: {}.", spec.dropped.join(", ")));

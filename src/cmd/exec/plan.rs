@@ -7,9 +7,11 @@ use serde::Serialize;
 use crate::cmd::exec::Args;
 use crate::cmd::exec::found::source;
 use crate::config::Config;
+use crate::confine::etc;
 use crate::error::Result;
 use crate::git::source::Source;
 use crate::run::RunSpec;
+use crate::run::policy::{Place, Wall};
 use crate::ui::Report;
 use crate::ui::text::{self, Page, quote};
 use crate::workspace::Workspace;
@@ -32,6 +34,17 @@ pub(crate) struct Plan {
     /// What the command could read besides, and write; all of the user's files without a wall.
     pub(crate) read: Vec<String>,
     pub(crate) write: Vec<String>,
+    /// What of that it could not read nevertheless.
+    pub(crate) hidden: Vec<String>,
+    /// Directories of the host whose changes would be the workspace's own.
+    pub(crate) caches: Vec<String>,
+    /// Sockets of the host that it could connect to.
+    pub(crate) sockets: Vec<String>,
+    /// What of the user's own it would get.
+    pub(crate) shared: Vec<&'static str>,
+    /// The image of its container.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) image: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) timeout: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,12 +85,28 @@ impl Report for Plan {
         }
         page.line(format!("wall         {}", self.wall));
         if self.wall != "none" {
-            for (name, paths) in [("reads", &self.read), ("writes", &self.write)] {
+            if let Some(image) = &self.image {
+                page.line(format!("image        {}", quote(image.as_bytes())));
+            }
+            for (name, paths) in [
+                ("reads", &self.read),
+                ("hidden", &self.hidden),
+                ("writes", &self.write),
+                ("caches", &self.caches),
+                ("connects to", &self.sockets),
+            ] {
+                if paths.is_empty() {
+                    continue;
+                }
                 let paths: Vec<_> = paths.iter().map(|path| quote(path.as_bytes())).collect();
                 page.line(format!("{name:<12} {}", paths.join(" ")));
             }
         }
+        if !self.shared.is_empty() {
+            page.line(format!("shares       {}", self.shared.join(" ")));
+        }
         page.line(match self.net.as_str() {
+            "on" if self.wall == "container" => "network      on: the engine's own",
             "on" => "network      on: localhost and the cloud's metadata address are reachable too",
             _ => "network      off: nothing is reachable",
         });
@@ -107,7 +136,12 @@ pub(super) fn plan(args: &Args, spec: &RunSpec, found: Option<&Workspace>, confi
         context: args.context.clone(),
         wall: spec.policy.wall.to_string(),
         net: if spec.policy.net { "on" } else { "off" }.into(),
-        read: spec.policy.read.iter().map(|place| place.as_ref().to_string_lossy().into_owned()).collect(),
+        read: paths(&spec.policy.read),
+        hidden: hidden(spec),
+        caches: spec.policy.caches.iter().map(|cache| cache.at.as_ref().to_string_lossy().into_owned()).collect(),
+        sockets: paths(&spec.policy.sockets),
+        shared: spec.shared.iter().map(|share| share.name()).collect(),
+        image: spec.image.as_ref().map(|(_, image)| image.clone()),
         write: spec.policy.writable().map(|path| path.to_string_lossy().into_owned()).collect(),
         timeout: seconds(spec.timeout),
         idle_timeout: seconds(spec.idle_timeout),
@@ -115,4 +149,18 @@ pub(super) fn plan(args: &Args, spec: &RunSpec, found: Option<&Workspace>, confi
         environment: spec.variables(),
         dropped: spec.dropped.clone(),
     })
+}
+
+fn paths(places: &[Place]) -> Vec<String> {
+    places.iter().map(|place| place.as_ref().to_string_lossy().into_owned()).collect()
+}
+
+/// Returns what is hidden of what is read, the system's secrets among it.
+fn hidden(spec: &RunSpec) -> Vec<String> {
+    let mut hidden = paths(&spec.policy.hidden);
+    if matches!(spec.policy.wall, Wall::Namespaces | Wall::Landlock) {
+        hidden.extend(etc::secrets().into_iter().map(|path| path.to_string_lossy().into_owned()));
+    }
+    hidden.sort();
+    hidden
 }

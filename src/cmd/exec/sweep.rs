@@ -1,7 +1,7 @@
 //! Runs whose stead was killed: what is left of them is ended, and their end is recorded.
 
 use crate::cmd::exec::conclude;
-use crate::confine::{cgroup, processes};
+use crate::confine::{cgroup, container, processes};
 use crate::error::{Failure, Kind, Result};
 use crate::run::record::{self, RunRecord};
 use crate::ui::Ui;
@@ -19,6 +19,13 @@ pub(super) fn sweep(workspace: &LeasedWorkspace, ui: &Ui) -> Result<()> {
         }
         if let Some(path) = &lost.cgroup {
             cgroup::end(path);
+        }
+        if let Some(container) = &lost.container
+            && !container::end(container)
+        {
+            return Err(Failure::new(Kind::Failed, format!("the container of the run {id} cannot be ended"))
+                .hint(format!("remove `{}` with `{}`", container.name, container.engine.display()))
+                .into());
         }
         let swept = processes::sweep(format!("STEAD_RUN={id}").as_bytes());
         let ended = match swept.ended {

@@ -45,7 +45,9 @@ pub(super) const ENVIRONMENT: Entries = &[
 pub(super) const RUN_ENVIRONMENT: &str = "A command gets, besides what its agent reads, what the workspace, --env and \
      --pass-env name, STEAD_WORKSPACE, STEAD_RUN, STEAD_BASE, the workspace's ports (PORT, STEAD_PORT_1, ...) and a TMPDIR of \
      the workspace's own, only these variables (a * stands for the rest of a name). Behind a wall \
-     HOME is the workspace's own, with the login and settings of the agent copied in; without one it is yours.";
+     HOME is the workspace's own, with the login and settings of the agent copied in; without one it is yours. A variable that \
+     leads to what is not there behind a wall is not passed on, or leads to the same place in that HOME; -v names what is \
+     left out.";
 
 pub(super) const FILES: Entries = &[
     ("~/.local/share/stead", "The root, unless another one is named."),

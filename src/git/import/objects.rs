@@ -89,12 +89,17 @@ impl<'a> Objects<'a> {
 
     fn loose_ids(&self, most: usize) -> Vec<Oid> {
         let mut ids = Vec::new();
-        for fan in 0..=255_u8 {
+        let Ok(objects) = self.git.dir(Path::new("objects")) else { return ids };
+        // Looked at once: most of the 256 directories are not there.
+        let fans = objects.names().unwrap_or_default().into_iter().filter_map(|name| name.into_string().ok());
+        let mut fans: Vec<String> =
+            fans.filter(|name| name.len() == 2 && name.bytes().all(|byte| byte.is_ascii_hexdigit())).collect();
+        fans.sort();
+        for fan in fans {
             if ids.len() >= most {
                 break;
             }
-            let fan = format!("{fan:02x}");
-            let Ok(directory) = self.git.dir(&Path::new("objects").join(&fan)) else { continue };
+            let Ok(directory) = objects.dir(Path::new(&fan)) else { continue };
             let names = directory.names().unwrap_or_default();
             ids.extend(names.iter().filter_map(|name| format!("{fan}{}", name.to_str()?).parse::<Oid>().ok()));
         }

@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::config::Config;
+use crate::confine::container::{self, Engine};
 pub(crate) use crate::confine::policy::{Cache, Place, Policy, Private, Wall};
 use crate::confine::{held, namespaces};
 use crate::error::{Failure, Kind, Result};
+use crate::run::toolchain::which;
 
 /// What every run reads of the host. Of `/etc` its secrets are hidden, and so is what others may not read.
 const SYSTEM: &[&str] = &[
@@ -39,13 +42,19 @@ pub(crate) struct Parts<'a> {
     pub(crate) hidden: &'a BTreeSet<PathBuf>,
     /// Directories of the host that the run changes for itself alone.
     pub(crate) caches: &'a BTreeSet<PathBuf>,
+    /// Sockets that the user shares.
+    pub(crate) sockets: &'a [PathBuf],
     pub(crate) net: NetAccess,
 }
 
 /// Decides what a run may do.
 pub(crate) fn decide(parts: &Parts<'_>) -> Policy {
-    let system = SYSTEM.iter().map(|path| Place::from(*path));
-    let more = parts.read.iter().map(Place::from).chain(parts.pool.map(Place::from));
+    // An image has a system of its own.
+    let system: &[&str] = if parts.wall == Wall::Container { &[] } else { SYSTEM };
+    let system = system.iter().map(|path| Place::from(*path));
+    // Landlock can lay nothing over a cache: it is read, and changed elsewhere.
+    let caches = parts.caches.iter().filter(|_| parts.wall == Wall::Landlock).map(Place::from);
+    let more = parts.read.iter().map(Place::from).chain(parts.pool.map(Place::from)).chain(caches);
     Policy {
         wall: parts.wall,
         read: without_doubles(system.chain(more)),
@@ -55,7 +64,7 @@ pub(crate) fn decide(parts: &Parts<'_>) -> Policy {
         home: Some(Private { at: Place::from(seen_home(parts)), from: Place::from(parts.homes.join("home")) }),
         temporary: Some(Private { at: Place::from("/tmp"), from: Place::from(parts.homes.join("tmp")) }),
         net: parts.net == NetAccess::On,
-        sockets: Vec::new(),
+        sockets: parts.sockets.iter().map(Place::from).collect(),
     }
 }
 
@@ -83,14 +92,19 @@ fn seen_home(parts: &Parts<'_>) -> PathBuf {
         home.is_relative() || home.parent().is_none() || system.into_iter().any(|path| home == path)
     };
     match parts.home {
-        Some(home) if parts.wall == Wall::Namespaces && !taken(home) => home.to_owned(),
+        Some(home) if has_own_paths(parts.wall) && !taken(home) => home.to_owned(),
         _ => parts.homes.join("home"),
     }
 }
 
 /// Returns where the run sees its own directory for temporary files.
 pub(crate) fn seen_temporary(wall: Wall, homes: &Path) -> PathBuf {
-    if wall == Wall::Namespaces { "/tmp".into() } else { homes.join("tmp") }
+    if has_own_paths(wall) { "/tmp".into() } else { homes.join("tmp") }
+}
+
+/// Returns whether a run sees its private directories elsewhere than where they are.
+fn has_own_paths(wall: Wall) -> bool {
+    matches!(wall, Wall::Namespaces | Wall::Container)
 }
 
 /// What was asked for.
@@ -102,6 +116,8 @@ pub(crate) enum Isolation {
     Namespaces,
     /// Landlock and seccomp
     Landlock,
+    /// A container of docker or podman, of the image that `[container]` in the configuration names
+    Container,
     /// No wall: the command may do whatever you may
     None,
 }
@@ -111,7 +127,7 @@ impl Isolation {
     pub(crate) fn parse(text: &str) -> Result<Self> {
         clap::ValueEnum::from_str(text, false).map_err(|_| {
             Failure::new(Kind::Usage, format!("`{text}` is not an isolation"))
-                .hint("it is one of `auto`, `namespaces`, `landlock`, `none`")
+                .hint("it is one of `auto`, `namespaces`, `landlock`, `container`, `none`")
                 .into()
         })
     }
@@ -124,12 +140,17 @@ impl Isolation {
             Self::Auto | Self::None => return Ok(Wall::None),
             Self::Namespaces => ("namespaces", &walls.namespaces, Wall::Namespaces),
             Self::Landlock => ("landlock", &walls.landlock, Wall::Landlock),
+            Self::Container => ("a container", &walls.container, Wall::Container),
         };
         match missing {
             None => Ok(wall),
             Some(reason) => {
                 Err(Failure::new(Kind::Unsupported, format!("this host cannot isolate a run by {name}: {reason}"))
-                    .hint("`stead doctor` says what is missing; `--isolation auto` takes the best that there is")
+                    .hint(if self == Self::Container {
+                        "start the engine, or install docker or podman; `--isolation auto` takes the best that there is"
+                    } else {
+                        "`stead doctor` says what is missing; `--isolation auto` takes the best that there is"
+                    })
                     .into())
             }
         }
@@ -141,29 +162,52 @@ impl Isolation {
 pub(crate) struct Walls {
     pub(crate) namespaces: Option<String>,
     pub(crate) landlock: Option<String>,
+    pub(crate) container: Option<String>,
+    /// The engine that answers.
+    pub(crate) engine: Option<Engine>,
 }
 
 impl Walls {
     /// Tries what `isolation` may need, on this host and now.
-    pub(crate) fn probe(isolation: Isolation, net: NetAccess) -> Self {
+    pub(crate) fn probe(isolation: Isolation, net: NetAccess, config: &Config) -> Self {
         let untried = || Some("it was not tried".to_owned());
         let namespaces = match isolation {
             Isolation::Auto | Isolation::Namespaces => namespaces::missing(net == NetAccess::On),
-            Isolation::Landlock | Isolation::None => untried(),
+            Isolation::Landlock | Isolation::Container | Isolation::None => untried(),
         };
         let landlock = match isolation {
             Isolation::Landlock => held::missing(),
             Isolation::Auto if namespaces.is_some() => held::missing(),
             _ => untried(),
         };
-        Self { namespaces, landlock }
+        let engine = if isolation == Isolation::Container { find_engine(config) } else { Err(String::new()) };
+        let (engine, container) = match engine {
+            Ok(engine) => (Some(engine), None),
+            Err(reason) => (None, Some(reason)),
+        };
+        Self { namespaces, landlock, container, engine }
     }
+}
+
+/// Returns the configured engine, else docker or podman, if it answers; else why not.
+pub(crate) fn find_engine(config: &Config) -> std::result::Result<Engine, String> {
+    let named: Vec<&str> =
+        config.container.engine.as_deref().map_or_else(|| vec!["docker", "podman"], |name| vec![name]);
+    let mut reasons = Vec::new();
+    for name in &named {
+        let Some(program) = which(&config.environment, Path::new(name)) else { continue };
+        match container::probe(&program) {
+            Ok(engine) => return Ok(engine),
+            Err(reason) => reasons.push(format!("`{name}`: {reason}")),
+        }
+    }
+    if reasons.is_empty() { Err(format!("there is no {}", named.join(" and no "))) } else { Err(reasons.join("; ")) }
 }
 
 /// Says what a wall leaves open, where that is more than one would think; `None` for the best wall.
 pub(crate) fn news(wall: Wall) -> Option<&'static str> {
     match wall {
-        Wall::Namespaces => None,
+        Wall::Namespaces | Wall::Container => None,
         Wall::Landlock => Some(
             "This host has no user namespaces: the run is held by Landlock, which cannot stop chmod, chown and utimes of \
              your other files, nor looking at their names.",

@@ -4,23 +4,29 @@ mod call;
 #[cfg(test)]
 mod tests;
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::config::Config;
+use crate::config::{Config, Environment};
+use crate::confine::container::Engine;
+use crate::confine::landlock::Enforced;
 use crate::confine::spawn::Group;
 use crate::error::{Failure, Kind, Result};
 use crate::run::RunId;
 use crate::run::agent::{AgentPreset, PromptBy};
-use crate::run::environment::{self, Parts};
+use crate::run::behind::{self, View};
+use crate::run::container::{self, Container};
+use crate::run::environment::{self, Built, Parts};
 use crate::run::limits::Limits;
 use crate::run::policy::{self, Isolation, NetAccess, Policy, Wall, Walls};
-use crate::run::record::RunRecord;
+use crate::run::record::{self, RunRecord};
 use crate::run::redact::{Hidden, Redactor};
 use crate::run::secret::{self, Wanted};
+use crate::run::share::{self, Share};
 use crate::run::spec::call::{Called, call};
 use crate::run::supervise::{Request, Stdin, Streams};
 use crate::run::toolchain::{self, Toolchains};
@@ -46,6 +52,7 @@ pub(crate) struct Ask {
     pub(crate) net: Option<NetAccess>,
     pub(crate) secrets: Vec<Wanted>,
     pub(crate) limits: BTreeMap<String, String>,
+    pub(crate) share: Vec<Share>,
 }
 
 /// Where the run takes place.
@@ -64,6 +71,8 @@ pub(crate) struct Around<'a> {
     pub(crate) terminals: Terminals,
     /// What this host can do.
     pub(crate) walls: &'a Walls,
+    /// The user's toolchains, once they are looked for.
+    pub(crate) tools: &'a OnceCell<Toolchains>,
 }
 
 /// What stead's own streams are.
@@ -112,6 +121,14 @@ pub(crate) struct RunSpec {
     hidden: Vec<Hidden>,
     pub(crate) dropped: Vec<String>,
     pub(crate) policy: Policy,
+    /// What of the user's own it gets.
+    pub(crate) shared: Vec<Share>,
+    /// The user's cargo directory, which is linked to behind Landlock.
+    pub(crate) cargo: Option<PathBuf>,
+    /// The engine and the image of a container.
+    pub(crate) image: Option<(Engine, String)>,
+    /// stead's own environment, for the engine's client.
+    client_environment: Vec<(OsString, OsString)>,
     /// Whether the wall is less than what could be had with more of a host or a version, and nobody said that it is fine.
     pub(crate) wall_is_news: bool,
 }
@@ -124,12 +141,16 @@ impl RunSpec {
         net.enforce(wall)?;
         let none = BTreeMap::new();
         let limits = Limits::of(&[&config.limits, around.record.map_or(&none, |record| &record.limits), &ask.limits])?;
-        limits.enforce()?;
+        limits.enforce(wall)?;
+        let image = image(wall, config, around.walls)?;
+        let shared = shares(ask, config)?;
+        let share = share::find(&shared, &config.environment)?;
         let named = ask.agent.as_deref().or(ask.command.is_empty().then_some(config.agent.as_str()));
         let preset = match named {
             Some(name) => Some(AgentPreset::find(name, &config.agents)?),
             None => AgentPreset::of_program(Path::new(&ask.command[0]), &config.agents),
         };
+        let pass = [config.exec.pass_env.as_slice(), &ask.pass_env].concat();
         let temporary = policy::seen_temporary(wall, around.homes);
         let mut built = environment::build(
             &config.environment,
@@ -144,7 +165,7 @@ impl RunSpec {
                 name: around.name,
                 run: id.as_str(),
                 base: around.record.and_then(|record| record.base.as_deref()),
-                pass: &[config.exec.pass_env.as_slice(), &ask.pass_env].concat(),
+                pass: &pass,
                 given: &ask.env,
             },
         )?;
@@ -155,21 +176,24 @@ impl RunSpec {
         } else {
             Called::command(&ask.command)
         };
-        let tools = match config.environment.get("HOME") {
-            Some(home) if wall != Wall::None => {
-                toolchain::find(&config.environment, Path::new(home), &config.root, &[Path::new(&called.argv[0])])
-            }
-            _ => Toolchains::default(),
+        let none = Toolchains::default();
+        let home = config.environment.get("HOME").map(Path::new);
+        let tools = match home {
+            Some(home) if matches!(wall, Wall::Namespaces | Wall::Landlock) => around.tools.get_or_init(|| {
+                toolchain::find(&config.environment, home, &config.root, &[Path::new(&called.argv[0])])
+            }),
+            _ => &none,
         };
         let policy = policy::decide(&policy::Parts {
             wall,
             tree: around.tree,
             homes: around.homes,
-            home: config.environment.get("HOME").map(Path::new),
+            home,
             pool: around.pool,
-            read: &config.exec.read.iter().chain(&tools.read).cloned().collect::<Vec<_>>(),
+            read: &config.exec.read.iter().chain(&tools.read).chain(&share.read).cloned().collect::<Vec<_>>(),
             hidden: &tools.hidden,
             caches: &tools.caches,
+            sockets: &share.sockets,
             net,
         });
         if let (Some(home), true) = (&policy.home, wall != Wall::None) {
@@ -184,6 +208,14 @@ impl RunSpec {
                 }
             }
         }
+        built.variables.extend(share.variables);
+        if let (Some(home), true) = (home, wall != Wall::None) {
+            let mut given: Vec<&str> = pass.iter().map(String::as_str).collect();
+            given.extend(around.record.iter().flat_map(|record| record.env.keys()).map(String::as_str));
+            given.extend(ask.env.iter().map(|(name, _)| name.as_str()));
+            point(&mut built, tools, &policy, home, &config.environment, &given, preset.as_ref());
+        }
+        built.variables.sort();
         let headless = ask.prompt.is_some();
         let streams = match around.terminals {
             Terminals::Json { .. } => Streams::Captured,
@@ -202,7 +234,7 @@ impl RunSpec {
         let secrets: Vec<String> = ask.secrets.iter().map(|secret| secret.name.clone()).collect();
         let timeout = ask.timeout.or(if headless { config.exec.timeout.or(Some(PROMPT_TIMEOUT)) } else { None });
         Ok(Self {
-            cgroup: limits.cgroup().map(|place| place.join(format!("stead-{id}"))),
+            cgroup: limits.cgroup().filter(|_| wall != Wall::Container).map(|place| place.join(format!("stead-{id}"))),
             limits,
             id,
             stdin: match &ask.prompt {
@@ -229,7 +261,16 @@ impl RunSpec {
             environment: built.variables,
             dropped: built.dropped.into_iter().filter(|name| !secrets.contains(name)).collect(),
             secrets,
+            cargo: tools.cargo.clone().filter(|_| wall == Wall::Landlock),
             policy,
+            shared,
+            client_environment: config
+                .environment
+                .iter()
+                .filter(|_| image.is_some())
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+            image,
             wall_is_news: isolation == Isolation::Auto && wall != Wall::Namespaces,
         })
     }
@@ -250,9 +291,13 @@ impl RunSpec {
         let plain = self.environment.iter().filter(|(name, _)| !is_secret(name)).cloned();
         let secret =
             secrets.iter().map(|secret| (secret.name.clone().into(), OsString::from_vec(secret.value.clone())));
+        let environment: Vec<(OsString, OsString)> = plain.chain(secret).collect();
+        let container = self.container(tree, logs);
         Request {
             argv: self.argv.clone(),
-            environment: plain.chain(secret).collect(),
+            environment,
+            client_environment: if container.is_some() { self.client_environment.clone() } else { Vec::new() },
+            container,
             limits: self.limits.clone(),
             cgroup: self.cgroup.clone().map(Into::into),
             hidden: [secrets, &self.hidden].concat(),
@@ -267,6 +312,30 @@ impl RunSpec {
         }
     }
 
+    /// Returns how the run's container is started, if it is to be in one.
+    fn container(&self, tree: &Path, logs: &Path) -> Option<Container> {
+        let (engine, image) = self.image.as_ref()?;
+        let own = |name: &OsString| name == "HOME" || name == "PATH";
+        Some(container::container(&container::Parts {
+            engine,
+            image,
+            name: &self.container_name(),
+            policy: &self.policy,
+            limits: &self.limits,
+            tree,
+            stdin: &self.stdin,
+            streams: self.streams,
+            variables: &self.variables(),
+            literal: &self.environment.iter().filter(|(name, _)| own(name)).cloned().collect::<Vec<_>>(),
+            id_file: &logs.join("container"),
+            user: (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw()),
+        }))
+    }
+
+    fn container_name(&self) -> String {
+        format!("stead-{}", self.id)
+    }
+
     /// Returns the record of the run before it starts.
     pub(crate) fn record(&self, started: jiff::Timestamp, context: Vec<String>) -> RunRecord {
         let mut record = RunRecord::new(self.id.clone(), started, self.shown.clone());
@@ -278,9 +347,22 @@ impl RunSpec {
         record.wall = self.policy.wall.to_string();
         record.limits = self.limits.shown();
         record.cgroup.clone_from(&self.cgroup);
+        record.container = self
+            .image
+            .as_ref()
+            .map(|(engine, _)| record::Container { engine: engine.program.clone(), name: self.container_name() });
         record.terminal = self.streams == Streams::Terminal;
         record.environment = self.variables();
         record
+    }
+
+    /// Says what sharing a socket opens beside it; `None` when it is that socket alone.
+    pub(crate) fn socket_news(&self) -> Option<&'static str> {
+        let open = self.policy.wall == Wall::Landlock && !self.policy.sockets.is_empty();
+        (open && !Enforced::possible().sockets()).then_some(
+            "This kernel's Landlock cannot tell sockets apart: with the SSH agent shared, the run may connect to every socket \
+             of yours.",
+        )
     }
 
     /// Returns the names of the variables that the command gets.
@@ -291,6 +373,52 @@ impl RunSpec {
         names.dedup();
         names
     }
+}
+
+/// Returns engine and image of a run in a container.
+fn image(wall: Wall, config: &Config, walls: &Walls) -> Result<Option<(Engine, String)>> {
+    let Some(engine) = walls.engine.clone().filter(|_| wall == Wall::Container) else { return Ok(None) };
+    let Some(image) = config.container.image.clone().filter(|image| !image.starts_with('-')) else {
+        return Err(Failure::new(Kind::Usage, "nobody has said which image a container of a run is made of")
+            .hint("name one in the configuration: `image` in `[container]`")
+            .into());
+    };
+    Ok(Some((engine, image)))
+}
+
+/// Returns what is to be shared, each once.
+fn shares(ask: &Ask, config: &Config) -> Result<Vec<Share>> {
+    let mut shares = config.exec.share.iter().map(|text| Share::parse(text)).collect::<Result<Vec<_>>>()?;
+    shares.extend(&ask.share);
+    shares.sort();
+    shares.dedup();
+    Ok(shares)
+}
+
+/// Lets variables lead to what is there behind the wall.
+fn point(
+    built: &mut Built,
+    tools: &Toolchains,
+    policy: &Policy,
+    home: &Path,
+    own: &Environment,
+    given: &[&str],
+    preset: Option<&AgentPreset>,
+) {
+    let seen = policy.home.as_ref().map(|home| home.at.as_ref());
+    let given = |name: &str| given.iter().any(|given| environment::matches(given, name));
+    let places = |name: &str| preset.is_some_and(|preset| preset.places.contains_key(name));
+    let dropped = behind::mend(&mut built.variables, View { policy, home }, given, places);
+    built.dropped.extend(dropped);
+    for (name, place) in &tools.pointers {
+        // Where HOME is the same, what is in its usual place is found there.
+        if (seen != Some(home) || own.get(name).is_some()) && !given(name) {
+            built.variables.retain(|(other, _)| other != name);
+            built.dropped.retain(|other| other != name);
+            built.variables.push((name.into(), place.into()));
+        }
+    }
+    built.dropped.sort();
 }
 
 /// Returns which wall was asked for.

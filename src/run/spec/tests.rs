@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{Environment, Overrides};
+use crate::config::Overrides;
 
 fn config(text: &str) -> Config {
     let environment = Environment::of(&[("HOME", "/nowhere"), ("PATH", "/bin")], "/");
@@ -8,7 +8,12 @@ fn config(text: &str) -> Config {
     config
 }
 
-static NO_WALLS: Walls = Walls { namespaces: Some(String::new()), landlock: Some(String::new()) };
+static NO_WALLS: Walls = Walls {
+    namespaces: Some(String::new()),
+    landlock: Some(String::new()),
+    container: Some(String::new()),
+    engine: None,
+};
 
 fn around(terminals: Terminals) -> Around<'static> {
     Around {
@@ -20,6 +25,7 @@ fn around(terminals: Terminals) -> Around<'static> {
         identity: None,
         terminals,
         walls: &NO_WALLS,
+        tools: Box::leak(Box::default()),
     }
 }
 

@@ -19,12 +19,14 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, Signal};
 
 use crate::confine::cgroup::Cgroup;
+use crate::confine::container;
 use crate::confine::policy::Wall;
 use crate::confine::processes;
 use crate::confine::report::Listener;
 use crate::confine::signals::Signals;
 use crate::confine::spawn::{self, Group};
 use crate::confine::terminal::Terminal;
+use crate::run::container::Container;
 use crate::run::stream::{Activity, Stream};
 use crate::run::supervise::{Ended, Outcome, Request, Stop, WORD};
 use crate::run::supervisor::start::{Started, not_started, start};
@@ -91,8 +93,24 @@ fn supervise(request: &Request, told: &File, obeyed: &File) -> io::Result<Outcom
         terminal.restore();
     }
     let mut outcome = outcome?;
+    if let Some(container) = &request.container {
+        // That its client has ended says nothing of it.
+        if !container::end(&container.named) {
+            outcome.alive += 1;
+        }
+        not_made(&mut outcome, container);
+    }
     watch::account(&mut outcome, request, room, cgroup.as_ref());
     Ok(outcome)
+}
+
+/// Takes an end of the engine's client for one of the engine where no container was ever made.
+fn not_made(outcome: &mut Outcome, container: &Container) {
+    /// What clients exit with for what they cannot do themselves.
+    const CANNOT: i32 = 125;
+    if outcome.ended == Ended::Exited(CANNOT) && !Path::new(&container.id_file).exists() {
+        outcome.ended = Ended::NoWall("the engine makes no container, and has said why".into());
+    }
 }
 
 /// Where a run is between its start and the end of its last process.
@@ -157,7 +175,11 @@ impl<'a> Supervision<'a> {
             foreground: None,
             streams,
             activity,
-            watch: Watch::new(&request.limits, request.cgroup.is_some(), Path::new(&request.directory)),
+            watch: Watch::new(
+                &request.limits,
+                request.cgroup.is_some() || request.container.is_some(),
+                Path::new(&request.directory),
+            ),
             started: Instant::now(),
             phase: Phase::Running,
             ended: None,
@@ -408,6 +430,10 @@ impl<'a> Supervision<'a> {
 
     fn kill(&mut self) {
         if !matches!(self.phase, Phase::Killing(_) | Phase::Over) {
+            if let Some(container) = &self.request.container {
+                // It outlives its client, and is looked for again when that has ended.
+                container::end(&container.named);
+            }
             self.phase = Phase::Killing(Instant::now() + GIVE_UP);
             self.advance(Instant::now());
         }

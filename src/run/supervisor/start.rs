@@ -1,5 +1,6 @@
 //! The start of a run's command: its streams, its limits, its wall.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -10,6 +11,7 @@ use crate::confine::cgroup::Cgroup;
 use crate::confine::policy::Wall;
 use crate::confine::report::Listener;
 use crate::confine::{rlimit, spawn};
+use crate::run::container::Container;
 use crate::run::enter;
 use crate::run::stream::{self, Activity, Stream};
 use crate::run::supervise::{Ended, Request, Stdin, Streams};
@@ -36,6 +38,16 @@ fn is_on_path(request: &Request) -> bool {
         || path.is_some_and(|path| std::env::split_paths(path).any(|directory| directory.join(program).exists()))
 }
 
+/// Returns the engine's client as a command. Its environment is stead's own, for the engine's settings, with what the run gets
+/// beside it: from there it takes the values that are to be inside.
+fn client(container: &Container, request: &Request) -> std::process::Command {
+    let words: Vec<OsString> = container.client.iter().chain(&request.argv).cloned().collect();
+    let own = |name: &OsString| name == "HOME" || name == "PATH" || name == "TMPDIR" || name == "PWD";
+    let inside = request.environment.iter().filter(|(name, _)| !own(name)).cloned();
+    let environment: Vec<(OsString, OsString)> = request.client_environment.iter().cloned().chain(inside).collect();
+    spawn::run(&words, &environment, Path::new(&request.directory), request.group)
+}
+
 pub(super) enum Started {
     Running(Child, Option<Listener>, Vec<Stream>, Activity),
     /// The system refused the command, not stead.
@@ -45,7 +57,9 @@ pub(super) enum Started {
 /// Starts the command, behind its wall when it has one.
 pub(super) fn start(request: &Request, told: &File, cgroup: Option<&Cgroup>) -> io::Result<Started> {
     let mut pipe = None;
-    let mut command = if request.policy.wall == Wall::None {
+    let mut command = if let Some(container) = &request.container {
+        client(container, request)
+    } else if request.policy.wall == Wall::None {
         let directory = Path::new(&request.directory);
         let mut command = spawn::run(&request.argv, &request.environment, directory, request.group);
         rlimit::start_with(&mut command, request.limits.file_size, request.limits.open_files);

@@ -10,11 +10,12 @@ mod table;
 #[expect(clippy::disallowed_methods, reason = "tests make files by hand")]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use crate::config::Environment;
-use crate::run::toolchain::table::{CREDENTIALS, SECRETS, TOOLS, Tool};
+use crate::run::toolchain::table::{CERTIFICATES, CREDENTIALS, POINTED, SECRETS, TOOLS, Tool};
 
 /// What was found; paths that are there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +28,10 @@ pub(crate) struct Toolchains {
     pub(crate) caches: BTreeSet<PathBuf>,
     /// Directories on the PATH that are not shown.
     pub(crate) refused: BTreeSet<PathBuf>,
+    /// Variables by which a program that is shown finds the rest of its toolchain, wherever HOME is.
+    pub(crate) pointers: BTreeMap<&'static str, PathBuf>,
+    /// cargo's own directory.
+    pub(crate) cargo: Option<PathBuf>,
 }
 
 /// Finds what there is. `programs` are looked for on the PATH, and shown with the packages that they are part of; nothing
@@ -41,6 +46,12 @@ pub(crate) fn find(environment: &Environment, home: &Path, root: &Path, programs
                 found.show(&path, &bounds);
             }
             found.caches.extend(parts(tool.caches).into_iter().filter(|path| path.is_dir() && bounds.allow(path)));
+            if tool.variable == "CARGO_HOME" {
+                found.cargo = Some(base.clone());
+            }
+            if POINTED.contains(&tool.variable) && base.is_dir() && bounds.allow(&base) {
+                found.pointers.entry(tool.variable).or_insert(base);
+            }
         }
     }
     for directory in on_path(environment) {
@@ -56,6 +67,11 @@ pub(crate) fn find(environment: &Environment, home: &Path, root: &Path, programs
     }
     for directory in [".local/bin", "bin"] {
         found.follow_links(&home.join(directory), &bounds);
+    }
+    for name in CERTIFICATES {
+        if let Some(path) = environment.get(name).map(Path::new).filter(|path| path.is_absolute()) {
+            found.show(path, &bounds);
+        }
     }
     for program in programs {
         if let Some(path) = which(environment, program) {
@@ -80,7 +96,7 @@ pub(crate) fn which(environment: &Environment, program: &Path) -> Option<PathBuf
 impl Toolchains {
     /// Shows a path, and where it really is.
     fn show(&mut self, path: &Path, bounds: &Bounds) {
-        let Ok(real) = path.canonicalize() else { return };
+        let Some(real) = bounds.real(path) else { return };
         if !bounds.allow(path) || !bounds.allow(&real) || (real.is_file() && tells_secrets(&real)) {
             return;
         }
@@ -92,7 +108,11 @@ impl Toolchains {
     fn follow_links(&mut self, directory: &Path, bounds: &Bounds) {
         for entry in directory.read_dir().into_iter().flatten().flatten() {
             if entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
-                self.show_program(&entry.path(), bounds);
+                let path = entry.path();
+                // What a link beside it leads to is shown with the directory, and looked at by itself.
+                if !path.read_link().is_ok_and(|target| target.parent() == Some(Path::new(""))) {
+                    self.show_program(&path, bounds);
+                }
             }
         }
     }
@@ -108,7 +128,7 @@ impl Toolchains {
             let Ok(target) = at.read_link() else { break };
             at = plain(&at.parent().unwrap_or(Path::new("/")).join(target));
         }
-        if let Ok(real) = program.canonicalize()
+        if let Some(real) = bounds.real(program)
             && !is_system(&real)
         {
             self.show(&package(&real), bounds);
@@ -134,19 +154,27 @@ struct Bounds {
     root: PathBuf,
     /// Those that are there.
     secrets: Vec<PathBuf>,
+    /// Where paths really are, as far as it was asked.
+    real: RefCell<HashMap<PathBuf, Option<PathBuf>>>,
 }
 
 impl Bounds {
     fn new(home: &Path, root: &Path) -> Self {
         let secrets = SECRETS.iter().map(|name| home.join(name)).filter(|path| path.symlink_metadata().is_ok());
-        Self { home: home.to_owned(), root: root.to_owned(), secrets: secrets.collect() }
+        Self { home: home.to_owned(), root: root.to_owned(), secrets: secrets.collect(), real: RefCell::default() }
+    }
+
+    /// Returns where a path really is, if it is there.
+    fn real(&self, path: &Path) -> Option<PathBuf> {
+        let mut known = self.real.borrow_mut();
+        known.entry(path.to_owned()).or_insert_with(|| path.canonicalize().ok()).clone()
     }
 
     /// Returns whether a path may be shown whole: it is not around HOME or the root, not in the root, and neither holds
     /// nor is part of what is secret, but for the programs that agents keep beside their logins.
     fn allow(&self, path: &Path) -> bool {
-        let real = path.canonicalize();
-        [Some(path), real.as_deref().ok()].into_iter().flatten().all(|path| {
+        let real = self.real(path);
+        [Some(path), real.as_deref()].into_iter().flatten().all(|path| {
             let apart = |other: &Path| !other.starts_with(path);
             let programs = [self.home.join(".claude/local")];
             path.is_absolute()
@@ -167,6 +195,11 @@ fn bases(tool: &Tool, environment: &Environment, home: &Path) -> Vec<PathBuf> {
         // GOPATH may be a list.
         Some(value) => std::env::split_paths(value).filter(|path| path.is_absolute()).collect(),
         None if tool.usual.is_empty() => Vec::new(),
+        None if tool.usual.starts_with(".local/share/") && environment.get("XDG_DATA_HOME").is_some() => {
+            let data = environment.get("XDG_DATA_HOME").map(Path::new).filter(|path| path.is_absolute());
+            let below = tool.usual.trim_start_matches(".local/share/");
+            vec![data.map_or_else(|| home.join(tool.usual), |data| data.join(below))]
+        }
         None => vec![home.join(tool.usual)],
     }
 }

@@ -130,3 +130,35 @@ pub(super) const SECRETS: &[&str] = &[
 /// Names that hold credentials wherever they are beside a toolchain.
 pub(super) const CREDENTIALS: &[&str] =
     &["credentials", "credentials.toml", "credentials.json", ".npmrc", ".netrc", ".pypirc", ".env", "auth.json"];
+
+/// Variables that name a toolchain which is only read: a run gets them where its HOME is not that of the toolchain.
+pub(super) const POINTED: &[&str] = &[
+    "RUSTUP_HOME",
+    "NVM_DIR",
+    "VOLTA_HOME",
+    "FNM_DIR",
+    "PYENV_ROOT",
+    "RBENV_ROOT",
+    "ASDF_DIR",
+    "ASDF_DATA_DIR",
+    "MISE_DATA_DIR",
+    "SDKMAN_DIR",
+    "DOTNET_ROOT",
+    "ANDROID_HOME",
+    "PIPX_HOME",
+    "GHCUP_INSTALL_BASE_PREFIX",
+    "OPAMROOT",
+    "ELAN_HOME",
+];
+
+/// Variables that name certificates to trust.
+pub(super) const CERTIFICATES: &[&str] = &[
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NIX_SSL_CERT_FILE",
+    "GIT_SSL_CAINFO",
+    "PIP_CERT",
+    "NODE_EXTRA_CA_CERTS",
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+];

@@ -236,6 +236,7 @@ landlock
 overlayfs
 cgroup
 wall
+container
 clock
 end
 

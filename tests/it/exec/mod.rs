@@ -1,11 +1,14 @@
 #![expect(clippy::unwrap_used, reason = "a test ends by a panic")]
 
 mod agents;
+mod container;
 mod ends;
 mod interrupts;
 mod limits;
 mod login;
 mod secrets;
+mod share;
+mod variables;
 
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
