@@ -17,7 +17,7 @@ use crate::error::{Excerpt, Failure, Kind, Result};
 const MAX: u64 = 1 << 20;
 
 /// A key that a file sets, its parts unquoted, and the value.
-pub(super) type Entry = (Vec<String>, toml::Value);
+pub(crate) type Entry = (Vec<String>, toml::Value);
 
 /// Reads a file; `None` when there is none. Never blocks on what only looks like one.
 pub(super) fn read(path: &Path) -> Result<Option<String>> {
@@ -37,7 +37,7 @@ pub(super) fn read(path: &Path) -> Result<Option<String>> {
 }
 
 /// Returns what the text of the file at `path` sets.
-pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Entry>> {
+pub(crate) fn parse(path: &Path, text: &str) -> Result<Vec<Entry>> {
     let at = Text { path, text };
     let table =
         DeTable::parse(text).map_err(|error| at.fail(&first_line(error.message()), error.span().unwrap_or(0..0)))?;

@@ -4,7 +4,7 @@
 
 pub(crate) mod closest;
 mod environment;
-mod file;
+pub(crate) mod file;
 mod keys;
 pub(crate) mod project;
 mod settings;

@@ -1,14 +1,21 @@
 //! The properties themselves, each of one input.
 
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Component, Path};
 
-use crate::config::units;
+use crate::config::{file, units};
 use crate::git::ignore::Patterns;
 use crate::git::meta::Meta;
+use crate::git::seen::Seen;
 use crate::git::source::Source;
 use crate::git::tracked;
+use crate::run::record::RunRecord;
+use crate::run::redact::{Hidden, Redactor};
+use crate::store::dotgit::is_dot_git;
 use crate::store::name::{UserId, WorkspaceName};
 use crate::ui::text::{escape, quote};
+use crate::workspace::files::Pair;
+use crate::workspace::journal::Operation;
 use crate::workspace::record::Record;
 
 /// A name that is taken is a plain component, and what is made of any text is such a name and stays as it is.
@@ -126,5 +133,95 @@ pub(crate) fn rules(bytes: &[u8]) {
     let path = path.strip_prefix(b"\0").unwrap_or(path);
     if patterns.verdict(path, false).is_some() {
         assert!(patterns.verdict(path, true).is_some());
+    }
+}
+
+/// The record of a run that can be read is written and read back, and so is a journal.
+pub(crate) fn run(text: &str) {
+    if let Ok(record) = toml::from_str::<RunRecord>(text) {
+        let written = record.text();
+        let again: RunRecord = toml::from_str(&written).unwrap_or_else(|error| panic!("{written}\n{error}"));
+        // Not by value: a float may be none.
+        assert_eq!(again.text(), written);
+    }
+    if let Ok(operation) = toml::from_str::<Operation>(text) {
+        let written = toml::to_string(&operation).expect("every field is a value of TOML");
+        assert_eq!(toml::from_str::<Operation>(&written).expect("what was written"), operation);
+    }
+}
+
+/// A configuration is taken or refused with a place in it; what is taken has names of settings.
+pub(crate) fn config(text: &str) {
+    let path = Path::new("config.toml");
+    let entries = match file::parse(path, text) {
+        Ok(entries) => entries,
+        Err(error) => {
+            let failure = error.downcast_ref::<crate::error::Failure>().expect("a failure that a reader can act on");
+            assert_eq!(failure.kind, crate::error::Kind::Usage, "{text:?}");
+            return;
+        }
+    };
+    assert!(toml::from_str::<toml::Table>(text).is_ok(), "{text:?}");
+    // The names of limits, agents and their keys are looked at by who reads them.
+    let is_known = |key: &[String]| key.len() > 1 || key.first().is_some_and(|key| !key.is_empty());
+    assert!(entries.iter().all(|(key, _)| is_known(key)), "{entries:?}");
+}
+
+/// What was remembered of any bytes is read without an end beyond theirs.
+pub(crate) fn seen(bytes: &[u8]) {
+    let Some(seen) = Seen::parse(bytes.to_vec()) else { return };
+    for path in [&b""[..], b"a", b"a/b"] {
+        if let Some(directory) = seen.directory(0, path) {
+            assert!(directory.entries().count() <= bytes.len());
+        }
+    }
+}
+
+/// A pair never leads out of the tree nor into a git directory.
+pub(crate) fn pair(text: &str) {
+    let Ok(pair) = Pair::parse(text, Path::new("/nowhere")) else { return };
+    assert!(pair.source.is_absolute(), "{text:?}");
+    assert!(pair.destination.components().next().is_some(), "{text:?}");
+    for component in pair.destination.components() {
+        let Component::Normal(name) = component else { panic!("{text:?} leads to `{}`", pair.destination.display()) };
+        assert!(!is_dot_git(name.as_bytes()), "{text:?} leads to `{}`", pair.destination.display());
+    }
+}
+
+/// However a text is cut into chunks, the same is shown of it, and no value in any form.
+pub(crate) fn redaction(value: &[u8], text: &[&[u8]]) {
+    use base64::Engine as _;
+    let hidden = [Hidden { name: "KEY".into(), value: value.to_owned() }];
+    let mut redactor = Redactor::new(&hidden);
+    let mut shown: Vec<u8> = text.iter().flat_map(|chunk| redactor.push(chunk)).collect();
+    shown.extend(redactor.finish());
+    let mut whole = Redactor::new(&hidden);
+    let mut at_once = whole.push(&text.concat());
+    at_once.extend(whole.finish());
+    assert_eq!(shown, at_once);
+    if value.len() >= crate::run::redact::SHORTEST {
+        let encoded = base64::engine::general_purpose::STANDARD.encode(value);
+        for form in [value, encoded.trim_end_matches('=').as_bytes()] {
+            // Unless the mark itself happens to hold it.
+            let is_mark = b"[KEY redacted]".windows(form.len()).any(|part| part == form);
+            let is_there = shown.windows(form.len()).any(|part| part == form);
+            assert!(!is_there || is_mark, "{:?}", String::from_utf8_lossy(&shown));
+        }
+    }
+}
+
+/// A line of `status --porcelain` has as many fields as it is said to have, and each is read back.
+pub(crate) fn porcelain(text: &str) {
+    for is_raw in [false, true] {
+        let mut out = crate::cmd::status::porcelain_of(text, is_raw);
+        assert_eq!(out.pop(), Some(if is_raw { 0 } else { b'\n' }));
+        if !is_raw {
+            assert!(!out.contains(&b'\n'), "{text:?}");
+        }
+        let fields: Vec<&[u8]> = out.splitn(13, |byte| *byte == b'\t').collect();
+        assert_eq!(fields.len(), 13, "{text:?}");
+        let source = std::str::from_utf8(fields[12]).expect("UTF-8");
+        let read = if is_raw { source.as_bytes().to_vec() } else { unquoted(source) };
+        assert_eq!(read, text.as_bytes());
     }
 }

@@ -4,6 +4,7 @@
 //! A property is a function that panics where it does not hold. Tests make their cases from a fixed seed, so that a failure
 //! comes again; `PROPTEST_RNG_SEED` chooses another.
 
+pub(crate) mod disk;
 pub(crate) mod inputs;
 #[cfg(test)]
 mod made;
@@ -11,9 +12,22 @@ mod made;
 mod rules;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod untrusted;
 
 #[cfg(test)]
 use made::cases;
+
+#[cfg(fuzzing)]
+use crate::git::import::properties;
+
+/// Returns a directory that only this process uses.
+#[cfg(fuzzing)]
+fn place(target: &str) -> std::path::PathBuf {
+    let dir = std::env::temp_dir().join(format!("stead-fuzz-{target}-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).expect("a directory");
+    dir
+}
 
 /// Tries the property named `target` with the bytes; what must be text is passed by when it is none.
 #[cfg(fuzzing)]
@@ -28,6 +42,26 @@ pub fn check(target: &str, bytes: &[u8]) {
         "meta" => inputs::meta(bytes),
         "index" => inputs::index(bytes),
         "rules" => inputs::rules(bytes),
+        "run" => text(inputs::run),
+        "config" => text(inputs::config),
+        "seen" => inputs::seen(bytes),
+        "pair" => text(inputs::pair),
+        "porcelain" => text(inputs::porcelain),
+        "redaction" => {
+            let parts: Vec<&[u8]> = bytes.split(|byte| *byte == 0).collect();
+            inputs::redaction(parts[0], &parts[1..]);
+        }
+        "beneath" => disk::beneath(&place(target), bytes),
+        "refs" => {
+            let third = bytes.len() / 3;
+            disk::refs(&place(target), &bytes[..third], &bytes[third..2 * third], &bytes[2 * third..]);
+        }
+        "pack" => properties::pack(&place(target), bytes),
+        "loose" => properties::loose(&place(target), bytes),
+        "delta" => {
+            let (base, delta) = bytes.split_at(bytes.len() / 2);
+            properties::delta(base, delta);
+        }
         _ => panic!("no target `{target}`"),
     }
 }

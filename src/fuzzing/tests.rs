@@ -7,12 +7,12 @@ use super::inputs;
 use super::made::config;
 
 /// Bytes, of which most are ones that mean something somewhere.
-fn bytes(longest: usize) -> impl Strategy<Value = Vec<u8>> {
+pub(super) fn bytes(longest: usize) -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![3 => any::<u8>(), 4 => select(b"a.-_/\\\"@: \n\t\0%?*[]~".to_vec()), 2 => Just(b'x')];
     vec(byte, 0..longest)
 }
 
-fn text(pieces: &'static [&'static str], longest: usize) -> impl Strategy<Value = String> {
+pub(super) fn text(pieces: &'static [&'static str], longest: usize) -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         6 => select(pieces).prop_map(str::to_owned),
         2 => any::<char>().prop_map(String::from),

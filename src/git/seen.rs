@@ -152,7 +152,7 @@ impl Seen {
         std::fs::read(path).ok().and_then(Self::parse).unwrap_or_default()
     }
 
-    fn parse(bytes: Vec<u8>) -> Option<Self> {
+    pub(crate) fn parse(bytes: Vec<u8>) -> Option<Self> {
         let mut reader = Reader { bytes: &bytes, at: 0 };
         if reader.take(8)? != MAGIC || reader.u32()? != checksum(&bytes[12..]) {
             return None;

@@ -10,7 +10,7 @@ pub(crate) mod live;
 pub(crate) mod login;
 pub(crate) mod policy;
 pub(crate) mod record;
-mod redact;
+pub(crate) mod redact;
 pub(crate) mod secret;
 pub(crate) mod share;
 mod spec;

@@ -197,7 +197,7 @@ impl Dir {
     /// Removes whatever is at `path`, like [`crate::store::fs::remove_tree`].
     pub(crate) fn remove_all(&self, path: &Path) -> Result<()> {
         let Some((parent, name)) = self.existing(path)? else { return Ok(()) };
-        let name = CString::new(name.as_bytes()).expect("the kernel has taken the name's parents");
+        let name = CString::new(name.as_bytes()).map_err(|_| fault("remove", path, Errno::INVAL))?;
         remove::remove_at(parent.as_fd(), &name, &Silent).with_context(|| format!("cannot remove `{}`", path.display()))
     }
 

@@ -135,6 +135,38 @@ struct Stats {
     live: Option<Live>,
 }
 
+/// Returns the porcelain of a workspace with `source` as its source.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn porcelain_of(source: &str, raw: bool) -> Vec<u8> {
+    let item = Item {
+        name: "x".into(),
+        state: "ready",
+        path: JsonPath::of(b"/x"),
+        running: None,
+        branch: Some("main".into()),
+        head: None,
+        base: None,
+        upstream: None,
+        dirty: Some(0),
+        changes: None,
+        ahead: None,
+        behind: None,
+        delivered: Some(true),
+        unsaved: Vec::new(),
+        operation: None,
+        created: None,
+        last_used: None,
+        expires: None,
+        pinned: false,
+        ephemeral: false,
+        source: Some(source.to_owned()),
+        ports: Vec::new(),
+        stats: None,
+        error: None,
+    };
+    form::porcelain(&[item], raw)
+}
+
 pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Exit> {
     let now = Timestamp::now();
     let listed = match cmd::reader(config)? {

@@ -38,7 +38,7 @@ impl Walk<'_> {
             if let Ok(Some((ObjectType::Commit, content))) =
                 self.objects.read(*id, unknown[index + 1..].iter().copied())
             {
-                let named = super::commit(&content).unwrap_or_default().into_iter();
+                let named = super::structure::commit(&content).unwrap_or_default().into_iter();
                 let commits = named.filter(|(_, kind)| *kind == ObjectType::Commit);
                 parents.insert(*id, commits.map(|(id, _)| id).collect());
             }

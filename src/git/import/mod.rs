@@ -10,7 +10,10 @@ mod dangling;
 pub(super) mod delta;
 pub(crate) mod helper;
 mod objects;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod properties;
 mod reader;
+mod structure;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
@@ -25,6 +28,7 @@ use crate::git::agentdir::{self, AgentRefs};
 use crate::git::repository::{Access, Store};
 use crate::store::beneath::Dir;
 use reader::Reader;
+use structure::{children, tree};
 
 /// libgit2 compares trees by recursion, and ends the process where the stack does. No path on disk is so deep.
 const MAX_DEPTH: usize = 1024;
@@ -318,69 +322,6 @@ impl Walk<'_> {
 
 fn too_deep() -> String {
     format!("more than {MAX_DEPTH} directories in each other")
-}
-
-/// Returns what an object names, in the order in which it is put on the stack: a commit's tree comes off before its parents.
-/// `None` for an object that is not as git writes them.
-fn children(kind: ObjectType, content: &[u8]) -> Option<Vec<(Oid, ObjectType)>> {
-    match kind {
-        ObjectType::Commit => commit(content),
-        ObjectType::Tree => tree(content),
-        ObjectType::Tag => tag(content),
-        _ => Some(Vec::new()),
-    }
-}
-
-fn commit(content: &[u8]) -> Option<Vec<(Oid, ObjectType)>> {
-    let mut lines = content.split(|byte| *byte == b'\n');
-    let tree = hex(lines.next()?.strip_prefix(b"tree ")?)?;
-    let mut found = Vec::new();
-    let author = loop {
-        let line = lines.next()?;
-        match line.strip_prefix(b"parent ") {
-            Some(parent) => found.push((hex(parent)?, ObjectType::Commit)),
-            None => break line,
-        }
-    };
-    // git and libgit2 refuse to read a commit without these.
-    if !author.starts_with(b"author ") || !lines.next()?.starts_with(b"committer ") {
-        return None;
-    }
-    found.push((tree, ObjectType::Tree));
-    Some(found)
-}
-
-fn tree(mut content: &[u8]) -> Option<Vec<(Oid, ObjectType)>> {
-    let mut found = Vec::new();
-    while !content.is_empty() {
-        let space = content.iter().position(|byte| *byte == b' ')?;
-        let mode = std::str::from_utf8(&content[..space]).ok()?;
-        let mode = u32::from_str_radix(mode, 8).ok()?;
-        let end = space + content[space..].iter().position(|byte| *byte == 0)?;
-        let id = content.get(end + 1..end + 21)?;
-        match mode & 0o170_000 {
-            0o040_000 => found.push((Oid::from_bytes(id).ok()?, ObjectType::Tree)),
-            // A submodule's commit is not in this repository.
-            0o160_000 => {}
-            _ => found.push((Oid::from_bytes(id).ok()?, ObjectType::Blob)),
-        }
-        content = &content[end + 21..];
-    }
-    Some(found)
-}
-
-fn tag(content: &[u8]) -> Option<Vec<(Oid, ObjectType)>> {
-    let mut lines = content.split(|byte| *byte == b'\n');
-    let target = hex(lines.next()?.strip_prefix(b"object ")?)?;
-    let kind = std::str::from_utf8(lines.next()?.strip_prefix(b"type ")?).ok()?;
-    Some(vec![(target, ObjectType::from_str(kind)?)])
-}
-
-fn hex(text: &[u8]) -> Option<Oid> {
-    if text.len() != 40 {
-        return None;
-    }
-    Oid::from_str(std::str::from_utf8(text).ok()?).ok()
 }
 
 #[cfg(test)]
