@@ -1,25 +1,30 @@
 //! `stead log`: the runs of workspaces, and the audit trail.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::cmd::{no_workspace, reader, settled};
 use crate::config::Config;
 use crate::error::{Kind, Result};
+use crate::git::repository::Access;
 use crate::run::limits::Bound;
 use crate::run::record::{self, End, Outcome, RunRecord};
 use crate::store::audit::{self, Event};
 use crate::store::name::WorkspaceName;
 use crate::store::root::UserRoot;
-use crate::ui::text::{Page, age, bytes, duration};
+use crate::ui::text::{Page, age, bytes, duration, quote};
 use crate::ui::{Report, Ui};
 use crate::workspace::prune::{self, Kept};
+use crate::workspace::sync::revert;
 use crate::workspace::{Listed, Workspace};
 
 /// Show runs and events
 ///
-/// Lists the runs of one workspace or of all of them, the newest first. With `--audit`, lists what was done instead:
-/// one line for each command that changed something.
+/// Lists the runs of one workspace or of all of them, and what was applied to projects and folders, the newest first, each
+/// with how long it can be undone: a run with `stead undo NAME RUN`, an apply with `stead undo NAME --apply PATH`. With
+/// `--audit`, lists what was done instead: one line for each command that changed something.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Only this workspace
@@ -36,7 +41,7 @@ pub(crate) struct Args {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Answer {
-    Runs { runs: Vec<Line> },
+    Runs { runs: Vec<Line>, applies: Vec<ApplyLine> },
     Events { events: Vec<Event> },
 }
 
@@ -67,6 +72,22 @@ pub(crate) struct Line {
     /// Whether the state before it is still kept.
     undoable: bool,
     /// Until when that is so at most; none while it is one of the last runs, which are kept in any case.
+    undoable_until: Option<Timestamp>,
+}
+
+/// What `sync --to PATH --apply` wrote, or the undo of that.
+#[derive(Debug, Serialize)]
+pub(crate) struct ApplyLine {
+    workspace: String,
+    id: String,
+    at: Timestamp,
+    target: String,
+    changes: Option<usize>,
+    /// The apply that this one took back.
+    undoes: Option<String>,
+    /// Whether `undo --apply` can take it back: the last one first.
+    undoable: bool,
+    /// Until when that is so at most; none while it is the last one, which is kept in any case.
     undoable_until: Option<Timestamp>,
 }
 
@@ -102,9 +123,12 @@ impl Report for Answer {
     fn text(&self, page: &mut Page) {
         let now = Timestamp::now();
         match self {
-            Self::Runs { runs } if runs.is_empty() => page.line("No runs."),
-            Self::Runs { runs } => {
-                let rows: Vec<Vec<String>> = runs.iter().map(|line| line.row(now)).collect();
+            Self::Runs { runs, applies } if runs.is_empty() && applies.is_empty() => page.line("No runs."),
+            Self::Runs { runs, applies } => {
+                let runs = runs.iter().map(|line| (line.started, line.row(now)));
+                let mut rows: Vec<_> = runs.chain(applies.iter().map(|line| (line.at, line.row(now)))).collect();
+                rows.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+                let rows: Vec<Vec<String>> = rows.into_iter().map(|(_, row)| row).collect();
                 let heading = ["RUN", "WORKSPACE", "WHEN", "EXIT", "CHANGES", "TOOK", "CPU", "MEMORY", "UNDO", "WHAT"];
                 page.table(&heading, &rows);
             }
@@ -170,11 +194,7 @@ impl Line {
             took.map_or_else(|| "-".to_owned(), duration),
             self.usage.as_ref().map_or_else(|| "-".to_owned(), Usage::cpu),
             self.usage.as_ref().map_or_else(|| "-".to_owned(), |usage| bytes(usage.peak_memory)),
-            match self.undoable_until {
-                _ if !self.undoable => "-".to_owned(),
-                None => "yes".to_owned(),
-                Some(until) => format!("until {}", until.strftime("%Y-%m-%d")),
-            },
+            undoable(self.undoable, self.undoable_until),
             self.what(),
         ]
     }
@@ -187,12 +207,69 @@ impl Line {
             (Some(agent), None) => agent.clone(),
             (None, _) => self.command.join(" "),
         };
-        let mut line = what.split_whitespace().collect::<Vec<_>>().join(" ");
-        if line.chars().count() > 48 {
-            line = line.chars().take(47).chain(['…']).collect();
-        }
-        line
+        short(&what)
     }
+}
+
+impl ApplyLine {
+    /// Returns the applies of a workspace and their undos.
+    fn all(workspace: &Workspace) -> Result<Vec<Self>> {
+        let store = workspace.store(Access::Read)?;
+        let all = revert::applies(&store)?;
+        let undone: BTreeSet<&str> = all.iter().filter_map(|one| one.undoes.as_deref()).collect();
+        let last = all.last().map(|one| one.id.as_str());
+        Ok(all
+            .iter()
+            .map(|one| {
+                let undoable = one.undoes.is_none() && !undone.contains(one.id.as_str());
+                Self {
+                    workspace: workspace.name().as_str().to_owned(),
+                    id: one.id.clone(),
+                    at: one.at,
+                    target: one.target.clone(),
+                    changes: one.paths(&store).ok(),
+                    undoes: one.undoes.clone(),
+                    undoable,
+                    undoable_until: prune::kept_apply(&one.id, last == Some(&one.id)).until.filter(|_| undoable),
+                }
+            })
+            .collect())
+    }
+
+    fn row(&self, now: Timestamp) -> Vec<String> {
+        let none = || "-".to_owned();
+        let what = match &self.undoes {
+            Some(id) => format!("undo of {id} in {}", quote(self.target.as_bytes())),
+            None => format!("apply to {}", quote(self.target.as_bytes())),
+        };
+        vec![
+            self.id.clone(),
+            self.workspace.clone(),
+            age(self.at, now),
+            none(),
+            self.changes.map_or_else(none, |count| count.to_string()),
+            none(),
+            none(),
+            none(),
+            undoable(self.undoable, self.undoable_until),
+            short(&what),
+        ]
+    }
+}
+
+/// Says whether, and until when, something can be undone.
+fn undoable(is: bool, until: Option<Timestamp>) -> String {
+    match until {
+        _ if !is => "-".to_owned(),
+        None => "yes".to_owned(),
+        Some(until) => format!("until {}", until.strftime("%Y-%m-%d")),
+    }
+}
+
+/// Returns a text in one line that fits a terminal.
+fn short(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() > 48 { line.chars().take(47).chain(['…']).collect() } else { line }
 }
 
 fn row(event: &Event) -> Vec<String> {
@@ -227,32 +304,42 @@ pub(crate) fn run(args: &Args, config: &Config, _ui: &Ui) -> Result<Answer> {
         (None, Some(at)) => whole(at)?,
         (None, None) => Vec::new(),
     };
-    let mut runs = Vec::new();
+    let (mut runs, mut applies) = (Vec::new(), Vec::new());
     for (one, at) in names.iter().zip(at.iter().cycle()) {
         match settled(at, one, Workspace::find, of) {
-            Ok(lines) => runs.extend(lines),
+            Ok(lines) => {
+                runs.extend(lines.0);
+                applies.extend(lines.1);
+            }
             // Removed since all were listed.
             Err(error) if name.is_none() && Kind::of(&error) == Kind::NotFound => {}
             Err(error) => return Err(error),
         }
     }
     runs.sort_by_key(|line| std::cmp::Reverse(line.started));
-    runs.truncate(limit);
-    Ok(Answer::Runs { runs })
+    applies.sort_by(|one, other| (other.at, &other.id).cmp(&(one.at, &one.id)));
+    // The newest of both.
+    let mut times: Vec<_> = runs.iter().map(|line| (line.started, true)).collect();
+    times.extend(applies.iter().map(|line| (line.at, false)));
+    times.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+    let of_runs = times.iter().take(limit).filter(|(_, is_run)| *is_run).count();
+    applies.truncate(times.len().min(limit) - of_runs);
+    runs.truncate(of_runs);
+    Ok(Answer::Runs { runs, applies })
 }
 
-fn of(workspace: &Workspace) -> Result<Vec<Line>> {
+fn of(workspace: &Workspace) -> Result<(Vec<Line>, Vec<ApplyLine>)> {
     let running = workspace.holder()?.is_some();
     let all = record::all(&workspace.runs())?;
     let kept = prune::kept(workspace)?;
+    // Of a store that cannot be read nothing can be undone; `doctor` says what is wrong with it.
+    let applies = ApplyLine::all(workspace).unwrap_or_default();
     anyhow::ensure!(workspace.state().exists(), "workspace `{}` was removed meanwhile", workspace.name());
-    Ok(all
-        .into_iter()
-        .map(|run| {
-            let kept = kept.get(run.id.as_str());
-            Line::of(workspace, run, running, kept)
-        })
-        .collect())
+    let runs = all.into_iter().map(|run| {
+        let kept = kept.get(run.id.as_str());
+        Line::of(workspace, run, running, kept)
+    });
+    Ok((runs.collect(), applies))
 }
 
 fn whole(at: &UserRoot) -> Result<Vec<WorkspaceName>> {

@@ -286,21 +286,8 @@ fn apply(
     record.before = Some(now.id.to_string());
     write_atomic(&directory.join("run.toml"), record.text().as_bytes(), Durability::Synced)?;
     store.set_ref(&id.refs().0, now.commit)?;
-    record.end = Some(End {
-        at: Timestamp::now(),
-        outcome: How::Exited,
-        code: 0,
-        signal: None,
-        duration: 0.0,
-        cpu_user: 0.0,
-        cpu_system: 0.0,
-        peak_memory: 0,
-        disk_delta: 0,
-        limit: None,
-        after: None,
-        changes: plan.outline().changes.len() as u64,
-        commits: 0,
-    });
+    let changes = plan.outline().changes.len() as u64;
+    record.end = Some(End { changes, ..End::unmeasured(Timestamp::now(), How::Exited, 0) });
     plan.apply(workspace, store, (id.as_str(), record.text()), running)
 }
 

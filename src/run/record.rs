@@ -137,6 +137,27 @@ pub(crate) struct End {
     pub(crate) commits: u64,
 }
 
+impl End {
+    /// Returns the end of something of which nothing was measured and nothing is known to have changed.
+    pub(crate) fn unmeasured(at: Timestamp, outcome: Outcome, code: u8) -> Self {
+        Self {
+            at,
+            outcome,
+            code,
+            signal: None,
+            duration: 0.0,
+            cpu_user: 0.0,
+            cpu_system: 0.0,
+            peak_memory: 0,
+            disk_delta: 0,
+            limit: None,
+            after: None,
+            changes: 0,
+            commits: 0,
+        }
+    }
+}
+
 impl RunRecord {
     pub(crate) fn new(id: RunId, started: Timestamp, command: Vec<String>) -> Self {
         Self {

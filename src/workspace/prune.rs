@@ -61,6 +61,11 @@ pub(crate) fn kept(workspace: &Workspace) -> Result<BTreeMap<String, Kept>> {
         .collect())
 }
 
+/// Returns how long what an apply needs to be taken back is kept.
+pub(crate) fn kept_apply(id: &str, is_last: bool) -> Kept {
+    Kept { until: if is_last { None } else { time(id).and_then(|time| time.checked_add(AGE).ok()) } }
+}
+
 /// Returns whether there may be enough to win, by a look at every so many runs.
 pub(crate) fn is_due(workspace: &Workspace, config: &Config) -> bool {
     let Ok(runs) = fs::entries(&workspace.runs()) else { return false };

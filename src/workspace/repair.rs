@@ -4,6 +4,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -36,8 +37,10 @@ pub(crate) enum Problem {
     Half,
     /// The state has no record, or one that cannot be read.
     Record { reason: String, newer: bool },
-    /// The record is there and the tree is not.
-    Tree,
+    /// The record is there and the tree is not; something else may be in its place.
+    Tree { replaced: bool },
+    /// The private home is not there.
+    Home,
     /// The store cannot be opened or lacks its first snapshot.
     Store { reason: String },
     /// The store or the agent's `.git` borrows from a pool that is not there.
@@ -62,7 +65,9 @@ impl Problem {
     pub(crate) fn words(&self) -> String {
         match self {
             Self::Half => "it is half-made or half-removed".to_owned(),
-            Self::Tree => "its tree is gone".to_owned(),
+            Self::Tree { replaced: false } => "its tree is gone".to_owned(),
+            Self::Tree { replaced: true } => "its tree is not a directory any more".to_owned(),
+            Self::Home => "its home is gone".to_owned(),
             Self::Record { reason, .. } | Self::Journal { reason, .. } | Self::Store { reason } => reason.clone(),
             Self::Alternate { of: Borrower::Store, missing, .. } => {
                 format!("its store borrows from `{}`, which is not there", missing.display())
@@ -78,10 +83,10 @@ impl Problem {
     /// Returns whether [`repair`] has something to do.
     pub(crate) fn can_be_repaired(&self) -> bool {
         match self {
-            Self::Half | Self::Unfinished(_) => true,
+            Self::Half | Self::Home | Self::Unfinished(_) => true,
             Self::Record { newer, .. } | Self::Journal { newer, .. } => !newer,
             Self::Alternate { pool, .. } => pool.is_some(),
-            Self::Tree | Self::Store { .. } | Self::Clock { .. } => false,
+            Self::Tree { .. } | Self::Store { .. } | Self::Clock { .. } => false,
         }
     }
 }
@@ -93,7 +98,7 @@ impl Problem {
             Self::Record { newer: true, .. } | Self::Journal { newer: true, .. } => {
                 Some("use the stead that wrote it, or a newer one".to_owned())
             }
-            Self::Tree => Some(format!("`stead rm -f {name}` moves the rest of it to the trash")),
+            Self::Tree { .. } => Some(format!("`stead rm -f {name}` moves the rest of it to the trash")),
             Self::Store { .. } => Some(format!(
                 "what runs had before cannot be put back; its files are untouched: copy them from `{}`, then `stead rm -f {name}`",
                 at.tree(name).display()
@@ -129,8 +134,11 @@ pub(crate) fn examine(at: &UserRoot, name: &WorkspaceName) -> Result<Vec<Problem
     if let Some(time) = last_used.filter(|time| time.as_second() > Timestamp::now().as_second() + 60) {
         problems.push(Problem::Clock { time });
     }
-    if !exists(&at.tree(name)) {
-        problems.push(Problem::Tree);
+    if !at.tree(name).symlink_metadata().is_ok_and(|tree| tree.is_dir()) {
+        problems.push(Problem::Tree { replaced: exists(&at.tree(name)) });
+    }
+    if !exists(&at.homes(name)) {
+        problems.push(Problem::Home);
     }
     match journal::look(&state) {
         Ok(word) => problems.extend(word.map(Problem::Unfinished)),
@@ -214,11 +222,19 @@ pub(crate) fn repair(at: &UserRoot, name: &WorkspaceName, problem: &Problem, lea
             let mut leased = LeasedWorkspace::new(Workspace::find(at, name)?, lease);
             Ok(journal::finish(&mut leased)?.unwrap_or_else(|| "it is finished already".to_owned()))
         }
+        Problem::Home => {
+            let home = at.homes(name);
+            std::fs::DirBuilder::new()
+                .mode(0o700)
+                .create(&home)
+                .with_context(|| format!("cannot make `{}`", home.display()))?;
+            Ok("there is an empty one now".to_owned())
+        }
         Problem::Journal { .. } => {
             journal::set_aside(&at.state(name))?;
             Ok(format!("it is set aside; what was under way may be half done: look at `stead diff {name}`"))
         }
-        Problem::Alternate { .. } | Problem::Tree | Problem::Store { .. } | Problem::Clock { .. } => {
+        Problem::Alternate { .. } | Problem::Tree { .. } | Problem::Store { .. } | Problem::Clock { .. } => {
             anyhow::bail!("cannot be mended")
         }
     }

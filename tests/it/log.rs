@@ -32,6 +32,40 @@ fn runs_are_listed_newest_first() {
 }
 
 #[test]
+fn what_was_applied_is_listed_with_whether_it_can_be_taken_back() {
+    let place = Place::new();
+    place.project("api");
+    place.ok(["create", "one", "--from", "api"]);
+    let apply = |text: &str| {
+        crate::support::write(&place.tree("one"), "new", text);
+        place.ok(["sync", "one", "--to", "api", "--apply"]);
+    };
+    apply("1\n");
+    apply("2\n");
+    place.ok(["undo", "one", "--apply", "api"]);
+    let (_, answer) = place.json(["log", "one"]);
+    let applies = answer["applies"].as_array().expect("applies");
+    let of = |key: &str| applies.iter().map(|one| one[key].clone()).collect::<Vec<_>>();
+    assert_eq!(of("undoable"), [false, false, true], "{answer}");
+    assert_eq!(of("undoes"), [applies[1]["id"].clone(), serde_json::Value::Null, serde_json::Value::Null]);
+    assert_eq!(of("changes"), [1, 1, 1]);
+    let day = &applies[2]["id"].as_str().expect("an id")[..8];
+    let until = applies[2]["undoable_until"].as_str().expect("a time, for it is not the last").replace('-', "");
+    assert!(until.as_str() > day, "{answer}");
+    let target = place.path().join("projects/api");
+    assert!(of("target").iter().all(|path| path.as_str() == target.to_str()), "{answer}");
+    place.ok(["exec", "one", "--", "true"]);
+    let text = place.ok(["log", "one", "--limit", "3"]);
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines.len() == 4 && lines[1].ends_with("yes   true"), "{text}");
+    assert!(lines[2].contains("undo of ") && lines[3].contains("  -     apply to "), "{text}");
+    // What it says is so.
+    place.ok(["undo", "one", "--apply", "api"]);
+    assert!(!target.join("new").exists());
+    place.fails(&["undo", "one", "--apply", "api"], 3, "can be taken back");
+}
+
+#[test]
 fn without_runs_and_without_a_root_there_is_nothing_to_list() {
     let place = Place::new();
     assert_eq!(place.ok(["log"]), "No runs.\n");

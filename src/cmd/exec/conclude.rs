@@ -254,26 +254,6 @@ impl Conclusion<'_> {
     }
 }
 
-/// Returns the end of a run that nobody saw.
-pub(super) fn lost(started: Timestamp) -> End {
-    End {
-        // When it was cannot be known; a record is not to claim more than that it began.
-        at: started,
-        outcome: How::Lost,
-        code: 125,
-        signal: None,
-        duration: 0.0,
-        cpu_user: 0.0,
-        cpu_system: 0.0,
-        peak_memory: 0,
-        disk_delta: 0,
-        limit: None,
-        after: None,
-        changes: 0,
-        commits: 0,
-    }
-}
-
 fn held(workspace: &LeasedWorkspace) -> Result<Vec<String>> {
     Ok(agentdir::held_config(&Dir::open(&workspace.tree())?))
 }

@@ -1,9 +1,8 @@
 //! Runs whose stead was killed: what is left of them is ended, and their end is recorded.
 
-use crate::cmd::exec::conclude;
 use crate::confine::{cgroup, container, processes};
 use crate::error::{Failure, Kind, Result};
-use crate::run::record::{self, RunRecord};
+use crate::run::record::{self, End, Outcome, RunRecord};
 use crate::ui::Ui;
 use crate::workspace::LeasedWorkspace;
 
@@ -42,7 +41,8 @@ pub(super) fn sweep(workspace: &LeasedWorkspace, ui: &Ui) -> Result<()> {
             .hint(format!("they have `STEAD_RUN={id}` in their environment"))
             .into());
         }
-        lost.end = Some(conclude::lost(lost.started));
+        // When it ended cannot be known; a record is not to claim more than that it began.
+        lost.end = Some(End::unmeasured(lost.started, Outcome::Lost, 125));
         lost.write(&directory)?;
     }
     Ok(())

@@ -32,6 +32,13 @@ pub(crate) struct Applied {
     pub(super) moves: Oid,
 }
 
+impl Applied {
+    /// Counts the paths that it wrote.
+    pub(crate) fn paths(&self, store: &Store) -> Result<usize> {
+        Ok(Moves::load(store, self.moves, &self.id)?.moves.len())
+    }
+}
+
 /// What taking an apply back would do.
 pub(crate) struct RevertPlan {
     store: Store,

@@ -103,7 +103,7 @@ fn halves_go_to_the_trash_and_dead_staging_goes() {
 }
 
 #[test]
-fn a_home_without_its_workspace_goes_to_the_trash_and_a_tree_that_is_gone_is_named() {
+fn a_home_or_a_tree_without_the_other_is_named_and_a_home_is_mended() {
     let place = Place::new();
     place.ok(["create", "one", "--empty"]);
     write(&place.root(), "homes/local/ghost/home/.cache/file", "x");
@@ -114,7 +114,18 @@ fn a_home_without_its_workspace_goes_to_the_trash_and_a_tree_that_is_gone_is_nam
     let kept = place.root().join("trash").read_dir().expect("directory").next().expect("one").expect("entry").path();
     assert_eq!(std::fs::read_to_string(kept.join("homes/home/.cache/file")).expect("file"), "x");
 
+    std::fs::remove_dir_all(place.root().join("homes/local/one")).expect("removed");
+    assert_eq!(checks(&place.json(["doctor"]).1, "workspace"), [("problem", "`one`: its home is gone")]);
+    let (code, answer) = place.json(["doctor", "--repair"]);
+    assert_eq!((code, checks(&answer, "workspace")[0].0), (0, "repaired"), "{answer}");
+    place.ok(["exec", "one", "--", "true"]);
+    assert_eq!(place.json(["doctor"]).0, 0);
+
     std::fs::remove_dir_all(place.tree("one")).expect("removed");
+    std::fs::write(place.tree("one"), "").expect("written");
+    let named = [("problem", "`one`: its tree is not a directory any more")];
+    assert_eq!(checks(&place.json(["doctor"]).1, "workspace"), named);
+    std::fs::remove_file(place.tree("one")).expect("removed");
     for args in [&["doctor"][..], &["doctor", "--repair"]] {
         let text = place.transcript(&mut place.stead(args));
         let says = "PROBLEM   workspace    `one`: its tree is gone\n  hint: `stead rm -f one` moves the rest of it to the trash\n";
