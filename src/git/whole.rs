@@ -110,16 +110,18 @@ pub(crate) fn connections(path: &Path, progress: &dyn Progress) -> Result<Option
     Ok(None)
 }
 
-/// Fails when a commit before `tip` is missing that the end of a shallow history does not explain.
+/// Fails when a commit before `tip` is missing that the end of a shallow history does not explain, or the tree of one.
 fn history(store: &Store, tip: Oid) -> Result<()> {
     let repository = store.repository();
     if repository.find_object(tip, None)?.peel_to_commit().is_err() {
         return Ok(());
     }
+    let odb = repository.odb()?;
     let mut walk = repository.revwalk()?;
     walk.push(tip)?;
     for commit in walk {
-        commit?;
+        let tree = repository.find_commit(commit?)?.tree_id();
+        anyhow::ensure!(odb.exists(tree), "cannot read `{tree}`");
     }
     Ok(())
 }

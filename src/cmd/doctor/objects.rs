@@ -8,7 +8,7 @@ use crate::cmd::doctor::{Args, Check, Status};
 use crate::config::Config;
 use crate::error::Result;
 use crate::git::Oid;
-use crate::git::pool::Pool;
+use crate::git::pool::{Mended, Pool};
 use crate::git::repository::Access;
 use crate::git::source::Source;
 use crate::git::whole;
@@ -85,14 +85,21 @@ impl<'a> Objects<'a> {
             let hint = "`stead doctor --repair` keeps what can be read and fetches the rest once more";
             return Ok(Some(Check::new("pool", Status::Problem, message).hint(hint)));
         }
-        let mended = self.mend(at, key, workspaces).and_then(|()| self.fault(at, key, workspaces));
+        let mended = self.mend(at, key, workspaces).and_then(|how| Ok((how, self.fault(at, key, workspaces)?)));
         crate::progress::check(self.ui.progress())?;
         Ok(Some(match mended {
-            Ok(None) => Check::new("pool", Status::Repaired, format!("{message}; it is fetched once more")),
-            Ok(Some(left)) => {
-                Check::new("pool", Status::Problem, format!("{message}; fetched once more, and still {left}"))
-                    .hint("look for the missing commit where it may still be, and fetch it into the source")
+            Ok((Mended::Kept, None)) => {
+                Check::new("pool", Status::Repaired, format!("{message}; it is put aside, and nothing is missing"))
             }
+            Ok((Mended::Fetched, None)) => {
+                Check::new("pool", Status::Repaired, format!("{message}; it is fetched once more"))
+            }
+            Ok((_, Some(left))) => Check::new(
+                "pool",
+                Status::Problem,
+                format!("{message}; what can be had was kept and fetched, and still {left}"),
+            )
+            .hint("look for the missing commit where it may still be, and fetch it into the source"),
             Err(error) => Check::new("pool", Status::Problem, format!("{message}; {error:#}"))
                 .hint("run `stead doctor --repair` again when the source can be reached"),
         }))
@@ -133,7 +140,7 @@ impl<'a> Objects<'a> {
         if found.is_some() { Ok(found) } else { whole::connections(&path, self.ui.progress()) }
     }
 
-    fn mend(&self, at: &UserRoot, key: &str, workspaces: &[Workspace]) -> Result<()> {
+    fn mend(&self, at: &UserRoot, key: &str, workspaces: &[Workspace]) -> Result<Mended> {
         let net = cmd::net(self.config, self.ui);
         let mut last = Err(anyhow::anyhow!("no workspace knows its source"));
         for workspace in workspaces {

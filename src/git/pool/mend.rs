@@ -18,14 +18,23 @@ use crate::store::fs::{self, Durability};
 use crate::store::lease::Lease;
 use crate::store::root::UserRoot;
 
-/// The new objects until they are exchanged for the old ones.
-const NEW: &str = "objects.new";
+/// The pool as it will be, until its objects are exchanged for the old ones.
+const NEW: &str = "mend.git";
 /// Packs that are damaged, so that what is whole in them can be read.
-const DAMAGED: &str = "objects.tmp";
+const DAMAGED: &str = "mend.tmp";
+
+/// What it took to make a pool whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mended {
+    /// All that its refs need could be read.
+    Kept,
+    /// Everything that the source has was fetched once more.
+    Fetched,
+}
 
 impl Pool {
-    /// Makes the pool `key`, the one of `source`, whole: keeps each object that can be read, puts the rest aside, and fetches
-    /// everything that the source has once more.
+    /// Makes the pool `key`, the one of `source`, whole: keeps each object that can be read and puts the rest aside; where
+    /// something is missing then, fetches everything that the source has once more.
     pub(crate) fn mend(
         at: &UserRoot,
         key: &str,
@@ -33,7 +42,7 @@ impl Pool {
         depth: Option<u32>,
         net: &Net,
         progress: &dyn Progress,
-    ) -> Result<()> {
+    ) -> Result<Mended> {
         anyhow::ensure!(source.pool_key(at.user(), depth) == key, "`{source}` has another pool");
         let path = path_of(at, key);
         if path.exists() {
@@ -41,43 +50,57 @@ impl Pool {
             let Some(lease) = Lease::try_acquire(&lock, "doctor")? else {
                 return Err(Failure::new(Kind::Busy, format!("the pool of `{source}` is in use")).into());
             };
-            salvage(&path, progress).with_context(|| format!("cannot mend `{}`", path.display()))?;
+            let whole = salvage(&path, progress).with_context(|| format!("cannot mend `{}`", path.display()))?;
             drop(lease);
+            if whole {
+                return Ok(Mended::Kept);
+            }
         }
-        Self::update(at, source, depth, &[], net, progress).map(drop)
+        Self::update(at, source, depth, &[], net, progress)?;
+        Ok(Mended::Fetched)
     }
 }
 
-/// Exchanges the objects for those of them that can be read, and forgets the refs: a fetch then asks for all of their
-/// history, and not only for what is newer.
-fn salvage(pool: &Path, progress: &dyn Progress) -> Result<()> {
-    let [old, new, damaged] = ["objects", NEW, DAMAGED].map(|name| pool.join(name));
-    fs::remove_tree(&new, &Silent)?;
+/// Exchanges the objects for those of them that can be read, and returns whether these are all that the refs need. If not
+/// it forgets the refs: a fetch then asks for all of their history, and not only for what is newer.
+fn salvage(pool: &Path, progress: &dyn Progress) -> Result<bool> {
+    let [objects, scratch, damaged] = ["objects", NEW, DAMAGED].map(|name| pool.join(name));
+    fs::remove_tree(&scratch, &Silent)?;
     fs::remove_tree(&damaged, &Silent)?;
-    for directory in [new.join("info"), new.join("pack"), old.join("pack"), damaged.join("pack"), pool.join("refs")] {
+    init(&scratch)?;
+    for directory in [objects.join("pack"), damaged.join("pack"), pool.join("refs")] {
         std::fs::create_dir_all(&directory).with_context(|| format!("cannot make `{}`", directory.display()))?;
     }
-    if open_bare(pool).is_err() {
-        fs::write_atomic(&pool.join("HEAD"), b"ref: refs/heads/main\n", Durability::Synced)?;
-        init_config(pool)?;
+    for name in ["packed-refs", "shallow", "HEAD"].iter().filter(|name| pool.join(name).exists()) {
+        fs::write_atomic(&scratch.join(name), &read(&pool.join(name))?, Durability::Lazy)?;
     }
-    for pack in fs::entries(&old.join("pack"))? {
+    let new = scratch.join("objects");
+    for pack in fs::entries(&objects.join("pack"))? {
         progress::check(progress)?;
         let is_pack = pack.extension().is_some_and(|extension| extension == "pack");
         if is_pack && copy_pack(&pack, &new.join("pack")).is_err() {
             make_readable(&pack, &damaged.join("pack"))?;
         }
     }
-    copy_objects(&[&damaged, &old], &new, progress)?;
+    copy_objects(&[&damaged, &objects], &new, progress)?;
     fs::remove_tree(&damaged, &Silent)?;
     fs::sync_file_system(&new)?;
     let refs = pool.join("packed-refs");
-    match rustix::fs::unlink(&refs) {
-        Ok(()) | Err(rustix::io::Errno::NOENT) => {}
-        Err(error) => return Err(error).with_context(|| format!("cannot remove `{}`", refs.display())),
+    let whole = refs.exists() && whole::connections(&scratch, progress)?.is_none();
+    if !whole && refs.exists() {
+        rustix::fs::unlink(&refs).with_context(|| format!("cannot remove `{}`", refs.display()))?;
     }
-    fs::exchange(&new, &old)?;
-    fs::publish(&new, &pool.join(format!("objects.damaged-{}", fs::unique_id())), Durability::Synced)
+    fs::exchange(&new, &objects)?;
+    fs::publish(&new, &pool.join(format!("objects.damaged-{}", fs::unique_id())), Durability::Synced)?;
+    for name in ["HEAD", "config"].iter().filter(|_| open_bare(pool).is_err()) {
+        fs::write_atomic(&pool.join(name), &read(&scratch.join(name))?, Durability::Synced)?;
+    }
+    fs::remove_tree(&scratch, &Silent)?;
+    Ok(whole)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))
 }
 
 /// Copies a pack that is whole, and makes its index anew.
@@ -125,14 +148,4 @@ fn copy_objects(old: &[&Path], new: &Path, progress: &dyn Progress) -> Result<()
         builder.write(&new.join("pack"), 0o444)?;
     }
     Ok(())
-}
-
-/// Gives a pool that lost it its configuration back.
-fn init_config(pool: &Path) -> Result<()> {
-    let fresh = pool.join("fresh.git");
-    fs::remove_tree(&fresh, &Silent)?;
-    init(&fresh)?;
-    let config = std::fs::read(fresh.join("config")).context("cannot read a new configuration")?;
-    fs::write_atomic(&pool.join("config"), &config, Durability::Synced)?;
-    fs::remove_tree(&fresh, &Silent)
 }

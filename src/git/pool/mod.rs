@@ -37,6 +37,7 @@ use crate::store::staging::Staging;
 const DETACHED: &str = "refs/stead/head";
 
 pub(crate) use fetch::workspace_around;
+pub(crate) use mend::Mended;
 
 pub(crate) struct Pool {
     path: PathBuf,

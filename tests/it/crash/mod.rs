@@ -4,7 +4,7 @@
 //! Each try starts from the same scene, runs one command under `strace`, which kills it or lets one call fail, and then
 //! looks at everything: `doctor`, trees, stores, work, and whether the next commands go on. A few tries are made each time,
 //! chosen by a seed; `STEAD_CRASH_SEED=N` repeats them. `STEAD_CRASH=all` makes all there are, `STEAD_CRASH=NAME` those of
-//! one operation.
+//! one operation, `STEAD_CRASH_PART=I/N` every N-th of either, from the I-th on.
 
 mod check;
 mod operation;
@@ -156,9 +156,13 @@ fn sweep(injections: impl Fn(&Site) -> Vec<Injection>) {
 }
 
 fn every(all: BTreeMap<&str, (&'static Operation, Vec<Injection>)>) -> Vec<Try> {
-    all.into_values()
-        .flat_map(|(operation, tries)| tries.into_iter().map(move |injection| Try { operation, injection }))
-        .collect()
+    let part = std::env::var("STEAD_CRASH_PART").unwrap_or_else(|_| "1/1".to_owned());
+    let (first, step) =
+        part.split_once('/').and_then(|(i, n)| Some((i.parse::<usize>().ok()?, n.parse().ok()?))).expect("I/N");
+    let tries = all
+        .into_values()
+        .flat_map(|(operation, tries)| tries.into_iter().map(move |injection| Try { operation, injection }));
+    tries.skip(first - 1).step_by(step).collect()
 }
 
 /// Chooses some tries of each operation, and returns how they are chosen again.

@@ -19,6 +19,9 @@ fn packed(place: &Place) -> PathBuf {
     project
 }
 
+const FETCHED: &str = "; it is fetched once more";
+const KEPT: &str = "; it is put aside, and nothing is missing";
+
 fn pool(place: &Place) -> PathBuf {
     let entries = place.root().join("pools").read_dir().expect("pools").map(|entry| entry.expect("entry").path());
     entries.into_iter().find(|path| path.extension().is_some_and(|end| end == "git")).expect("a pool")
@@ -40,14 +43,14 @@ fn overwrite(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     std::fs::write(path, bytes).expect("written");
 }
 
-/// Doctor names `says` of the pool, mends it, and is content; git is as well.
-fn is_mended(place: &Place, deep: &[&str], says: &str) {
+/// Doctor names `says` of the pool, mends it and says `how`, and is content; git is as well.
+fn is_mended(place: &Place, deep: &[&str], says: &str, how: &str) {
     let (code, answer) = place.json(["doctor"].iter().chain(deep));
     let (status, message) = checks(&answer, "pool")[0];
     assert!((code, status) == (9, "problem") && message.contains(says), "{answer}");
     let (code, answer) = place.json(["doctor", "--repair"].iter().chain(deep));
     let (status, message) = checks(&answer, "pool")[0];
-    assert!((code, status) == (0, "repaired") && message.ends_with("; it is fetched once more"), "{answer}");
+    assert!((code, status) == (0, "repaired") && message.ends_with(how), "{answer}");
     assert_eq!(place.json(["doctor", "--deep"]).0, 0);
     place.git(&pool(place), ["fsck", "--strict"]);
     place.git(&place.tree("one"), ["fsck", "--strict"]);
@@ -60,7 +63,7 @@ fn a_pool_that_lost_its_objects_is_fetched_once_more() {
     packed(&place);
     std::fs::remove_dir_all(pool(&place).join("objects")).expect("removed");
     std::fs::create_dir(pool(&place).join("objects")).expect("made");
-    is_mended(&place, &[], "` names ");
+    is_mended(&place, &[], "` names ", FETCHED);
 }
 
 #[test]
@@ -74,7 +77,7 @@ fn a_pool_that_is_gone_is_made_anew() {
     let borrows = |whose| format!("`one`: its {whose} borrows from `{}`, which is not there", objects.display());
     let named: Vec<_> = checks(&answer, "workspace").iter().map(|(_, message)| (*message).to_owned()).collect();
     assert_eq!(named, [borrows("store"), borrows("`.git`")]);
-    is_mended(&place, &[], "it is not there");
+    is_mended(&place, &[], "it is not there", FETCHED);
 }
 
 #[test]
@@ -87,7 +90,7 @@ fn a_pack_whose_end_is_missing_is_found_and_what_only_the_pool_has_is_kept() {
     place.git(&project, ["reflog", "expire", "--expire=now", "--all"]);
     place.git(&project, ["gc", "-q", "--prune=now"]);
     overwrite(&file(&pool(&place), "pack"), |bytes| *bytes.last_mut().expect("a byte") ^= 1);
-    is_mended(&place, &[], "is damaged: it is not what its index says");
+    is_mended(&place, &[], "is damaged: it is not what its index says", KEPT);
     place.git(&pool(&place), ["cat-file", "-e", &gone]);
 }
 
@@ -96,7 +99,7 @@ fn a_pack_without_its_index_gets_one() {
     let place = Place::new();
     packed(&place);
     std::fs::remove_file(file(&pool(&place), "idx")).expect("removed");
-    is_mended(&place, &[], "has no index");
+    is_mended(&place, &[], "has no index", KEPT);
 }
 
 #[test]
@@ -108,7 +111,7 @@ fn a_byte_that_is_another_in_the_middle_of_a_pack_is_found_by_a_deep_look() {
         bytes[middle] ^= 0x55;
     });
     assert_eq!(place.json(["doctor"]).0, 0, "nothing at its end says so");
-    is_mended(&place, &["--deep"], "is damaged: ");
+    is_mended(&place, &["--deep"], "is damaged: ", FETCHED);
 }
 
 #[test]
