@@ -32,14 +32,41 @@ pub(crate) fn target(project: &Repository, name: &str) -> Result<Option<Oid>> {
     }
 }
 
+/// Returns the commit of a project's HEAD; `None` when it has none yet.
+pub(crate) fn head(project: &Repository) -> Result<Option<Oid>> {
+    match project.head() {
+        Ok(head) => Ok(Some(head.peel_to_commit().context("cannot read the commit of the project's HEAD")?.id())),
+        Err(error) if matches!(error.code(), ErrorCode::UnbornBranch | ErrorCode::NotFound) => {
+            // libgit2 takes a file that it cannot read for one that is not there.
+            let head = project.find_reference("HEAD").context("cannot read the project's HEAD")?;
+            let branch = head.symbolic_target().ok().flatten().context("cannot read the project's HEAD")?;
+            for (file, names) in [(branch, ""), ("packed-refs", branch)] {
+                let path = project.commondir().join(file);
+                match std::fs::read_to_string(&path) {
+                    Ok(text) if names.is_empty() || text.lines().any(|line| line.ends_with(&format!(" {names}"))) => {
+                        return Err(error).with_context(|| format!("cannot read `{}`", path.display()));
+                    }
+                    Ok(_) => {}
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(error).with_context(|| format!("cannot read `{}`", path.display())),
+                }
+            }
+            Ok(None)
+        }
+        Err(error) => Err(error).context("cannot read the project's HEAD"),
+    }
+}
+
 /// Returns the working tree in which the branch is checked out, linked ones included.
 pub(crate) fn checked_out(project: &Repository, name: &str) -> Result<Option<PathBuf>> {
     let common = Repository::open(project.commondir()).context("cannot open the project")?;
-    let on_branch = |repository: &Repository| {
-        repository.find_reference("HEAD").ok().and_then(|head| head.symbolic_target().ok().flatten().map(str::to_owned))
+    let on_branch = |repository: &Repository| -> Result<Option<String>> {
+        let head = repository.find_reference("HEAD");
+        let head = head.with_context(|| format!("cannot read the HEAD of `{}`", repository.path().display()))?;
+        Ok(head.symbolic_target().ok().flatten().map(str::to_owned))
     };
     if let Some(directory) = common.workdir()
-        && on_branch(&common).as_deref() == Some(name)
+        && on_branch(&common)?.as_deref() == Some(name)
     {
         return Ok(Some(directory.to_owned()));
     }
@@ -47,7 +74,7 @@ pub(crate) fn checked_out(project: &Repository, name: &str) -> Result<Option<Pat
         let worktree = common.find_worktree(worktree)?;
         // One whose directory is gone has nothing checked out.
         let Ok(linked) = Repository::open_from_worktree(&worktree) else { continue };
-        if on_branch(&linked).as_deref() == Some(name) {
+        if on_branch(&linked)?.as_deref() == Some(name) {
             return Ok(Some(worktree.path().to_owned()));
         }
     }

@@ -72,7 +72,7 @@ fn sides(workspace: &Workspace, state: &State, scratch: &Store, path: &Path, app
         return Ok(Sides { target, ancestor, theirs, applied });
     };
     borrow::objects(scratch, &project)?;
-    let head = project.head().ok().and_then(|head| head.peel_to_commit().ok()).map(|commit| commit.id());
+    let head = branch::head(&project)?;
     let base = match (state.head, head) {
         (Some(ours), Some(head)) => join::merge_base(repository, ours, head)?,
         _ => None,
@@ -94,9 +94,10 @@ fn holds_base(path: &Path, repository: &Repository, base: Oid) -> Result<bool> {
 
 /// Opens the repository whose working tree `path` is; `None` for a plain folder.
 pub(super) fn project(path: &Path) -> Result<Option<Repository>> {
-    if path.join(".git").symlink_metadata().is_err() {
-        return Ok(None);
-    }
+    match path.join(".git").symlink_metadata() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        found => found.with_context(|| format!("cannot look at `{}`", path.join(".git").display()))?,
+    };
     let project = branch::open(path)?;
     if project.is_bare() {
         return Err(Failure::new(Kind::Usage, format!("`{}` has no working tree", path.display())).into());

@@ -12,7 +12,7 @@ use crate::git::snapshot::{self, CaptureSpec};
 use crate::git::sync::join::{self, Relation, Way};
 use crate::git::sync::work::{self, Work};
 use crate::git::sync::writing::{self, Sides, Writing};
-use crate::git::sync::{borrow, conflict, trees};
+use crate::git::sync::{borrow, branch, conflict, trees};
 use crate::git::{Oid, ignore, pack};
 use crate::progress::Silent;
 use crate::store::beneath::Dir;
@@ -38,7 +38,7 @@ pub(crate) fn plan(workspace: &Workspace, state: &State, path: &Path, way: Way, 
     let mut head = None;
     if let Some(project) = &project {
         borrow::objects(scratch, project)?;
-        head = project.head().ok().and_then(|head| head.peel_to_commit().ok()).map(|commit| commit.id());
+        head = branch::head(project)?;
     }
     let theirs = work_of(scratch, &path, head, config)?;
     let head_tree = trees::of_commit(repository, state.head)?;

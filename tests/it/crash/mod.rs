@@ -7,6 +7,7 @@
 //! one operation, `STEAD_CRASH_PART=I/N` every N-th of either, from the I-th on.
 
 mod check;
+mod descriptors;
 mod operation;
 mod scene;
 mod strace;
@@ -65,6 +66,16 @@ fn what_cannot_be_read_of_a_source_is_told() {
         let of_source = opened.contains("[PLACE]/projects/api/.git/") && found.contains("[PLACE]");
         let matters = opened.contains("O_DIRECTORY") || opened.contains("/refs/heads/main");
         site.faults().into_iter().find(|fault| of_source && matters && fault.expression.contains("EIO"))
+    });
+}
+
+#[test]
+fn a_head_that_cannot_be_read_is_not_taken_for_none() {
+    focused(&["sync-from", "sync-apply"], |site| {
+        let (opened, found) = site.line.rsplit_once(" = ")?;
+        let of_head = ["/.git/HEAD\"", "/.git/refs/heads/main\""].iter().any(|file| opened.contains(file));
+        let of_project = opened.contains("[PLACE]/projects/api/") && found.contains("[PLACE]");
+        site.faults().into_iter().find(|fault| of_head && of_project && fault.expression.contains("EMFILE"))
     });
 }
 
