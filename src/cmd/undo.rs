@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::cmd;
 use crate::cmd::changes::{self, ChangeObject};
 use crate::config::Config;
-use crate::error::{Failure, Kind, Result};
+use crate::error::{Exit, Failure, Kind, Result};
 use crate::git::change::Change;
 use crate::git::ignore;
 use crate::git::repository::{Access, Store};
@@ -73,6 +73,8 @@ pub(crate) struct Answer {
     refs: Vec<Ref>,
     /// Repositories whose `.git` was put back; the tree's own is empty.
     repositories: Vec<JsonPath>,
+    /// Whether nothing stays that should have gone, and could not be recorded.
+    complete: bool,
     /// What is not as it was.
     left: Vec<Left>,
     /// Refs that could not be brought back.
@@ -145,6 +147,10 @@ impl Report for Answer {
             page.hint(&format!("`stead undo {workspace}` takes this back"));
         }
     }
+
+    fn exit(&self) -> Exit {
+        if self.complete || self.dry_run { Exit::DONE } else { Kind::Failed.exit() }
+    }
 }
 
 pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
@@ -215,6 +221,7 @@ fn reverted(workspace: &Workspace, applied: &Applied, id: Option<String>, change
         changes: changes.into_iter().map(ChangeObject::new).collect(),
         refs: Vec::new(),
         repositories: Vec::new(),
+        complete: true,
         left: Vec::new(),
         lost: Vec::new(),
         aside: Vec::new(),
@@ -348,6 +355,7 @@ fn answer(workspace: &Workspace, run: &RunId, id: Option<&RunId>, outline: Outli
     Answer {
         workspace: workspace.name().to_string(),
         dry_run,
+        complete: outline.is_complete(),
         undoes: run.to_string(),
         target: None,
         run: id.map(ToString::to_string),

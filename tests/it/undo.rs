@@ -170,6 +170,21 @@ fn what_cannot_be_recorded_is_not_taken_away() {
     assert_eq!(std::fs::read_to_string(tree.join("work")).expect("a file"), "2\n");
 }
 
+#[test]
+fn what_stays_since_it_cannot_be_recorded_is_named_and_is_a_failure() {
+    let place = Place::new();
+    let tree = full(&place);
+    let before = files(&tree);
+    exec(&place, "mkfifo pipe; echo new > new2");
+    let (code, answer) = place.json(["undo", "x"]);
+    assert_eq!(
+        (code, answer["complete"].as_bool(), answer["left"][0]["path"].as_str()),
+        (1, Some(false), Some("pipe"))
+    );
+    std::fs::remove_file(tree.join("pipe")).expect("the fifo");
+    assert_eq!(files(&tree), before);
+}
+
 fn first_run(place: &Place) -> String {
     let (_, log) = place.json(["log", "x"]);
     log["runs"].as_array().and_then(|runs| runs.last()).expect("a run")["id"].as_str().expect("an id").to_owned()

@@ -114,7 +114,9 @@ impl Conclusion<'_> {
             problems.0.push(format!("cannot build the wall `{}`: {reason}; nothing was run", self.spec.policy.wall));
         }
         if self.outcome.ended == Ended::Lost {
-            problems.0.push("the supervisor of the run was killed".into());
+            problems.0.push(
+                "the supervisor of the run was killed, or lacked something that it needs, and has ended the run".into(),
+            );
         }
         let (code, how, signal) = self.exit();
         record.end = Some(End {

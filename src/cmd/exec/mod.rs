@@ -214,9 +214,12 @@ fn execute(
     let mut record = spec.record(started, args.context.clone());
     record.before = Some(before.id.to_string());
     record.write(&directory)?;
-    store.set_ref(&spec.id.refs().0, before.commit)?;
 
-    let outcome = supervise::supervise(&spec.request(&tree, &directory, secrets), workspace.lease(), &signals)?;
+    let request = spec.request(&tree, &directory, secrets);
+    let outcome = store
+        .set_ref(&spec.id.refs().0, before.commit)
+        .and_then(|()| supervise::supervise(&request, workspace.lease(), &signals))
+        .inspect_err(|_| sweep::not_started(record.clone(), &directory))?;
     // From here on a signal is for stead again.
     ui.catch_interrupts()?;
     drop(signals);

@@ -1,5 +1,9 @@
 //! Runs whose stead was killed: what is left of them is ended, and their end is recorded.
 
+use std::path::Path;
+
+use jiff::Timestamp;
+
 use crate::confine::{cgroup, container, processes};
 use crate::error::{Failure, Kind, Result};
 use crate::run::record::{self, End, Outcome, RunRecord};
@@ -46,4 +50,11 @@ pub(super) fn sweep(workspace: &LeasedWorkspace, ui: &Ui) -> Result<()> {
         lost.write(&directory)?;
     }
     Ok(())
+}
+
+/// Records that a run came to nothing before its command was started: nobody was killed, and the next run is not to say so.
+pub(super) fn not_started(mut record: RunRecord, directory: &Path) {
+    record.end = Some(End::unmeasured(Timestamp::now(), Outcome::NotStarted, 125));
+    // The failure that comes after this says more than that of the record would.
+    drop(record.write(directory));
 }

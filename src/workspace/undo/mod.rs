@@ -61,6 +61,16 @@ pub(crate) struct Outline {
     pub(crate) aside: Vec<Vec<u8>>,
 }
 
+/// Why something that is there now, and was not before, is there when all is done.
+const STAYS: &str = "it cannot be recorded, so it stays";
+
+impl Outline {
+    /// Returns whether nothing stays that should have gone.
+    pub(crate) fn is_complete(&self) -> bool {
+        !self.left.iter().any(|(_, reason)| reason.starts_with(STAYS))
+    }
+}
+
 pub(crate) struct UndoPlan {
     then: Oid,
     now: Oid,
@@ -288,7 +298,7 @@ fn left(
     for (path, reason) in is.unrecorded.iter().filter(|(path, _)| !was.unrecorded.contains_key(*path)) {
         let replaced = path.ends_with(b".git") && replacements.iter().any(|one| one.gitdir() == *path);
         if !replaced {
-            left.insert(path.clone(), format!("it cannot be recorded, so it stays ({reason})"));
+            left.insert(path.clone(), format!("{STAYS} ({reason})"));
         }
     }
     for path in spared {
