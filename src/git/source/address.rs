@@ -61,7 +61,9 @@ impl Address {
             Some((userinfo, host)) => (Some(userinfo), host),
             None => (None, authority),
         };
-        let (host, port) = host_and_port(host)?;
+        // A `/` in a password ends the authority, and what is before it would be told as a host and a port.
+        let is_cut = userinfo.is_none() && path.contains('@');
+        let (host, port) = host_and_port(host).map_err(|error| if is_cut { cut_password() } else { error })?;
         if path.trim_matches('/').is_empty() || !path.starts_with('/') {
             return Err(usage(format!("`{}` names no repository", shown(&without_userinfo(text)))));
         }
@@ -249,6 +251,12 @@ fn check_path(path: &str) -> Result<()> {
 
 fn usage(message: impl fmt::Display) -> anyhow::Error {
     Failure::new(Kind::Usage, message).hint(ACCEPTED).into()
+}
+
+fn cut_password() -> anyhow::Error {
+    Failure::new(Kind::Usage, "the source names neither a host nor a port before its path")
+        .hint("in a password write `/` as `%2F`, `?` as `%3F`, `#` as `%23` and `@` as `%40`")
+        .into()
 }
 
 fn helper(name: &str) -> anyhow::Error {

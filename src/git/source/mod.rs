@@ -255,6 +255,15 @@ mod tests {
     }
 
     #[test]
+    fn no_part_of_a_password_that_ends_too_early_is_told() {
+        for text in ["https://me:sec/ret@example.com/x", "https://me:sec?ret@example.com/x", "http://me:sec#ret@h/x"] {
+            let error = Source::parse(text, Path::new("/"), Path::new("/nowhere/root")).expect_err(text);
+            assert!(!format!("{error:#}").contains("sec"), "{error:#}");
+            assert!(Failure::of(&error).unwrap().hint.as_deref().is_some_and(|hint| hint.contains("%2F")), "{text}");
+        }
+    }
+
+    #[test]
     fn a_login_is_taken_out_of_the_url_and_decoded() {
         let login = |text| remote(text).login().cloned();
         let some = |user: &str, password: Option<&str>| {
