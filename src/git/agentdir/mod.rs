@@ -19,7 +19,7 @@ use crate::error::Result;
 use crate::git::{Oid, tracked};
 use crate::store::beneath::Dir;
 
-pub(crate) use held::held_config;
+pub(crate) use held::{held_config, held_nested, runs_something};
 pub(crate) use modules::modules;
 
 const MAX_LOOSE: u64 = 4096;
@@ -32,6 +32,7 @@ const MAX_DEPTH: usize = 32;
 const MAX_BAD: usize = 1000;
 /// Loose refs are read for so long: it takes a million files to need more.
 const LONGEST: Duration = Duration::from_secs(1);
+const MAX_WORKTREES: usize = 1000;
 /// So many entries of a log are looked at, the newest.
 const MAX_LOGGED: usize = 10_000;
 
@@ -390,7 +391,10 @@ impl Reader<'_> {
                 return found;
             }
         };
-        for name in names.into_iter().take(1000) {
+        if names.len() > MAX_WORKTREES {
+            self.refuse("worktrees", format!("more than {MAX_WORKTREES} linked worktrees"));
+        }
+        for name in names.into_iter().take(MAX_WORKTREES) {
             let path = Path::new("worktrees").join(&name).join("HEAD");
             if let Some(Value::Id(id)) = self.read(&path, MAX_LOOSE).as_deref().and_then(value) {
                 found.push((name.to_string_lossy().into_owned(), id));
