@@ -1,5 +1,8 @@
 //! Changes as commands show them: one line each for people, one object each for programs.
 
+use std::collections::HashSet;
+use std::hash::Hash;
+
 use serde::Serialize;
 
 use crate::error::Result;
@@ -11,6 +14,9 @@ use crate::ui::text::{self, JsonPath, Page, quote};
 
 /// Bytes of a file above which its content is left out.
 const MAX_CONTENT: u64 = 1 << 20;
+
+/// So many files of one directory are named that were passed by for the same reason.
+const SHOWN: usize = 10;
 
 const TYPE: u32 = 0o170_000;
 const LINK: u32 = 0o120_000;
@@ -111,22 +117,38 @@ struct Unrecorded {
     shown: String,
 }
 
+impl Unrecorded {
+    fn is_like(&self, other: &Self) -> bool {
+        self.reason == other.reason && parent(&self.path.path) == parent(&other.path.path)
+    }
+}
+
+fn parent(path: &str) -> Option<&str> {
+    path.rsplit_once('/').map(|(directory, _)| directory)
+}
+
+/// Returns what only `after` has.
+fn new<'a, T: Eq + Hash>(before: &'a [T], after: &'a [T]) -> impl Iterator<Item = &'a T> {
+    let known: HashSet<&T> = before.iter().collect();
+    after.iter().filter(move |entry| !known.contains(entry))
+}
+
 impl Beside {
     /// Returns what `after` names and `before` did not.
     pub(crate) fn between(before: &Meta, after: &Meta) -> Self {
-        let nested = after.nested.iter().filter(|entry| !before.nested.contains(entry));
-        let ignored = after.newly_ignored.iter().filter(|path| !before.newly_ignored.contains(path));
+        let nested = new(&before.nested, &after.nested);
+        let ignored = new(&before.newly_ignored, &after.newly_ignored);
         let mut unrecorded = Vec::new();
         let mut add = |path: &[u8], reason: String| {
             unrecorded.push(Unrecorded { path: JsonPath::of(path), reason, shown: quote(path).into_owned() });
         };
-        for (path, kind) in after.special.iter().filter(|entry| !before.special.contains(entry)) {
+        for (path, kind) in new(&before.special, &after.special) {
             add(path, kind.clone());
         }
-        for (path, size) in after.too_large.iter().filter(|entry| !before.too_large.contains(entry)) {
+        for (path, size) in new(&before.too_large, &after.too_large) {
             add(path, format!("too large: {}", text::bytes(*size)));
         }
-        for (path, reason) in after.unreadable.iter().filter(|entry| !before.unreadable.contains(entry)) {
+        for (path, reason) in new(&before.unreadable, &after.unreadable) {
             add(path, reason.clone());
         }
         Self {
@@ -138,12 +160,12 @@ impl Beside {
 
     /// Adds what of the agent's refs cannot be read, whether or not it could be before: commits may hide there.
     pub(crate) fn add_unread_refs(&mut self, refs: &AgentRefs) {
+        let named: HashSet<String> = self.unrecorded.iter().map(|other| other.path.path.clone()).collect();
         let mut last = "";
         // What is in the place of `.git` itself is named by the snapshot.
         for (name, reason) in refs.bad.iter().filter(|(name, _)| name != ".git") {
             let path = format!(".git/{name}");
-            let is_named = self.unrecorded.iter().any(|other| other.path.path == path);
-            if name != last && !is_named {
+            if name != last && !named.contains(&path) {
                 let shown = quote(path.as_bytes()).into_owned();
                 self.unrecorded.push(Unrecorded { path: JsonPath::of(path.as_bytes()), reason: reason.clone(), shown });
             }
@@ -159,8 +181,17 @@ impl Beside {
         for path in &self.newly_ignored {
             page.line(format!("newly ignored {}", quote(path.path.as_bytes())));
         }
-        for unrecorded in &self.unrecorded {
-            page.line(format!("not recorded {} ({})", unrecorded.shown, unrecorded.reason));
+        for alike in self.unrecorded.chunk_by(Unrecorded::is_like) {
+            // A hundred thousand lines would hide what else there is to say.
+            let shown = if alike.len() > 2 * SHOWN { SHOWN } else { alike.len() };
+            for unrecorded in &alike[..shown] {
+                page.line(format!("not recorded {} ({})", unrecorded.shown, unrecorded.reason));
+            }
+            if let [Unrecorded { path, reason, .. }, ..] = &alike[shown..] {
+                let count = alike.len() - shown;
+                let directory = parent(&path.path).map_or("the top".into(), |directory| quote(directory.as_bytes()));
+                page.line(format!("not recorded {count} more in {directory} ({reason})"));
+            }
         }
     }
 

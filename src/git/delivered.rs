@@ -25,7 +25,7 @@ pub(crate) struct Outside {
 
 struct Place {
     repository: Repository,
-    /// Peeled to commits.
+    /// Peeled to commits, sorted.
     tips: Vec<Oid>,
     /// As the refs name them: annotated tags are not peeled.
     named: BTreeSet<Oid>,
@@ -59,7 +59,7 @@ impl Outside {
         }
         left.sort();
         left.dedup();
-        left.retain(|tip| !self.places.iter().any(|place| place.tips.contains(tip)));
+        left.retain(|tip| !self.places.iter().any(|place| place.tips.binary_search(tip).is_ok()));
         for place in &self.places {
             left = place.missing(left)?;
         }

@@ -10,7 +10,7 @@
 //! | what a tree holds now | `scan`, [`seen`] (its cache), [`ignore`] (by `pattern` and `wildmatch`), [`tracked`], [`meta`], [`snapshot`] |
 //! | what is different | [`change`], [`uncommitted`] (in a project), [`lfs`] |
 //! | what the agent's `.git` holds | [`agentdir`], [`import`] |
-//! | where work goes | [`repository`] (the store), [`delivered`], [`sync`], [`identity`] |
+//! | where work goes | [`repository`] (the store, by `packing`), [`delivered`], [`sync`], [`identity`] |
 //! | health | [`whole`] |
 
 pub(crate) mod agentdir;
@@ -33,6 +33,7 @@ pub(crate) mod meta;
 pub(crate) mod oracle;
 pub(crate) mod pack;
 mod packed;
+mod packing;
 mod pattern;
 pub(crate) mod pool;
 pub(crate) mod reach;

@@ -1,12 +1,13 @@
 //! Packs of what one repository has and another lacks.
 
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use anyhow::Context;
 use git2::Repository;
 
 use crate::error::Result;
-use crate::git::{Oid, local};
+use crate::git::{Oid, local, packing};
 
 /// Writes what `tips` need of `from` and the repository at `to` lacks into the objects of `to`, as one pack.
 pub(crate) fn write_missing(from: &Repository, tips: &[Oid], to: &Path) -> Result<()> {
@@ -25,19 +26,61 @@ pub(crate) fn write_beyond_alternates(from: &Repository, tips: &[Oid], to: &Path
     write_pack(from, tips, &|oid| known.exists(oid), &to.join("objects/pack"))
 }
 
-/// Writes what `tips` need and `known` does not name as one pack (with its index) into the directory `into`; nothing when
-/// nothing is missing.
+/// Blobs above this size are not looked for versions of each other, nor deflated by one thread.
+const LARGE: usize = 1 << 20;
+/// Nor is anything when it is more than this in all.
+const MUCH: usize = 256 << 20;
+/// So much is in memory at once.
+const TOGETHER: usize = 64 << 20;
+
+/// Writes what `tips` need and `known` does not name into the directory `into`: one pack (with its index) in general, more for
+/// large blobs, none when nothing is missing.
 ///
 /// What `known` names must be there with all that it needs.
 pub(crate) fn write_pack(from: &Repository, tips: &[Oid], known: &dyn Fn(Oid) -> bool, into: &Path) -> Result<()> {
+    let missing = missing(from, tips, known)?;
+    let total: usize = missing.iter().map(|(_, size)| size).sum();
+    let most = if total > MUCH { 0 } else { LARGE };
+    let (large, small): (Vec<_>, Vec<_>) = missing.into_iter().partition(|(_, size)| *size > most);
+    let odb = from.odb().context("cannot open objects")?;
+    let (mut objects, mut bytes) = (HashMap::new(), 0);
+    for (oid, size) in large {
+        let object = odb.read(oid).with_context(|| format!("cannot read `{oid}`"))?;
+        objects.insert(oid, (object.kind(), object.data().to_vec()));
+        bytes += size;
+        if bytes > TOGETHER {
+            packing::write(&objects, into)?;
+            (objects, bytes) = (HashMap::new(), 0);
+        }
+    }
+    if !objects.is_empty() {
+        packing::write(&objects, into)?;
+    }
+    if small.is_empty() {
+        return Ok(());
+    }
     let mut builder = from.packbuilder().context("cannot start a pack")?;
-    let mut seen = std::collections::HashSet::new();
+    for (oid, _) in small {
+        builder.insert_object(oid, None).with_context(|| format!("cannot pack `{oid}`"))?;
+    }
+    builder.write(into, 0o444).with_context(|| format!("cannot write a pack in `{}`", into.display()))
+}
+
+/// Returns what `tips` need and `known` does not name, with its size.
+fn missing(from: &Repository, tips: &[Oid], known: &dyn Fn(Oid) -> bool) -> Result<Vec<(Oid, usize)>> {
+    let odb = from.odb().context("cannot open objects")?;
+    let mut seen = HashSet::new();
+    let mut found = Vec::new();
     let mut pending: Vec<Oid> = tips.to_vec();
     while let Some(oid) = pending.pop() {
         if !seen.insert(oid) || known(oid) {
             continue;
         }
-        builder.insert_object(oid, None).with_context(|| format!("cannot pack `{oid}`"))?;
+        let (size, kind) = odb.read_header(oid).with_context(|| format!("cannot read `{oid}`"))?;
+        found.push((oid, size));
+        if kind == git2::ObjectType::Blob {
+            continue;
+        }
         let object = from.find_object(oid, None).with_context(|| format!("cannot read `{oid}`"))?;
         match object.kind() {
             Some(git2::ObjectType::Commit) => {
@@ -58,8 +101,5 @@ pub(crate) fn write_pack(from: &Repository, tips: &[Oid], known: &dyn Fn(Oid) ->
             _ => {}
         }
     }
-    if builder.object_count() > 0 {
-        builder.write(into, 0o444).with_context(|| format!("cannot write a pack in `{}`", into.display()))?;
-    }
-    Ok(())
+    Ok(found)
 }

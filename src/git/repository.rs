@@ -19,6 +19,9 @@ use anyhow::Context as _;
 use git2::{ObjectType, OdbLookupFlags, Oid};
 
 use crate::error::{Failure, Kind, Result};
+use crate::git::import::Taken;
+use crate::git::packing;
+use crate::git::snapshot::Read;
 use crate::store::fs::{Durability, write_atomic};
 
 /// So many objects are written one by one rather than as a pack: packs slow every lookup, forever. The first are a pack in
@@ -30,6 +33,9 @@ const MANY: usize = 64;
 
 /// Blobs above this size are no part of a pack of few objects.
 const LARGE: usize = 64 << 10;
+
+/// More bytes than these are worth a pack of their own: libgit2 deflates in one thread, and what does not shrink too.
+const BULK: usize = 16 << 20;
 
 /// Bytes collected in memory above which a pack is written without waiting for [`Store::flush`].
 const COLLECT: usize = 64 << 20;
@@ -66,6 +72,8 @@ pub(crate) struct Store {
     access: Access,
     collected: RefCell<HashMap<Oid, (ObjectType, Vec<u8>)>>,
     collected_bytes: Cell<usize>,
+    taken: Cell<Taken>,
+    read: Cell<Read>,
 }
 
 impl Store {
@@ -124,6 +132,8 @@ impl Store {
             access,
             collected: RefCell::default(),
             collected_bytes: Cell::default(),
+            taken: Cell::default(),
+            read: Cell::default(),
         })
     }
 
@@ -137,6 +147,24 @@ impl Store {
 
     pub(crate) fn repository(&self) -> &git2::Repository {
         &self.repository
+    }
+
+    /// Returns what imports have taken since the store was opened.
+    pub(super) fn taken(&self) -> Taken {
+        self.taken.get()
+    }
+
+    pub(super) fn take(&self, taken: Taken) {
+        self.taken.set(taken);
+    }
+
+    /// Returns what captures have read since the store was opened.
+    pub(super) fn read(&self) -> Read {
+        self.read.get()
+    }
+
+    pub(super) fn set_read(&self, read: Read) {
+        self.read.set(read);
     }
 
     /// Opens the store's objects on disk once more, for another thread.
@@ -184,12 +212,9 @@ impl Store {
 
     /// Writes all objects collected so far to disk as one durable pack (or loose ones when few); nothing under
     /// [`Access::Read`].
-    ///
-    /// A pack counts when both of its files are there; libgit2 renames the index first, and passes by one without its
-    /// pack.
     pub(crate) fn flush(&self) -> Result<()> {
         let mut collected = self.collected.borrow_mut();
-        if collected.len() > FEW {
+        if collected.len() > FEW || self.collected_bytes.get() > BULK {
             self.write_pack(&collected)?;
         } else if collected.len() > 1 && !self.has_packs() {
             // In a pack they would be deflated harder, which takes long for the agent's index. Blobs need nothing else first.
@@ -263,16 +288,7 @@ impl Store {
 
     fn write_pack(&self, objects: &HashMap<Oid, (ObjectType, Vec<u8>)>) -> Result<()> {
         let failed = || format!("cannot write a pack into `{}`", self.path.display());
-        // A handle of its own, so that what is in memory goes with it.
-        let staged = self.reopen()?;
-        let odb = staged.odb()?;
-        odb.add_new_mempack_backend(1000).with_context(failed)?;
-        let mut builder = staged.packbuilder().with_context(failed)?;
-        for (id, (kind, content)) in objects {
-            odb.write(*kind, content).with_context(failed)?;
-            builder.insert_object(*id, None).with_context(failed)?;
-        }
-        builder.write(&self.path.join("objects/pack"), 0o600).with_context(failed)?;
+        packing::write(objects, &self.path.join("objects/pack")).with_context(failed)?;
         self.repository.odb()?.refresh().with_context(failed)
     }
 }

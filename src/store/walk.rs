@@ -25,7 +25,7 @@ use crate::error::Result;
 pub(crate) const MAX_DEPTH: usize = 256;
 
 /// What changes when a file's content or permissions do; nobody can set `ctime`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Stamp {
     /// The low half of the inode number, as git's index has it.
     pub(crate) inode: u32,
@@ -43,6 +43,9 @@ pub(crate) struct Attributes {
     pub(crate) device: u64,
     /// Bytes on disk.
     pub(crate) allocated: u64,
+    pub(crate) inode: u64,
+    /// Names that it has.
+    pub(crate) links: u64,
     pub(crate) stamp: Stamp,
 }
 
@@ -60,6 +63,8 @@ impl Attributes {
             mode: u32::from(stat.st_mode) & 0o7777,
             device: stat.st_dev as u64,
             allocated: stat.st_blocks as u64 * 512,
+            inode: stat.st_ino as u64,
+            links: stat.st_nlink as u64,
             stamp: Stamp {
                 inode: stat.st_ino as u32,
                 size: stat.st_size as u64,
@@ -126,7 +131,7 @@ pub(crate) fn link(directory: impl AsFd, name: &[u8]) -> io::Result<Vec<u8>> {
 pub(crate) enum Content {
     /// Everything, and the attributes that it had before and after.
     Whole(Vec<u8>, Attributes),
-    /// Longer than the cap, in bytes.
+    /// Longer than the cap, in bytes, or not admitted.
     TooLarge(u64),
     /// It is gone.
     Gone,
@@ -136,6 +141,16 @@ pub(crate) enum Content {
 
 /// Reads the regular file `name` in `directory`, a second time when it changes under the first.
 pub(crate) fn read(directory: impl AsFd, name: &[u8], cap: u64) -> io::Result<Content> {
+    read_if(directory, name, cap, |_, _| true)
+}
+
+/// The same for a file that `admit` lets through, asked with the attributes and with the bytes that are holes.
+pub(crate) fn read_if(
+    directory: impl AsFd,
+    name: &[u8],
+    cap: u64,
+    admit: impl Fn(&Attributes, u64) -> bool,
+) -> io::Result<Content> {
     for _ in 0..2 {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let file = match rustix::fs::openat(&directory, OsStr::from_bytes(name), flags, Mode::empty()) {
@@ -148,7 +163,7 @@ pub(crate) fn read(directory: impl AsFd, name: &[u8], cap: u64) -> io::Result<Co
         if before.kind != FileType::RegularFile {
             return Ok(Content::Unsteady);
         }
-        if before.stamp.size > cap {
+        if before.stamp.size > cap || !admit(&before, holes(&file, &before)) {
             return Ok(Content::TooLarge(before.stamp.size));
         }
         let mut content = Vec::with_capacity(usize::try_from(before.stamp.size).unwrap_or_default() + 1);
@@ -159,6 +174,21 @@ pub(crate) fn read(directory: impl AsFd, name: &[u8], cap: u64) -> io::Result<Co
         }
     }
     Ok(Content::Unsteady)
+}
+
+/// Returns how many bytes of a file are not on disk because nobody has written them; of a small one it is not asked.
+///
+/// A file system that compresses has fewer bytes on disk, but no holes; one that tells nothing has none either.
+fn holes(file: &std::fs::File, attributes: &Attributes) -> u64 {
+    const SMALL: u64 = 64 << 10;
+    let size = attributes.stamp.size;
+    if size <= SMALL || attributes.allocated >= size {
+        return 0;
+    }
+    let first = rustix::fs::seek(file, rustix::fs::SeekFrom::Hole(0)).unwrap_or(size);
+    // Where it fails, what is read is too short, and seen to be.
+    rustix::fs::seek(file, rustix::fs::SeekFrom::Start(0)).ok();
+    if first < size { size - attributes.allocated } else { 0 }
 }
 
 /// Jobs that are still to be done, newest first, so that a walk goes deep before it goes wide.
@@ -339,8 +369,40 @@ mod tests {
         rustix::fs::mkfifoat(rustix::fs::CWD, dir.path().join("fifo"), Mode::RUSR).expect("a fifo");
         std::os::unix::fs::symlink("/etc/passwd", dir.path().join("link")).expect("a link");
         let fd = open(dir.path()).expect("the directory");
-        assert!(matches!(read(&fd, b"fifo", 100).expect("an answer"), Content::Unsteady));
-        assert!(matches!(read(&fd, b"link", 100).expect("an answer"), Content::Unsteady));
+        let (sender, receiver) = sync_channel(2);
+        // In a thread, so that it fails where it would block.
+        std::thread::spawn(move || {
+            for name in [b"fifo", b"link"] {
+                sender.send(read(&fd, name, 100).expect("an answer")).expect("somebody who waits");
+            }
+        });
+        for _ in 0..2 {
+            let answer = receiver.recv_timeout(std::time::Duration::from_mins(1)).expect("an answer");
+            assert!(matches!(answer, Content::Unsteady));
+        }
+    }
+
+    #[test]
+    fn holes_are_what_nobody_has_written() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let fd = open(dir.path()).expect("the directory");
+        let file = std::fs::File::create(dir.path().join("file")).expect("a file");
+        let holes = || {
+            let found = std::cell::Cell::new(0);
+            let content = read_if(&fd, b"file", 10 << 20, |_, holes| {
+                found.set(holes);
+                true
+            });
+            assert!(matches!(content.expect("a file"), Content::Whole(content, _) if content.len() == 1 << 20));
+            found.get()
+        };
+        std::os::unix::fs::FileExt::write_all_at(&file, &vec![0; 1 << 20], 0).expect("zeros");
+        assert_eq!(holes(), 0);
+        file.set_len(0).and_then(|()| file.set_len(1 << 20)).expect("a size");
+        std::os::unix::fs::FileExt::write_all_at(&file, b"x", 500_000).expect("a byte");
+        // A file system that has no holes has all on disk.
+        let allocated = attributes(&fd, b"file").expect("a file").expect("a file").allocated;
+        assert_eq!(holes(), (1_u64 << 20).saturating_sub(allocated));
     }
 
     #[test]

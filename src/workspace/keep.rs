@@ -46,7 +46,7 @@ pub(crate) fn nested(workspace: &Workspace, store: &Store, meta: &Meta) -> Resul
             paths.push(path);
         }
     }
-    let mut bounds = Bounds::of(store.access());
+    let mut bounds = Bounds::left(store);
     let until = Instant::now() + bounds.time;
     for path in paths {
         bounds.time = until.saturating_duration_since(Instant::now());

@@ -1,8 +1,10 @@
 //! What is done when nothing of a run is alive. Each step is tried whatever became of the others: what the command did and
 //! printed is told although something cannot be recorded.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use jiff::Timestamp;
@@ -95,13 +97,21 @@ impl Conclusion<'_> {
         if let Some(after) = &after {
             problems.note(store.set_ref(&self.spec.id.refs().1, after.commit));
         }
-        let held = problems.note(held(workspace)).unwrap_or_default();
+        let mut held = problems.note(held(workspace)).unwrap_or_default();
         let mut kept = self.keep;
         if !held.is_empty() && !kept {
             let cleaned = agentgit::clean(workspace, &directory.join("git"))
                 .context("cannot take out of `.git` what runs commands");
             kept = problems.note(cleaned).is_none();
         }
+        let nested = after.as_ref().map(tops).unwrap_or_default();
+        let held_nested = problems.note(agentgit::nested::held(workspace, &nested)).unwrap_or_default();
+        if !held_nested.is_empty() && !self.keep {
+            let cleaned = agentgit::nested::clean(workspace, &nested, &directory.join("git-nested"))
+                .context("cannot take out of nested repositories what runs commands");
+            kept |= problems.note(cleaned).is_none();
+        }
+        held.extend(held_nested);
         let objects = problems.note(self.objects(&changes, store)).unwrap_or_default();
         problems.note(write_changes(&directory, &objects));
         if self.outcome.alive > 0 {
@@ -258,6 +268,18 @@ impl Conclusion<'_> {
 
 fn held(workspace: &LeasedWorkspace) -> Result<Vec<String>> {
     Ok(agentdir::held_config(&Dir::open(&workspace.tree())?))
+}
+
+/// Returns the directories in which there is another repository, or may be. What is deep in ignored ones is not looked for.
+fn tops(after: &Snapshot) -> Vec<PathBuf> {
+    let path = |bytes: &[u8]| PathBuf::from(OsStr::from_bytes(bytes));
+    let beside = after.meta.special.iter().filter_map(|(special, _)| special.strip_suffix(b"/.git"));
+    let nested = after.meta.nested.iter().map(|(nested, _)| nested.as_slice());
+    let ignored = after.ignored.iter().chain(&after.meta.newly_ignored).map(Vec::as_slice);
+    let mut tops: Vec<PathBuf> = nested.chain(beside).chain(ignored).map(path).collect();
+    tops.sort();
+    tops.dedup();
+    tops
 }
 
 fn write_changes(directory: &Path, changes: &[ChangeObject]) -> Result<()> {

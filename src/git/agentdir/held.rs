@@ -1,7 +1,8 @@
 //! What in a `.git` runs commands when somebody uses git, a prompt or an editor there.
 
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::FileType;
 
@@ -28,6 +29,93 @@ pub(crate) fn held_config(tree: &Dir) -> Vec<String> {
     held.sort();
     held.dedup();
     held
+}
+
+/// Returns what the repository in the directory `top` of the tree at `at` would run commands by, like [`held_config`], with
+/// its path in the tree; sorted.
+///
+/// A `.git` that leads elsewhere counts, unless it is of a submodule or of a linked worktree in the same tree.
+pub(crate) fn held_nested(tree: &Dir, at: &Path, top: &Path) -> Vec<String> {
+    let place = top.join(".git");
+    let shown = place.to_string_lossy();
+    let kind = match tree.stat(&place) {
+        Ok(Some(stat)) => FileType::from_raw_mode(stat.st_mode),
+        // One that cannot be looked at is named by the snapshot.
+        _ => return Vec::new(),
+    };
+    match kind {
+        FileType::Directory => match tree.dir(&place) {
+            Ok(git) => {
+                let mut held = Vec::new();
+                held_in(&git, "", &mut held);
+                modules(&git, &mut held);
+                held.sort();
+                held.dedup();
+                held.into_iter().map(|name| format!("{shown}/{name}")).collect()
+            }
+            Err(_) => vec![shown.into_owned()],
+        },
+        FileType::RegularFile if leads_within(tree, at, top) => Vec::new(),
+        _ => vec![shown.into_owned()],
+    }
+}
+
+/// Returns whether something in a git directory itself would run commands; `module` is its path below `.git` when it is one of
+/// a submodule.
+pub(crate) fn runs_something(git: &Dir, module: Option<&Path>) -> bool {
+    let mut held = Vec::new();
+    held_in(git, &module.map(|path| format!("{}/", path.display())).unwrap_or_default(), &mut held);
+    !held.is_empty()
+}
+
+/// Returns whether the file `.git` in `top` leads to the git directory of a submodule or of a linked worktree that belongs to
+/// the tree's own repository or to one around `top`: what these would run is found with that one.
+fn leads_within(tree: &Dir, at: &Path, top: &Path) -> bool {
+    let Ok(Some(content)) = read(tree, &top.join(".git"), super::MAX_LOOSE) else { return false };
+    let Some(target) = content.strip_prefix(b"gitdir: ") else { return false };
+    let target = Path::new(OsStr::from_bytes(target.trim_ascii_end()));
+    let mut path = if target.is_absolute() { PathBuf::new() } else { top.to_owned() };
+    for part in target.strip_prefix(at).unwrap_or(target).components() {
+        match part {
+            Component::Normal(name) => path.push(name),
+            Component::ParentDir if path.pop() => {}
+            Component::CurDir => {}
+            _ => return false,
+        }
+    }
+    let Some(repository) = path.ancestors().filter(|above| above.file_name() == Some(OsStr::new(".git"))).last() else {
+        return false;
+    };
+    let around = repository.parent().unwrap_or(Path::new(""));
+    let Ok(git) = tree.dir(repository) else { return false };
+    let below = path.strip_prefix(repository).unwrap_or(&path);
+    around != top && top.starts_with(around) && (is_module(&git, below) || is_worktree(&git, below))
+}
+
+/// Returns whether a path below a git directory is that of a submodule's, as [`modules`] finds them.
+fn is_module(git: &Dir, path: &Path) -> bool {
+    let mut at = PathBuf::new();
+    let mut is_inside = false;
+    for part in path.components() {
+        at.push(part);
+        if is_inside {
+            is_inside = !matches!(git.stat(&at.join("HEAD")), Ok(Some(_)));
+        } else if part.as_os_str() == "modules" {
+            is_inside = true;
+        } else {
+            return false;
+        }
+    }
+    !is_inside && !path.as_os_str().is_empty()
+}
+
+/// Returns whether a path below a git directory is that of a linked worktree, which takes everything from there.
+fn is_worktree(git: &Dir, path: &Path) -> bool {
+    let common = read(git, &path.join("commondir"), super::MAX_LOOSE).ok().flatten().unwrap_or_default();
+    path.components().count() == 2
+        && path.starts_with("worktrees")
+        && common.trim_ascii() == b"../.."
+        && matches!(git.stat(&path.join("config.worktree")), Ok(None))
 }
 
 fn held_in(git: &Dir, prefix: &str, held: &mut Vec<String>) {

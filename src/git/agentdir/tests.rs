@@ -284,3 +284,59 @@ fn each_key_that_runs_something_is_held_and_its_neighbours_are_not() {
         }
     }
 }
+
+#[test]
+fn linked_worktrees_that_are_too_many_are_named() {
+    let dir = tree();
+    for number in 0..=1000 {
+        put(dir.path(), &format!(".git/worktrees/{number}/HEAD"), ONE);
+    }
+    let bad = [("worktrees".to_owned(), "more than 1000 linked worktrees".to_owned())];
+    assert_eq!(read_refs(&dir).bad, bad);
+    crate::store::fs::remove_tree(&dir.path().join(".git/worktrees/7"), &crate::progress::Silent).unwrap();
+    assert_eq!(read_refs(&dir).bad, []);
+}
+
+#[test]
+fn nested_repositories_are_held_to_the_same_and_their_git_files_to_the_tree() {
+    let dir = tree();
+    let held = |top: &str| held_nested(&Dir::open(dir.path()).unwrap(), dir.path(), Path::new(top));
+    let none: [String; 0] = [];
+    assert_eq!(held("none"), none);
+    put(dir.path(), "a/.git/HEAD", ONE);
+    put(dir.path(), "a/.git/config", "[core]\n\tbare = false\n\tfsmonitor = x\n\tworktree = ../../b\n");
+    put(dir.path(), "a/.git/modules/m/HEAD", ONE);
+    put(dir.path(), "a/.git/modules/m/config", "[core]\n\tworktree = ../../../m\n\tpager = x\n");
+    assert_eq!(held("a"), ["a/.git/core.fsmonitor", "a/.git/core.worktree", "a/.git/modules/m/core.pager"]);
+    for module in [".git/modules/s/t", "evil", ".git/modules/s/t/evil", ".git/modules/s/t/modules/u"] {
+        put(dir.path(), &format!("{module}/HEAD"), ONE);
+    }
+    for (worktree, common) in [("w", "../..\n"), ("v", "../../../evil\n")] {
+        put(dir.path(), &format!(".git/worktrees/{worktree}/HEAD"), ONE);
+        put(dir.path(), &format!(".git/worktrees/{worktree}/commondir"), common);
+    }
+    symlink(dir.path(), dir.path().join("link")).unwrap();
+    let absolute = format!("{}/.git/worktrees/w", dir.path().display());
+    for (target, is_held) in [
+        ("../../.git/modules/s/t", false),
+        ("../../.git/modules/s/t/modules/u", false),
+        ("../../.git/modules/s/t/evil", true),
+        ("../../.git/modules/s", true),
+        ("../../.git/worktrees/w", false),
+        (absolute.as_str(), false),
+        ("../../.git/worktrees/v", true),
+        ("../../a/.git/modules/m", true),
+        ("../../link/.git/modules/s/t", true),
+        ("../../evil", true),
+        ("../../.git", true),
+        ("../../../x/.git/modules/s/t", true),
+        ("/etc", true),
+    ] {
+        put(dir.path(), "b/c/.git", &format!("gitdir: {target}\n"));
+        assert_eq!(!held("b/c").is_empty(), is_held, "{target}");
+    }
+    put(dir.path(), "a/d/.git", "gitdir: ../.git/modules/m\n");
+    assert_eq!(held("a/d"), none);
+    symlink("/etc", dir.path().join("a/e")).unwrap();
+    assert_eq!(held("a/e"), none, "what is behind a link is not in the tree");
+}

@@ -5,7 +5,7 @@
 
 mod rename;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -351,38 +351,43 @@ fn permissions(store: &Store, before: &Snapshot, after: &Snapshot, changes: &mut
 
 /// Corrects the changes for what a capture names without reading it: such a file is there, so it is not deleted.
 fn unread(before: &Meta, after: &Meta, changes: &mut Vec<Change>) {
-    let is_at_or_below =
-        |path: &[u8], top: &[u8]| path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest[0] == b'/');
-    changes.retain(|change| {
-        let hidden = |(top, _): &(Vec<u8>, String)| is_at_or_below(&change.path, top);
-        change.kind != ChangeKind::Delete || !after.unreadable.iter().any(hidden)
+    let hidden: HashSet<&[u8]> = after.unreadable.iter().map(|(path, _)| path.as_slice()).collect();
+    let is_hidden = |path: &[u8]| {
+        let above = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| &path[..at]);
+        above.chain([path]).any(|path| hidden.contains(path))
+    };
+    let known: HashMap<&[u8], u64> = before.too_large.iter().map(|(path, size)| (path.as_slice(), *size)).collect();
+    let large: HashMap<&[u8], u64> = after.too_large.iter().map(|(path, size)| (path.as_slice(), *size)).collect();
+    let mut told = HashSet::new();
+    changes.retain_mut(|change| {
+        if change.kind != ChangeKind::Delete {
+            return true;
+        }
+        let Some(size) = large.get(change.path.as_slice()) else { return !is_hidden(&change.path) };
+        if known.get(change.path.as_slice()) != Some(size) {
+            change.kind = ChangeKind::Update;
+            (change.binary, change.deletions) = (true, 0);
+            told.insert(change.path.clone());
+        }
+        change.kind == ChangeKind::Update
     });
-    for (path, size) in &after.too_large {
-        if before.too_large.contains(&(path.clone(), *size)) {
-            changes.retain(|change| change.path != *path || change.kind != ChangeKind::Delete);
-            continue;
-        }
-        let was_there = before.too_large.iter().any(|(other, _)| other == path);
-        let kind = if was_there { ChangeKind::Update } else { ChangeKind::Create };
-        match changes.iter_mut().find(|change| change.path == *path && change.kind == ChangeKind::Delete) {
-            Some(change) => {
-                change.kind = ChangeKind::Update;
-                (change.binary, change.deletions) = (true, 0);
-            }
-            None => changes.push(Change {
-                path: path.clone(),
-                kind,
-                old_path: None,
-                old_mode: None,
-                mode: None,
-                old_id: None,
-                id: None,
-                binary: true,
-                additions: 0,
-                deletions: 0,
-            }),
-        }
-    }
+    let untold = after
+        .too_large
+        .iter()
+        .filter(|(path, size)| known.get(path.as_slice()) != Some(size) && !told.contains(path))
+        .map(|(path, _)| Change {
+            path: path.clone(),
+            kind: if known.contains_key(path.as_slice()) { ChangeKind::Update } else { ChangeKind::Create },
+            old_path: None,
+            old_mode: None,
+            mode: None,
+            old_id: None,
+            id: None,
+            binary: true,
+            additions: 0,
+            deletions: 0,
+        });
+    changes.extend(untold);
     changes.sort_by(|one, other| one.path.cmp(&other.path));
 }
 

@@ -1,7 +1,7 @@
 //! Which deleted and new files are one that was renamed, decided as git decides it (`diffcore-rename.c`, `diffcore-delta.c`):
 //! equal content first, then equal names that are similar by three quarters, then whatever is similar by half.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use anyhow::Context as _;
 use git2::Repository;
@@ -74,7 +74,7 @@ impl Search<'_> {
     }
 
     fn settle(&mut self) {
-        let used: Vec<usize> = self.pairs.values().copied().collect();
+        let used: HashSet<usize> = self.pairs.values().copied().collect();
         self.sources.retain(|source| !used.contains(source));
         self.targets.retain(|target| !self.pairs.contains_key(target));
     }

@@ -17,7 +17,7 @@ mod structure;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use git2::{ObjectType, OdbLookupFlags};
@@ -58,6 +58,14 @@ pub(crate) struct Bounds {
     pub(crate) longest: Duration,
 }
 
+/// What imports have taken so far of the bounds of one command.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Taken {
+    /// Bytes of all objects, unpacked.
+    bytes: u64,
+    time: Duration,
+}
+
 impl Bounds {
     /// Returns the bounds for who keeps what comes, and for who only looks: that is in memory, and somebody waits for it.
     pub(crate) fn of(access: Access) -> Self {
@@ -67,6 +75,14 @@ impl Bounds {
             Access::Write => Self { bytes, most: 4 << 30, time, longest: Duration::from_mins(2) },
         }
     }
+
+    /// Returns the bounds of one import more in the command that `store` was opened for: half of the time at least, since
+    /// the one before may have waited for others.
+    pub(crate) fn left(store: &Store) -> Self {
+        let bounds = Self::of(store.access());
+        let time = bounds.time.saturating_sub(store.taken().time).max(bounds.time / 2);
+        Self { time, ..bounds }
+    }
 }
 
 /// Imports every tip of the `.git` in `tree` that the store lacks, and keeps each by `refs/kept/OID` (under
@@ -75,18 +91,20 @@ impl Bounds {
 pub(crate) fn import(store: &Store, tree: &Dir) -> Result<Imported> {
     let mut bad = Vec::new();
     match agentdir::git_dir(tree, &mut bad) {
-        Some(git) => import_from(store, &git, Bounds::of(store.access())),
+        Some(git) => import_from(store, &git, Bounds::left(store)),
         None => Ok(Imported { refs: AgentRefs { bad, ..AgentRefs::default() }, ..Imported::default() }),
     }
 }
 
-/// Like [`import`], from a git directory that is at hand already, such as one of a submodule.
+/// Like [`import`], from a git directory that is at hand already, such as one of a submodule. All imports into one opened store
+/// share the bytes.
 pub(crate) fn import_from(store: &Store, git: &Dir, bounds: Bounds) -> Result<Imported> {
+    let started = Instant::now();
     let refs = agentdir::refs_in(git);
     let mut tips = refs.tips();
     let mut walk = Walk {
         store,
-        objects: Reader::new(git, bounds),
+        objects: Reader::new(git, bounds, store.taken().bytes),
         written: HashSet::new(),
         heights: HashMap::new(),
         refused: HashMap::new(),
@@ -128,6 +146,8 @@ pub(crate) fn import_from(store: &Store, git: &Dir, bounds: Bounds) -> Result<Im
         let lost: HashSet<Oid> = failed.iter().map(|(tip, _)| *tip).collect();
         keep(store, &refs, &tips, &walk.written, &lost)?;
     }
+    let time = store.taken().time + started.elapsed();
+    store.take(Taken { bytes: walk.objects.taken(), time });
     Ok(Imported { refs, commits, failed })
 }
 

@@ -15,6 +15,7 @@ use std::rc::Rc;
 use flate2::bufread::ZlibDecoder;
 use git2::ObjectType;
 use rustix::fs::FileType;
+use sha1::{Digest as _, Sha1};
 
 use super::delta;
 use crate::git::Oid;
@@ -63,18 +64,23 @@ impl<'a> Objects<'a> {
         }
     }
 
-    /// Reads an object; `None` when it is not here. What is returned has not been compared with `id`.
+    /// Reads an object; `None` when it is not here. What is returned may not be what `id` names; but where one copy is not,
+    /// another one is looked for.
     pub(super) fn read(&self, id: Oid) -> Answer<Option<Object>> {
-        if let Some(object) = self.loose(id)? {
-            return Ok(Some(object));
+        let loose = self.loose(id);
+        if let Ok(Some(object)) = &loose
+            && is_named(id, object)
+        {
+            return loose;
         }
-        match self.find(id)? {
-            Some((pack, offset)) => {
+        match (self.find(id), loose) {
+            (Ok(Some((pack, offset))), _) => {
                 let object = self.packed(pack, offset)?;
                 self.spend(object.1.len() as u64)?;
                 Ok(Some((object.0, object.1.clone())))
             }
-            None => Ok(None),
+            (Err(reason), Ok(None)) => Err(reason),
+            (_, loose) => loose,
         }
     }
 
@@ -215,6 +221,11 @@ impl<'a> Objects<'a> {
         cache.insert((pack, offset), Rc::clone(object));
         self.cached.set(self.cached.get() + object.1.len() + 100);
     }
+}
+
+fn is_named(id: Oid, (kind, content): &Object) -> bool {
+    let header = format!("{} {}\0", kind.str(), content.len());
+    Sha1::new().chain_update(header).chain_update(content).finalize().as_slice() == id.as_bytes()
 }
 
 fn open_packs(git: &Dir) -> Answer<Vec<Pack>> {

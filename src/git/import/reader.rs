@@ -35,8 +35,8 @@ const STARTS: usize = 4;
 pub(super) struct Reader<'a> {
     git: &'a Dir,
     bounds: Bounds,
-    /// Bytes that may still come.
-    left: u64,
+    /// Bytes that have come, here and before.
+    taken: u64,
     deadline: Instant,
     helper: Option<Helper>,
     starts: usize,
@@ -48,13 +48,13 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Takes a git directory. The clock starts now.
-    pub(super) fn new(git: &'a Dir, bounds: Bounds) -> Self {
+    /// Takes a git directory, and the bytes that have been used up before. The clock starts now.
+    pub(super) fn new(git: &'a Dir, bounds: Bounds, taken: u64) -> Self {
         let deadline = Instant::now() + bounds.time.min(bounds.longest);
         Self {
             git,
             bounds,
-            left: bounds.bytes.min(bounds.most),
+            taken,
             deadline,
             helper: None,
             starts: 0,
@@ -63,6 +63,11 @@ impl<'a> Reader<'a> {
             waiting: 0,
             is_late: false,
         }
+    }
+
+    /// Returns how many bytes have come, here and before.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
     }
 
     /// Returns whether there is no time left for more.
@@ -152,7 +157,8 @@ impl<'a> Reader<'a> {
             self.earn(file.map_or(0, |stat| allocated(&stat)));
         }
         let is_object = what == helper::FOUND;
-        let most = if is_object { self.left.min(LARGEST) } else { LONGEST_REASON };
+        let left = self.bounds.bytes.min(self.bounds.most).saturating_sub(self.taken);
+        let most = if is_object { left.min(LARGEST) } else { LONGEST_REASON };
         if length > most {
             // What comes next would be its content: the stream is of no use any more, but no fault of the helper's.
             self.helper = None;
@@ -171,7 +177,7 @@ impl<'a> Reader<'a> {
         }
         Ok(match what {
             helper::FOUND => {
-                self.left -= length;
+                self.taken += length;
                 Ok(Some((helper::kind(kind).ok_or(io::ErrorKind::InvalidData)?, content)))
             }
             helper::MISSING => Ok(None),
@@ -188,7 +194,6 @@ impl<'a> Reader<'a> {
         self.deadline += time;
         let bytes = bytes.min(self.bounds.most.saturating_sub(self.bounds.bytes));
         self.bounds.bytes += bytes;
-        self.left += bytes;
     }
 }
 

@@ -229,3 +229,53 @@ fn a_history_that_was_fetched_in_part_is_said_to_be() {
         format!("the history before {tip} was not fetched (`git fetch --unshallow` in the workspace completes it)")
     );
 }
+
+#[test]
+fn a_good_copy_in_a_pack_counts_where_the_loose_one_is_bad() {
+    for bad in [b"no zlib".as_slice(), &[]] {
+        let place = Place::new();
+        place.commit("b", "two\n");
+        place.git(&["repack", "-q", "-a"]);
+        let other = std::fs::read(place.loose(&place.git(&["rev-parse", "HEAD:a"]))).unwrap();
+        let blob = place.git(&["rev-parse", "HEAD:b"]);
+        replace(&place.loose(&blob), if bad.is_empty() { &other } else { bad });
+        assert_eq!(place.import().failed, []);
+        place.fsck();
+    }
+}
+
+#[test]
+fn all_imports_of_a_command_share_one_allowance() {
+    let place = Place::new();
+    let tree = Dir::open(&place.tree()).unwrap();
+    let git = tree.dir(Path::new(".git")).unwrap();
+    let bounds = Bounds { bytes: 5_000, most: 5_000, ..Bounds::of(Access::Write) };
+    place.commit("one", &"1".repeat(3_000));
+    assert_eq!(import_from(&place.store, &git, bounds).unwrap().failed, []);
+    place.commit("two", &"2".repeat(3_000));
+    let failed = import_from(&place.store, &git, bounds).unwrap().failed;
+    assert!(failed[0].1.ends_with("more than 5000 bytes to import"), "{failed:?}");
+    let next = Store::open(place.store.path(), Access::Write).unwrap();
+    assert_eq!(import_from(&next, &git, bounds).unwrap().failed, []);
+}
+
+#[test]
+fn what_takes_too_long_is_refused() {
+    let place = Place::new();
+    let tree = Dir::open(&place.tree()).unwrap();
+    let git = tree.dir(Path::new(".git")).unwrap();
+    let none = Duration::ZERO;
+    let bounds = Bounds { time: none, longest: none, ..Bounds::of(Access::Write) };
+    let failed = import_from(&place.store, &git, bounds).unwrap().failed;
+    assert!(failed[0].1.ends_with("it took too long to read"), "{failed:?}");
+}
+
+#[test]
+fn a_mode_is_made_of_digits() {
+    let id = [1; 20];
+    for (mode, is_tree) in
+        [("100644", true), ("40000", true), ("+100644", false), ("-1", false), ("", false), ("9", false)]
+    {
+        assert_eq!(tree(&[mode.as_bytes(), b" f\0", &id].concat()).is_some(), is_tree, "{mode}");
+    }
+}

@@ -4,6 +4,7 @@
 //! A directory is done when its own entries and all its subdirectories are; then it becomes a tree and an entry of its
 //! parent. Names are looked up in ignore rules only where they or the rules are new.
 
+mod budget;
 mod names;
 mod record;
 
@@ -16,6 +17,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use git2::{ObjectType, OdbLookupFlags};
 use rustix::fs::FileType;
 
+pub(super) use self::budget::{Budget, Read};
 use self::names::{Inside, blank, combine, join, kind_of, owned, special};
 pub(super) use self::names::{reason, records_of_git};
 use crate::config;
@@ -34,9 +36,6 @@ const BATCH: usize = 16;
 
 /// So many names of git directories are looked at in a capture; objects are not among them.
 const MAX_GITDIR_NAMES: usize = 20_000;
-
-/// So many new bytes of git directories are recorded in a capture.
-const MAX_GITDIR_BYTES: u64 = 512 << 20;
 
 /// An index of the agent above this size is not read.
 const MAX_INDEX: u64 = 256 << 20;
@@ -67,10 +66,9 @@ pub(super) struct Scan<'a> {
     /// The tops that were walked, with their trees.
     pub(super) tops: Mutex<Vec<(Top, Option<Oid>)>>,
     pub(super) files: AtomicU64,
-    pub(super) new_bytes: AtomicU64,
-    /// Names and new bytes of git directories, which nobody needs more of than these bounds.
+    pub(super) budget: Budget,
+    /// Names of git directories, which nobody needs more of than that.
     pub(super) gitdir_names: AtomicUsize,
-    pub(super) gitdir_bytes: AtomicU64,
     /// Whether anything is not as it was seen.
     pub(super) differs: AtomicBool,
     pub(super) cancelled: AtomicBool,
@@ -93,8 +91,11 @@ pub(super) enum TopKind {
 pub(super) enum Job {
     Directory { parent: Arc<Node>, entry: Entry, inside: Inside, gitlink: Option<Oid> },
     Top { top: Top, directory: OwnedFd, base: Option<Oid>, depth: usize },
-    Files { node: Arc<Node>, names: Vec<(Vec<u8>, Attributes)> },
+    Files { node: Arc<Node>, names: Vec<Unread> },
 }
+
+/// A file to be read: its name, its attributes, and whether it was so already when it was read last.
+type Unread = (Vec<u8>, Attributes, bool);
 
 /// A directory being walked.
 pub(super) struct Node {
@@ -154,8 +155,8 @@ impl Scan<'_> {
                 self.done(parent, out);
             }
             Job::Files { node, names } => {
-                for (name, attributes) in names {
-                    self.file(&node, name, &attributes, out);
+                for (name, attributes, was_read) in names {
+                    self.file(&node, name, &attributes, was_read, out);
                 }
                 self.done(node, out);
             }
@@ -174,6 +175,8 @@ impl Scan<'_> {
         let path = join(&parent.path, &entry.name);
         let opened = if parent.depth >= MAX_DEPTH {
             Err(format!("deeper than {MAX_DEPTH} directories"))
+        } else if self.seen.directory(self.device, &path).is_none() && self.budget.is_late() {
+            Err(budget::LATE.to_owned())
         } else {
             walk::open_in(&parent.directory, &entry.name).map_err(|error| reason(&error))
         };
@@ -382,7 +385,7 @@ impl Scan<'_> {
         seen: Option<seen::Entry<&[u8]>>,
         same_rules: bool,
         entries: &mut Vec<Entry>,
-        batch: &mut Vec<(Vec<u8>, Attributes)>,
+        batch: &mut Vec<Unread>,
         queue: &Queue<Job>,
     ) {
         let is_directory = attributes.kind == FileType::Directory;
@@ -434,12 +437,13 @@ impl Scan<'_> {
                 queue.push(Job::Directory { parent: Arc::clone(node), entry, inside, gitlink });
             }
             FileType::RegularFile | FileType::Symlink => {
+                let was_read = seen.as_ref().is_some_and(|entry| entry.stamp == attributes.stamp);
                 if let Some(entry) = seen.filter(|entry| self.is_as_seen(entry, attributes)) {
                     self.count(node, &name, attributes);
                     entries.push(Entry { name, mode: attributes.mode, ..owned(&entry) });
                 } else {
                     node.clean.store(false, Ordering::Relaxed);
-                    batch.push((name, *attributes));
+                    batch.push((name, *attributes, was_read));
                 }
             }
             kind => {
@@ -460,28 +464,5 @@ impl Scan<'_> {
     fn is_known(&self, id: Oid) -> bool {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.odb().is_ok_and(|odb| odb.exists_ext(id, OdbLookupFlags::NO_REFRESH))
-    }
-
-    fn send(&self, out: &SyncSender<Object>, object: Object) {
-        if out.send(object).is_err() {
-            self.cancelled.store(true, Ordering::Relaxed);
-        }
-    }
-
-    fn finish_top(&self, top: &Top, tree: Option<Oid>) {
-        self.tops.lock().unwrap_or_else(PoisonError::into_inner).push((top.clone(), tree));
-    }
-
-    fn note(&self, change: impl FnOnce(&mut Meta)) {
-        change(&mut self.meta.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-
-    fn unreadable(&self, path: Vec<u8>, reason: String) {
-        self.differs.store(true, Ordering::Relaxed);
-        self.note(|meta| meta.unreadable.push((path, reason)));
-    }
-
-    fn too_large(&self, path: Vec<u8>, size: u64) {
-        self.note(|meta| meta.too_large.push((path, size)));
     }
 }

@@ -7,22 +7,42 @@ use std::sync::{Arc, PoisonError};
 use git2::ObjectType;
 use rustix::fs::FileType;
 
+use super::budget::LATE;
 use super::names::{blank, join, kind_of, reason, sort_key};
-use super::{Entry, MAX_GITDIR_BYTES, Node, Object, Scan, TopKind};
+use super::{Entry, Node, Object, Scan, Top, TopKind};
 use crate::git::Oid;
-use crate::git::meta::PLAIN;
+use crate::git::meta::{Meta, PLAIN};
 use crate::progress::Phase;
 use crate::store::walk::{self, Attributes, Content};
 
 impl Scan<'_> {
-    pub(super) fn file(&self, node: &Node, name: Vec<u8>, attributes: &Attributes, out: &SyncSender<Object>) {
+    pub(super) fn file(
+        &self,
+        node: &Node,
+        name: Vec<u8>,
+        attributes: &Attributes,
+        was_read: bool,
+        out: &SyncSender<Object>,
+    ) {
         let (content, attributes) = if attributes.kind == FileType::Symlink {
             match walk::link(&node.directory, &name) {
                 Ok(text) => (text, *attributes),
                 Err(error) => return self.unreadable(join(&node.path, &name), reason(&error)),
             }
         } else {
-            match walk::read(&node.directory, &name, self.limits.max_file) {
+            if self.budget.is_late() {
+                return self.unreadable(join(&node.path, &name), LATE.to_owned());
+            }
+            if let Some(id) = self.budget.linked(attributes) {
+                self.count(node, &name, attributes);
+                let (kind, stamp, mode) = (kind_of(attributes), attributes.stamp, attributes.mode);
+                return node.add(Entry { name, kind, stamp, mode, id });
+            }
+            let admit = |file: &Attributes, holes| {
+                let was_read = was_read && file.stamp == attributes.stamp;
+                self.budget.admits(node.top.top.kind, file.stamp.size, holes, was_read)
+            };
+            match walk::read_if(&node.directory, &name, self.limits.max_file, admit) {
                 Ok(Content::Whole(content, attributes)) => (content, attributes),
                 Ok(Content::TooLarge(size)) => return self.too_large(join(&node.path, &name), size),
                 Ok(Content::Gone) => return,
@@ -37,15 +57,12 @@ impl Scan<'_> {
         };
         if !self.is_known(id) {
             let size = content.len() as u64;
-            let (bytes, most) = match node.top.top.kind {
-                TopKind::Files => (&self.new_bytes, self.limits.max_new),
-                TopKind::GitDir => (&self.gitdir_bytes, MAX_GITDIR_BYTES),
-            };
-            if bytes.fetch_add(size, Ordering::Relaxed) + size > most {
+            if !self.budget.take(node.top.top.kind, size) {
                 return self.too_large(join(&node.path, &name), size);
             }
             self.send(out, Object { id, kind: ObjectType::Blob, content });
         }
+        self.budget.remember(&attributes, id);
         self.count(node, &name, &attributes);
         node.add(Entry { name, kind: kind_of(&attributes), stamp: attributes.stamp, mode: attributes.mode, id });
     }
@@ -115,5 +132,28 @@ impl Scan<'_> {
             let path = join(&node.path, name);
             self.note(|meta| meta.modes.push((path, attributes.mode)));
         }
+    }
+
+    pub(super) fn send(&self, out: &SyncSender<Object>, object: Object) {
+        if out.send(object).is_err() {
+            self.cancelled.store(true, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn finish_top(&self, top: &Top, tree: Option<Oid>) {
+        self.tops.lock().unwrap_or_else(PoisonError::into_inner).push((top.clone(), tree));
+    }
+
+    pub(super) fn note(&self, change: impl FnOnce(&mut Meta)) {
+        change(&mut self.meta.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(super) fn unreadable(&self, path: Vec<u8>, reason: String) {
+        self.differs.store(true, Ordering::Relaxed);
+        self.note(|meta| meta.unreadable.push((path, reason)));
+    }
+
+    pub(super) fn too_large(&self, path: Vec<u8>, size: u64) {
+        self.note(|meta| meta.too_large.push((path, size)));
     }
 }

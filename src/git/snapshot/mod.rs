@@ -7,7 +7,7 @@
 //!   gitdir/   tree: the small files of the agent's .git as opaque bytes
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -22,12 +22,13 @@ use crate::git::Oid;
 use crate::git::ignore::Patterns;
 use crate::git::meta::PLAIN;
 use crate::git::repository::{Access, Store};
-use crate::git::scan::{self, Job, Object, Scan, Top, TopKind, reason};
+use crate::git::scan::{self, Budget, Job, Object, Scan, Top, TopKind, reason};
 use crate::git::seen::{self, EntryKind, Seen};
 use crate::progress::{self, Phase, Progress};
 use crate::store::walk;
 
 pub(crate) use crate::git::meta::Meta;
+pub(super) use crate::git::scan::Read;
 
 /// Returns whether a snapshot records what is at `name` in the agent's `.git`.
 pub(crate) fn records_of_git(name: &[u8]) -> bool {
@@ -95,9 +96,8 @@ pub(crate) fn capture(store: &Store, spec: &CaptureSpec<'_>, progress: &dyn Prog
         writer: Mutex::default(),
         tops: Mutex::default(),
         files: AtomicU64::new(0),
-        new_bytes: AtomicU64::new(0),
+        budget: Budget::new(spec.limits.max_new, store.access(), store.read()),
         gitdir_names: AtomicUsize::new(0),
-        gitdir_bytes: AtomicU64::new(0),
         differs: AtomicBool::new(false),
         cancelled: AtomicBool::new(false),
     };
@@ -136,7 +136,8 @@ pub(crate) fn capture(store: &Store, spec: &CaptureSpec<'_>, progress: &dyn Prog
     progress.finish(Phase::Scan);
     written?;
     progress::check(progress)?;
-    let Scan { writer, tops, files, differs, meta: found, ignored, .. } = scan;
+    let Scan { writer, tops, files, differs, meta: found, ignored, budget, .. } = scan;
+    store.set_read(budget.into_read());
     let poisoned = "no thread of the walk panicked, or its panic would have come through";
     let (writer, tops) = (writer.into_inner().expect(poisoned), tops.into_inner().expect(poisoned));
     let mut found = found.into_inner().expect(poisoned);
@@ -188,29 +189,27 @@ fn seen_rules(excludes: &[u8], base: Option<Oid>) -> Vec<u8> {
 
 /// Makes the trees of nested repositories, innermost first, and then that of the tree itself.
 fn assemble(store: &Store, tops: &[(Top, Option<Oid>)], mut meta: Meta) -> Result<Snapshot> {
-    let find = |kind: TopKind, path: &[u8]| {
-        tops.iter().find(|(top, _)| top.kind == kind && top.path == path).and_then(|(_, tree)| *tree)
+    let of = |kind: TopKind| {
+        let all = tops.iter().filter(move |(top, _)| top.kind == kind);
+        all.filter_map(|(top, tree)| Some((top.path.as_slice(), (*tree)?))).collect::<HashMap<&[u8], Oid>>()
     };
-    let mut nested: Vec<&[u8]> = tops
-        .iter()
-        .filter(|(top, tree)| top.kind == TopKind::Files && !top.path.is_empty() && tree.is_some())
-        .map(|(top, _)| top.path.as_slice())
-        .collect();
-    nested.sort_by_key(|path| std::cmp::Reverse(path.len()));
-    for path in nested {
+    let (trees, gitdirs) = (of(TopKind::Files), of(TopKind::GitDir));
+    let mut nested: Vec<(&[u8], Oid)> =
+        trees.iter().filter(|(path, _)| !path.is_empty()).map(|(path, files)| (*path, *files)).collect();
+    nested.sort_unstable_by_key(|(path, _)| (std::cmp::Reverse(path.len()), *path));
+    for (path, files) in nested {
         let below = meta.below(path);
-        let (files, gitdir) = (find(TopKind::Files, path), find(TopKind::GitDir, path));
-        let id = root(store, files.expect("only those with a tree are in the list"), gitdir, &below)?;
-        meta.nested.push((path.to_vec(), id));
-        meta.nested.sort();
+        let id = root(store, files, gitdirs.get(path).copied(), &below)?;
+        let entry = (path.to_vec(), id);
+        let at = meta.nested.binary_search(&entry).unwrap_or_else(|at| at);
+        meta.nested.insert(at, entry);
         // The sub-snapshot has these; what is not recorded stays named here too.
         let is_below = |other: &[u8]| other.strip_prefix(path).is_some_and(|rest| rest.starts_with(b"/"));
         meta.modes.retain(|(other, _)| !is_below(other));
         meta.empty_dirs.retain(|other| !is_below(other));
     }
-    let files = find(TopKind::Files, b"").context("it cannot be read")?;
-    let gitdir = find(TopKind::GitDir, b"");
-    let id = root(store, files, gitdir, &meta)?;
+    let files = trees.get(&b""[..]).copied().context("it cannot be read")?;
+    let id = root(store, files, gitdirs.get(&b""[..]).copied(), &meta)?;
     Ok(Snapshot { commit: Oid::ZERO_SHA1, id, files, meta, ignored: Vec::new() })
 }
 

@@ -7,6 +7,7 @@
 //! Configuration comes over key by key from an allow-list; hooks, includes and whatever else runs commands does not.
 
 mod carry;
+pub(crate) mod nested;
 pub(crate) mod rebuild;
 mod settings;
 

@@ -27,6 +27,32 @@ fn files_that_are_too_large_are_named_and_count_as_work() {
 }
 
 #[test]
+fn files_that_nobody_has_written_are_not_read() {
+    let place = Place::new();
+    let project = place.project("api");
+    place.ok(["create", "x", "--from", "api"]);
+    let tree = place.tree("x");
+    for number in 0..50 {
+        let file = std::fs::File::create(tree.join(format!("sparse{number}"))).expect("a file");
+        file.set_len(99_000_000).expect("a size");
+    }
+    write(&tree, "small", "work");
+    let (code, answer) = place.json(["diff", "x"]);
+    let is_read = |change: &&serde_json::Value| change["id"].is_string();
+    assert_eq!(answer["changes"].as_array().expect("changes").iter().filter(is_read).count(), 1, "{answer}");
+    assert_eq!((code, answer["unrecorded"].as_array().expect("a list").len()), (0, 50), "{answer}");
+    let text = place.ok(["diff", "x"]);
+    assert!(text.contains("create small"), "{text}");
+    assert_eq!(text.matches("not recorded sparse").count(), 10, "{text}");
+    assert!(text.contains("not recorded 40 more in the top (too large: 99.0 MB)"), "{text}");
+    place.tamed("true");
+    place.ok(["status", "x"]);
+    place.ok(["sync", "x", "--to", project.to_str().expect("text")]);
+    let text = place.ok(["gc", "--all"]);
+    assert!(text.contains("Kept `x`") && text.contains("50 files too large to look at"), "{text}");
+}
+
+#[test]
 fn directories_without_bottom_are_named_and_can_be_removed() {
     let place = Place::new();
     place.project("api");

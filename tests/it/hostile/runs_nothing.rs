@@ -128,3 +128,56 @@ fn credentials_are_asked_for_with_the_users_configuration_only() {
     }
     assert_eq!(trap.sprung(), "");
 }
+
+#[test]
+fn what_nested_repositories_would_run_is_told_and_moved_away() {
+    let place = Place::new();
+    place.project("api");
+    place.ok(["create", "x", "--from", "api"]);
+    let tree = place.tree("x");
+    let trap = Trap::new(&place);
+    let tops = ["sub", "sub/deep/er", "src"];
+    place.tamed("for d in plain sub sub/deep/er src; do git init -q $d; done; touch plain/f sub/f sub/deep/er/f");
+    for top in tops {
+        trap.set(&tree.join(top));
+    }
+    write(&tree, "elsewhere/HEAD", "ref: refs/heads/main\n");
+    write(&tree, "lead/.git", "gitdir: ../elsewhere\n");
+    write(&tree, "lead/f", "");
+    let git_status = |top: &str| {
+        let mut git = std::process::Command::new("git");
+        place.isolate(&mut git);
+        git.arg("-C").arg(tree.join(top)).arg("status").output().expect("git starts")
+    };
+    let run = |keep: &[&str]| {
+        let args = [&["exec", "x", "--isolation", "none"], keep, &["--", "true"]].concat();
+        let (code, answer) = place.json(args);
+        assert_eq!(code, 0, "{answer}");
+        let held = answer["git_config_held"].as_array().expect("a list").clone();
+        (held, answer["git_config_kept"].as_bool().expect("a word"), answer["run"].as_str().expect("a run").to_owned())
+    };
+    let (held, kept, _) = run(&["--keep-git-config"]);
+    assert!(kept && held.contains(&"lead/.git".into()), "{held:?}");
+    let (held, kept, id) = run(&[]);
+    assert!(!kept && held.contains(&"lead/.git".into()), "{held:?}");
+    let keep = place.root().join("state/local/x/runs").join(id).join("git-nested");
+    for top in tops {
+        for name in ["core.fsmonitor", "include.path", "hooks/pre-commit"] {
+            assert!(held.contains(&format!("{top}/.git/{name}").into()), "{top} {name}: {held:?}");
+        }
+        let output = git_status(top);
+        assert_eq!((output.status.code(), trap.sprung()), (Some(0), String::new()), "{top}: {}", describe(&output));
+        assert!(!tree.join(top).join(".git/hooks").exists(), "{top}");
+        let config = std::fs::read_to_string(keep.join(top).join(".git/config")).expect("the old configuration");
+        assert!(config.contains("trap") && keep.join(top).join(".git/hooks/pre-commit").exists(), "{top}");
+    }
+    assert!(!tree.join("lead/.git").exists() && keep.join("lead/.git").exists());
+    assert!(held.iter().all(|held| !held.as_str().expect("text").starts_with("plain/")), "{held:?}");
+    assert!(tree.join("plain/.git/hooks").exists() && tree.join("plain/.git/description").exists());
+    let (held, ..) = run(&[]);
+    assert_eq!(held, [] as [serde_json::Value; 0]);
+    // The traps are real: git springs them.
+    std::fs::copy(keep.join("sub/.git/config"), tree.join("sub/.git/config")).expect("a copy");
+    git_status("sub");
+    assert!(trap.sprung().contains("trap"), "{}", trap.sprung());
+}
