@@ -23,41 +23,64 @@ mkdir -p "$copy"
 git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$copy"
 cd "$copy"
 
-run() { # KIND FILTER [OPTION...]: 0 when it passes, 1 when it fails, 2 when there is no such test
-  local target=(--test it)
-  [ "$1" = lib ] && target=(--lib)
-  timeout 600 cargo test --locked "${target[@]}" "${@:3}" -- "$2" >"$log" 2>&1 || return 1
-  [ $# -gt 2 ] || grep -Eq '^running [1-9]' "$log" || return 2
+build() { # KIND
+  # The tests through the binary are built once: a mutant only changes the program that they start.
+  if [ "$1" = it ]; then
+    timeout 600 cargo build --locked --bin stead >"$log" 2>&1
+  else
+    timeout 600 cargo test --locked --lib --no-run >"$log" 2>&1
+  fi
 }
 
-seen=0 wrong=0 number=0
-declare -A green
+run() { # KIND FILTER: 0 when it passes, 1 when it fails, 2 when there is no such test
+  local test=("$it")
+  [ "$1" = lib ] && test=(cargo test --locked --lib --)
+  timeout 600 "${test[@]}" "$2" >"$log" 2>&1 || return 1
+  grep -Eq '^running [1-9]' "$log" || return 2
+}
+
+it=$(CARGO_TERM_QUIET=false cargo test --locked --test it --no-run 2>&1 | sed -n 's/^ *Executable .*(\(.*\))$/\1/p')
+
+chosen=() number=0
 for patch; do
   number=$((number + 1))
-  [ $(((number - part) % parts)) = 0 ] || continue
-  name=$(basename "$patch" .patch)
+  [ $(((number - part) % parts)) != 0 ] || chosen+=("$(basename "$patch" .patch)")
+done
+
+seen=0 wrong=0
+complain() { # NAME WHAT
+  printf '%-48s NOT SEEN: %s\n' "$1" "$2"
+  wrong=$((wrong + 1))
+}
+
+# First everything without a mutant, so that it is built once.
+build it
+build lib
+declare -A green
+for name in "${chosen[@]}"; do
+  read -r _ kind filter <"tests/mutants/$name.patch"
+  [ -z "${green[$kind $filter]-}" ] || continue
+  code=0
+  run "$kind" "$filter" || code=$?
+  green[$kind $filter]=$code
+  [ $code = 0 ] || { echo "\`$filter\` fails without a mutant, or there is none:"; tail -n 20 "$log"; }
+done
+
+for name in "${chosen[@]}"; do
   patch=tests/mutants/$name.patch
   read -r _ kind filter <"$patch"
-  complain() {
-    printf '%-48s NOT SEEN: %s\n' "$name" "$1"
-    wrong=$((wrong + 1))
-  }
-  if [ -z "${green[$kind $filter]-}" ]; then
-    code=0
-    run "$kind" "$filter" || code=$?
-    case $code in
-      0) green[$kind $filter]=yes ;;
-      2) complain "no test is called \`$filter\`"; continue ;;
-      *) complain "\`$filter\` fails without it"; tail -n 20 "$log"; continue ;;
-    esac
-  fi
+  case ${green[$kind $filter]} in
+    0) ;;
+    2) complain "$name" "no test is called \`$filter\`"; continue ;;
+    *) complain "$name" "\`$filter\` fails without it"; continue ;;
+  esac
   if ! git apply "$patch" 2>"$log"; then
-    complain "it does not apply"; cat "$log"; continue
+    complain "$name" "it does not apply"; cat "$log"; continue
   fi
-  if ! run "$kind" "$filter" --no-run; then
-    complain "it does not build"; grep -m 3 -A 5 '^error' "$log" || true
+  if ! build "$kind"; then
+    complain "$name" "it does not build"; grep -m 3 -A 5 '^error' "$log" || true
   elif run "$kind" "$filter"; then
-    complain "\`$filter\` passes"
+    complain "$name" "\`$filter\` passes"
   else
     printf '%-48s seen by %s\n' "$name" "$filter"
     seen=$((seen + 1))
