@@ -49,6 +49,46 @@ pub(crate) fn entries(bytes: &[u8]) -> Vec<Entry> {
     entries
 }
 
+/// Returns the id of the tree that a commit of these entries would have. Entries that are not in git's order make a tree that
+/// no repository has.
+pub(crate) fn tree(entries: &[Entry]) -> Option<Oid> {
+    fn close<'a>(open: &mut Vec<(&'a [u8], Vec<u8>)>) -> Option<(&'a [u8], Oid)> {
+        let (name, content) = open.pop()?;
+        Some((name, Oid::hash_object(ObjectType::Tree, &content).ok()?))
+    }
+    fn add((_, content): &mut (&[u8], Vec<u8>), mode: u32, name: &[u8], id: Oid) {
+        content.extend_from_slice(format!("{mode:o} ").as_bytes());
+        content.extend_from_slice(name);
+        content.push(0);
+        content.extend_from_slice(id.as_bytes());
+    }
+    const DIRECTORY: u32 = 0o040_000;
+    let mut open: Vec<(&[u8], Vec<u8>)> = vec![(b"", Vec::new())];
+    // The directory of the entry before, with a slash at its end.
+    let mut at: &[u8] = b"";
+    for entry in entries {
+        let (directory, name) =
+            entry.path.split_at(entry.path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1));
+        while !directory.starts_with(at) {
+            let (closed, id) = close(&mut open)?;
+            add(open.last_mut()?, DIRECTORY, closed, id);
+            at = at.strip_suffix(b"/")?;
+            at = &at[..at.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1)];
+        }
+        let deeper = directory[at.len()..].split(|byte| *byte == b'/').filter(|name| !name.is_empty());
+        open.extend(deeper.map(|name| (name, Vec::new())));
+        at = directory;
+        add(open.last_mut()?, entry.mode, name, entry.id);
+    }
+    loop {
+        let (closed, id) = close(&mut open)?;
+        match open.last_mut() {
+            Some(parent) => add(parent, DIRECTORY, closed, id),
+            None => return Some(id),
+        }
+    }
+}
+
 /// Returns the ids of all objects that the file names: contents at all stages, and trees that it remembers.
 pub(crate) fn named(bytes: &[u8]) -> Vec<Oid> {
     const GITLINK: u32 = 0o160_000;
@@ -180,6 +220,40 @@ mod tests {
         };
         assert_eq!(entries(&file(4096)).len(), 3);
         assert!(entries(&file(4097)).is_empty());
+    }
+
+    #[test]
+    fn the_tree_of_entries_is_that_of_git() {
+        let entry = |path: &str, mode: u32| Entry {
+            path: path.into(),
+            mode,
+            id: Oid::hash_object(ObjectType::Blob, path.as_bytes()).expect("a hash"),
+            stamp: Stamp::default(),
+        };
+        let paths = ["a-b", "a.x", "a/b/c", "a/b/d/e", "a/c", "a0", "b/x/y/z", "c", "é/ü"];
+        let entries: Vec<Entry> = paths.iter().map(|path| entry(path, 0o100_644)).collect();
+        let dir = tempfile::tempdir().expect("a directory");
+        let git = |args: &[&str], input: &str| {
+            use std::io::Write as _;
+            use std::process::Stdio;
+            let mut command = crate::git::oracle::git();
+            command.arg("-C").arg(dir.path()).args(args).stdin(Stdio::piped()).stdout(Stdio::piped());
+            let mut child = command.spawn().expect("git starts");
+            child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("git reads");
+            String::from_utf8(child.wait_with_output().expect("git ends").stdout).expect("text").trim().to_owned()
+        };
+        git(&["init", "-q"], "");
+        let lines: Vec<String> = entries
+            .iter()
+            .map(|entry| format!("{:o} {}\t{}", entry.mode, entry.id, String::from_utf8_lossy(&entry.path)))
+            .collect();
+        git(&["update-index", "--index-info"], &lines.join("\n"));
+        let expected = git(&["write-tree", "--missing-ok"], "");
+        assert_eq!(tree(&entries).map(|id| id.to_string()), Some(expected.clone()));
+        let mut turned = entries;
+        turned.swap(0, 5);
+        assert_ne!(tree(&turned).map(|id| id.to_string()), Some(expected));
+        assert_eq!(tree(&[]), Oid::hash_object(ObjectType::Tree, b"").ok());
     }
 
     #[test]

@@ -284,6 +284,13 @@ fn of_index(workspace: &Workspace, store: &Store, tree: &Dir, there: [Option<Oid
     }
     let git = agentdir::git_dir(tree, &mut Vec::new())?;
     let index = git.read(Path::new("index"), LARGEST).ok()??;
+    let mut staged = tracked::entries(&index);
+    // Mostly it is the head's own, which is cheaper to find out than to look for each.
+    let head = there[0].and_then(|head| Some(repository.find_commit(head).ok()?.tree_id()));
+    let whole = tracked::tree(&staged);
+    if whole.is_some() && (whole == head || whole == there[1]) {
+        return None;
+    }
     let pool = workspace.record.pool.as_deref().and_then(|key| Pool::open(workspace.at(), key).ok());
     let pool = pool.as_ref().and_then(|pool| pool.repository().odb().ok());
     // The store keeps what was staged too, so that it is not asked.
@@ -293,7 +300,6 @@ fn of_index(workspace: &Workspace, store: &Store, tree: &Dir, there: [Option<Oid
     }
     // An entry that is only intended to be added has it.
     let empty = Oid::hash_object(ObjectType::Blob, b"").ok()?;
-    let mut staged = tracked::entries(&index);
     staged.retain(|entry| entry.mode != 0o160_000 && entry.id != empty && !known.contains(&entry.id));
     staged.retain(|entry| !pool.as_ref().is_some_and(|pool| pool.exists(entry.id)));
     let paths = staged.into_iter().map(|entry| entry.path).collect();
