@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use serde::Deserialize;
 
@@ -91,15 +92,18 @@ impl Default for AgentPreset {
     }
 }
 
-const BUILT_IN: &str = include_str!("agents.toml");
+/// Read once: every run of a plain command is compared with all of them.
+static BUILT_IN: LazyLock<BTreeMap<String, toml::Table>> = LazyLock::new(|| {
+    toml::from_str(include_str!("agents.toml")).expect("the built-in presets are valid, as a test shows")
+});
 
 impl AgentPreset {
     /// Returns the preset `name` with what the configuration says of it; `not-found` with the names that there are.
     pub(crate) fn find(name: &str, configured: &BTreeMap<String, toml::Table>) -> Result<Self> {
-        let mut table = built_in().remove(name).unwrap_or_default();
+        let mut table = BUILT_IN.get(name).cloned().unwrap_or_default();
         let own = configured.get(name);
         if table.is_empty() && own.is_none() {
-            let mut names: Vec<String> = built_in().into_keys().collect();
+            let mut names: Vec<String> = BUILT_IN.keys().cloned().collect();
             names.extend(configured.keys().cloned());
             names.sort();
             names.dedup();
@@ -129,7 +133,7 @@ impl AgentPreset {
     /// Returns the preset whose program `program` is, whatever its directory.
     pub(crate) fn of_program(program: &Path, configured: &BTreeMap<String, toml::Table>) -> Option<Self> {
         let file = program.file_name()?.to_str()?;
-        let names = configured.keys().cloned().chain(built_in().into_keys());
+        let names = configured.keys().cloned().chain(BUILT_IN.keys().cloned());
         names
             .filter_map(|name| Self::find(&name, configured).ok())
             .find(|preset| Path::new(&preset.command[0]).file_name().and_then(|name| name.to_str()) == Some(file))
@@ -150,10 +154,6 @@ impl AgentPreset {
     }
 }
 
-fn built_in() -> BTreeMap<String, toml::Table> {
-    toml::from_str(BUILT_IN).expect("the built-in presets are valid, as a test shows")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,13 +169,13 @@ mod tests {
             assert_eq!(preset.command[0], name);
             assert!(preset.install.is_some());
         }
-        assert_eq!(built_in().len(), 6);
+        assert_eq!(BUILT_IN.len(), 6);
     }
 
     #[test]
     fn no_preset_skips_all_permissions_without_a_wall() {
-        for (name, _) in built_in() {
-            let preset = AgentPreset::find(&name, &BTreeMap::new()).unwrap();
+        for name in BUILT_IN.keys() {
+            let preset = AgentPreset::find(name, &BTreeMap::new()).unwrap();
             let words: Vec<&String> =
                 preset.command.iter().chain(&preset.headless).chain(preset.open.iter().flatten()).collect();
             for word in words {

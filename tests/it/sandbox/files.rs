@@ -119,7 +119,7 @@ fn users() -> Vec<Row> {
             |told| read(told.home.join(".nvm/escape")),
             Open::Works,
         ),
-        row("a package cache is read", |told| read(told.home.join(".cargo/registry/index")), Open::Works, WORKS, ACCES),
+        row("a package cache is read", |told| read(told.home.join(".cargo/registry/index")), Open::Works, WORKS, WORKS),
         // In namespaces beside the host's.
         row(
             "a package cache is written",
