@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
+use std::io::Read as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -17,16 +18,17 @@ pub(crate) const WORD: &str = "__enter";
 
 /// Runs as this process if `arguments` (the program's name first) ask for it.
 pub(crate) fn entry(arguments: &[OsString]) -> Option<ExitCode> {
-    let [_, word, request, pipe] = arguments else { return None };
+    let [_, word, request, pipe, gate] = arguments else { return None };
     if word != WORD {
         return None;
     }
     let done = (|| {
         let request = read(&File::from(spawn::adopt(request)?))?;
         let mut teller = Teller::new(spawn::adopt(pipe)?);
+        let gate = File::from(spawn::adopt(gate)?);
         // The numbers that were handed on stay open here, and go no further.
         crate::sys::close_on_exec_from(3)?;
-        enter(&request, &mut teller);
+        enter(&request, &gate, &mut teller);
         io::Result::Ok(())
     })();
     Some(if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -39,8 +41,13 @@ fn read(file: &File) -> io::Result<Request> {
     Ok(serde_json::from_slice(&bytes)?)
 }
 
-fn enter(request: &Request, teller: &mut Teller) {
+fn enter(request: &Request, gate: &File, teller: &mut Teller) {
     let execute = || {
+        let mut gate = gate;
+        // Held until the record of the run is in place; the supervisor's end is this one's too.
+        if let Err(error) = gate.read_exact(&mut [0]) {
+            return error;
+        }
         // Only now: building the wall may take more files than the command may have.
         match rlimit::set(request.limits.file_size, request.limits.open_files) {
             Ok(()) => spawn::become_command(&request.argv, &request.environment, Path::new(&request.directory)),

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Kind, Result};
 pub(crate) use crate::run::redact::Hidden;
-pub(crate) use crate::run::spec::{Around, Ask, RunSpec, Terminals, isolation, net};
+pub(crate) use crate::run::spec::{Around, Ask, RunSpec, Terminals, isolation, look_for_tools, net};
 
 /// The id of a run: `YYYYMMDD-HHMMSS-xxxx` (UTC, the fraction of the second in 1/65536); sorts by time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

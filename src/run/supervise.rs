@@ -6,12 +6,15 @@
 //!     COMMAND           dies with the supervisor
 //! ```
 //!
+//! The supervisor is started ahead, while stead still looks at the tree: it builds the wall and waits for the word. Nothing of
+//! the user's is executed before a record of the run is in place.
+//!
 //! Both are subreapers, so that whatever the command leaves behind becomes a child of theirs and can be found. The request
 //! crosses in a memory file: no value of a variable and no prompt is ever in an argument or on disk for it.
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{Read as _, Seek as _, Write as _};
+use std::io::{Seek as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::process::Child;
@@ -21,7 +24,7 @@ use anyhow::Context as _;
 use rustix::event::{PollFd, PollFlags};
 use serde::{Deserialize, Serialize};
 
-use crate::confine::policy::Policy;
+use crate::confine::policy::{Policy, Wall};
 use crate::confine::processes;
 use crate::confine::signals::Signals;
 use crate::confine::spawn::{self, Group};
@@ -81,6 +84,13 @@ pub(crate) struct Request {
     pub(crate) client_environment: Vec<(OsString, OsString)>,
     /// What is taken out of the output.
     pub(crate) hidden: Vec<Hidden>,
+}
+
+impl Request {
+    /// Whether a process of stead's own builds a wall first, and can wait behind it.
+    pub(crate) fn is_held(&self) -> bool {
+        matches!(self.policy.wall, Wall::Namespaces | Wall::Landlock)
+    }
 }
 
 /// Why stead ended the command.
@@ -150,21 +160,59 @@ pub(crate) fn signals() -> Result<Signals> {
     Signals::note(&[libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP]).context("cannot watch for signals")
 }
 
-/// Executes a run under `lease` and waits until nothing of it is alive.
-pub(crate) fn supervise(request: &Request, lease: &Lease, signals: &Signals) -> Result<Outcome> {
+/// A run that is started but for its command: the supervisor is there and builds the wall, and waits for the word. What is
+/// dropped instead ends without a trace.
+#[must_use = "nothing is executed before `go`"]
+pub(crate) struct Waiting {
+    child: Child,
+    control: Option<File>,
+    result: OwnedFd,
+    terminal: Option<Terminal>,
+}
+
+/// The word, where otherwise the numbers of signals are told.
+pub(crate) const GO: u8 = 0;
+
+/// Starts a run under `lease` as far as it can be without its command.
+pub(crate) fn prepare(request: &Request, lease: &Lease) -> Result<Waiting> {
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).context("cannot become a subreaper")?;
     // Ignored, as some callers leave it, it would take the children's ends away.
     sys::default_signal(libc::SIGCHLD);
     let terminal = Terminal::save();
-    let started = std::time::Instant::now();
-    let (mut child, control, result) = start(request, lease).context("cannot start the supervisor")?;
-    let answer = attend(request, signals, control, result).context("cannot wait for the supervisor")?;
-    child.wait().context("cannot wait for the supervisor")?;
-    let mut outcome: Outcome = serde_json::from_slice(&answer).unwrap_or_else(|_| {
-        let whole = processes::end_descendants(Duration::from_secs(5));
-        let alive = if whole { 0 } else { processes::descendants(std::process::id()).len() };
-        Outcome { duration: started.elapsed(), alive, ..Outcome::lost() }
-    });
+    let (child, control, result) = start(request, lease).context("cannot start the supervisor")?;
+    Ok(Waiting { child, control: Some(control.into()), result, terminal })
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        // Its end is the supervisor's, which holds the lease as well.
+        drop(self.control.take());
+        self.child.wait().ok();
+        rustix::process::set_child_subreaper(None).ok();
+    }
+}
+
+impl Waiting {
+    /// Has the command executed, and waits until nothing of the run is alive.
+    pub(crate) fn go(mut self, request: &Request, signals: &Signals) -> Result<Outcome> {
+        let started = std::time::Instant::now();
+        let mut control = self.control.take().expect("it is only taken at the end");
+        // A supervisor that is gone is noticed by its answer.
+        drop(control.write_all(&[GO]));
+        let answer = attend(request, signals, &control, &self.result).context("cannot wait for the supervisor")?;
+        drop(control);
+        self.child.wait().context("cannot wait for the supervisor")?;
+        let outcome = serde_json::from_slice(&answer).unwrap_or_else(|_| {
+            let whole = processes::end_descendants(Duration::from_secs(5));
+            let alive = if whole { 0 } else { processes::descendants(std::process::id()).len() };
+            Outcome { duration: started.elapsed(), alive, ..Outcome::lost() }
+        });
+        Ok(ended(request, self.terminal.take(), outcome))
+    }
+}
+
+/// Makes sure of the end of a run whatever its supervisor has done.
+fn ended(request: &Request, terminal: Option<Terminal>, mut outcome: Outcome) -> Outcome {
     if let Some(container) = &request.container
         && outcome.ended == Ended::Lost
         && !container::end(&container.named)
@@ -178,9 +226,7 @@ pub(crate) fn supervise(request: &Request, lease: &Lease, signals: &Signals) -> 
     if let Some(terminal) = terminal {
         terminal.restore();
     }
-    // What starts later in this process is not to be taken in.
-    rustix::process::set_child_subreaper(None).context("cannot stop being a subreaper")?;
-    Ok(outcome)
+    outcome
 }
 
 /// Starts the supervisor; returns it with the pipe that it obeys (and whose end it takes as the end of its parent) and the
@@ -197,14 +243,12 @@ fn start(request: &Request, lease: &Lease) -> Result<(Child, OwnedFd, OwnedFd)> 
 }
 
 /// Forwards signals until the supervisor has answered.
-fn attend(request: &Request, signals: &Signals, control: OwnedFd, result: OwnedFd) -> Result<Vec<u8>> {
-    let mut result = File::from(result);
-    let mut control = File::from(control);
+fn attend(request: &Request, signals: &Signals, mut control: &File, result: &OwnedFd) -> Result<Vec<u8>> {
     let mut answer = Vec::new();
     let mut interrupts = 0;
     loop {
         let readable = {
-            let mut polled = vec![PollFd::new(&result, PollFlags::IN)];
+            let mut polled = vec![PollFd::new(result, PollFlags::IN)];
             polled.extend(signals.descriptors().map(|descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN)));
             match rustix::event::poll(&mut polled, None) {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -220,10 +264,10 @@ fn attend(request: &Request, signals: &Signals, control: OwnedFd, result: OwnedF
         }
         if readable {
             let mut buffer = [0; 4096];
-            match result.read(&mut buffer) {
+            match rustix::io::read(result, &mut buffer) {
                 Ok(0) => return Ok(answer),
                 Ok(count) => answer.extend_from_slice(&buffer[..count]),
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
         }

@@ -32,7 +32,7 @@ pub(super) fn checks(config: &Config) -> Vec<Check> {
 
 /// Says what `--isolation auto` takes here.
 fn wall(config: &Config) -> Check {
-    let walls = Walls::probe(Isolation::Auto, NetAccess::On, config);
+    let walls = Walls::probe(Isolation::Auto, NetAccess::On, config, || ());
     match Isolation::Auto.wall(&walls) {
         Ok(Wall::Namespaces) => Check::new("wall", Status::Ok, "runs are kept behind namespaces, Landlock and seccomp"),
         Ok(wall) => {

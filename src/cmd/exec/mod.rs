@@ -33,6 +33,7 @@ use crate::run::supervise;
 use crate::run::toolchain::Toolchains;
 use crate::run::{Around, Ask, Hidden, RunId, RunSpec, Terminals};
 use crate::store::beneath::Dir;
+use crate::store::fs::remove_tree;
 use crate::store::name::WorkspaceName;
 use crate::ui::text::quote;
 use crate::ui::{Ui, text};
@@ -126,9 +127,13 @@ struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     fn new(ask: &'a Ask, name: &'a WorkspaceName, record: Option<&Record>, config: &Config, ui: &Ui) -> Result<Self> {
-        let walls = Walls::probe(crate::run::isolation(ask, config, record)?, crate::run::net(ask, config)?, config);
-        let (terminals, identity) = (terminals(ui), users_identity(ask, ui));
-        Ok(Self { ask, name, terminals, identity, secrets: Vec::new(), walls, tools: OnceCell::new() })
+        let isolation = crate::run::isolation(ask, config, record)?;
+        let (tools, mut identity) = (OnceCell::new(), None);
+        let walls = Walls::probe(isolation, crate::run::net(ask, config)?, config, || {
+            identity = users_identity(ask, ui);
+            crate::run::look_for_tools(&tools, isolation, ask, config);
+        });
+        Ok(Self { ask, name, terminals: terminals(ui), identity, secrets: Vec::new(), walls, tools })
     }
 
     fn run(
@@ -139,6 +144,7 @@ impl<'a> Asked<'a> {
         config: &Config,
         ui: &Ui,
     ) -> Result<Answer> {
+        self.walls.settle();
         sweep::sweep(workspace, ui)?;
         let mut spec = self.spec(config, Some(&*workspace))?;
         spec.hide(&self.secrets);
@@ -188,6 +194,19 @@ fn execute(
     ui: &Ui,
 ) -> Result<report::Ran> {
     let tree = workspace.tree();
+    let homes = Dir::open(&workspace.at().homes(workspace.name()))?;
+    let temporary = homes.create_dir_all(Path::new("tmp"))?;
+    let private = homes.create_dir_all(Path::new("home"))?;
+    // Before the wall is built: what is mounted in the private home is put beside what is there.
+    let login = carried::Carried::in_for(spec, config, private, ui);
+    let prompt_file = spec.prompt_file.as_deref().and_then(Path::file_name);
+    if let (Some(file), Some(prompt)) = (prompt_file, &spec.prompt) {
+        temporary.replace(Path::new(file), prompt.as_bytes(), 0o600)?;
+    }
+    let directory = Made::directory(record::directory(&workspace.runs(), &spec.id))?;
+    let request = spec.request(&tree, &directory.0, secrets);
+    let waiting = supervise::prepare(&request, workspace.lease())?;
+
     let store = workspace.store(Access::Write)?;
     let before = workspace.capture(&store, config, ui.progress())?;
     let unkept = conclude::keep_before(workspace, &store, &before.meta, ui);
@@ -195,30 +214,18 @@ fn execute(
     if !context.is_empty() {
         bring(workspace, context)?;
     }
-    let homes = Dir::open(&workspace.at().homes(workspace.name()))?;
-    let temporary = homes.create_dir_all(Path::new("tmp"))?;
-    let private = homes.create_dir_all(Path::new("home"))?;
-    let login = carried::Carried::in_for(spec, config, private, ui);
-    let prompt_file = spec.prompt_file.as_deref().and_then(Path::file_name);
-    if let (Some(file), Some(prompt)) = (prompt_file, &spec.prompt) {
-        temporary.replace(Path::new(file), prompt.as_bytes(), 0o600)?;
-    }
-
     // From here on a signal is for the run; one that came before means that there is none.
     let signals = supervise::signals()?;
     ui.release_interrupts();
     progress::check(ui.progress())?;
-    let started = Timestamp::now();
-    let directory = record::directory(&workspace.runs(), &spec.id);
-    make_directory(&directory)?;
-    let mut record = spec.record(started, args.context.clone());
+    let mut record = spec.record(Timestamp::now(), args.context.clone());
     record.before = Some(before.id.to_string());
-    record.write(&directory)?;
+    record.write(&directory.0)?;
+    let directory = directory.keep();
 
-    let request = spec.request(&tree, &directory, secrets);
     let outcome = store
         .set_ref(&spec.id.refs().0, before.commit)
-        .and_then(|()| supervise::supervise(&request, workspace.lease(), &signals))
+        .and_then(|()| waiting.go(&request, &signals))
         .inspect_err(|_| sweep::not_started(record.clone(), &directory))?;
     // From here on a signal is for stead again.
     ui.catch_interrupts()?;
@@ -247,6 +254,29 @@ fn bring(workspace: &mut LeasedWorkspace, context: &[Pair]) -> Result<()> {
     let new: Vec<PathBuf> = brought.into_iter().filter(|path| !known.contains(path)).collect();
     known.extend(new);
     workspace.save()
+}
+
+/// The directory of a run that may not come to be; removed unless it is kept.
+struct Made(PathBuf);
+
+impl Made {
+    fn directory(path: PathBuf) -> Result<Self> {
+        make_directory(&path)?;
+        Ok(Self(path))
+    }
+
+    fn keep(mut self) -> PathBuf {
+        std::mem::take(&mut self.0)
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        if !self.0.as_os_str().is_empty() {
+            // What is left is a directory without a record, which is no run.
+            remove_tree(&self.0, &progress::Silent).ok();
+        }
+    }
 }
 
 /// Makes the directory of a run.

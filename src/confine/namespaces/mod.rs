@@ -30,12 +30,50 @@ use crate::sys::{self, Waited};
 /// The command's number inside: the first that init starts.
 pub(crate) const COMMAND: u32 = 2;
 
-/// Returns why this host can have no such wall; `None` when it can. Tried in a copy of this process.
-pub(crate) fn missing(net: bool) -> Option<String> {
-    match attempt(|| try_out(net)) {
-        Ok(0) => None,
-        Ok(error) => Some(io::Error::from_raw_os_error(error).to_string()),
-        Err(error) => Some(error.to_string()),
+/// An attempt at such a wall, in a copy of this process and beside it.
+#[derive(Debug)]
+pub(crate) struct Probe {
+    /// With the pipe of its answer.
+    child: io::Result<(u32, OwnedFd)>,
+}
+
+impl Probe {
+    pub(crate) fn start(net: bool) -> Self {
+        let child = (|| {
+            let (answer, told) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+            let Some(child) = sys::fork()? else {
+                let number = try_out(net).err().map_or(0, |error| error.raw_os_error().clamp(1, 255));
+                rustix::io::write(&told, &[u8::try_from(number).unwrap_or(u8::MAX)]).ok();
+                // What it has built is taken down while nobody waits for it.
+                sys::exit_now(0);
+            };
+            io::Result::Ok((child, answer))
+        })();
+        Self { child }
+    }
+
+    /// Waits for the answer: why this host can have no such wall; `None` when it can.
+    pub(crate) fn missing(&self) -> Option<String> {
+        let (_, answer) = match &self.child {
+            Ok(child) => child,
+            Err(error) => return Some(error.to_string()),
+        };
+        let mut number = [0];
+        match rustix::io::retry_on_intr(|| rustix::io::read(answer, &mut number)) {
+            Ok(1) if number[0] == 0 => None,
+            Ok(1) => Some(io::Error::from_raw_os_error(number[0].into()).to_string()),
+            // A filter may kill for trying.
+            Ok(_) => Some(io::Error::from_raw_os_error(libc::EPERM).to_string()),
+            Err(error) => Some(error.to_string()),
+        }
+    }
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        if let Ok((child, _)) = &self.child {
+            sys::wait_for(Some(*child)).ok();
+        }
     }
 }
 

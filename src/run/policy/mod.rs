@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use crate::config::Config;
 use crate::confine::container::{self, Engine};
@@ -158,23 +159,32 @@ impl Isolation {
 }
 
 /// Why each wall cannot be had on this host; `None` for one that can.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Walls {
     pub(crate) namespaces: Option<String>,
     pub(crate) landlock: Option<String>,
     pub(crate) container: Option<String>,
     /// The engine that answers.
     pub(crate) engine: Option<Engine>,
+    /// What is still to be collected of an attempt.
+    pub(crate) probe: Mutex<Option<namespaces::Probe>>,
 }
 
 impl Walls {
-    /// Tries what `isolation` may need, on this host and now.
-    pub(crate) fn probe(isolation: Isolation, net: NetAccess, config: &Config) -> Self {
+    /// Collects what was tried, before anything else is started.
+    pub(crate) fn settle(&self) {
+        drop(self.probe.lock().map(|mut probe| probe.take()));
+    }
+
+    /// Tries what `isolation` may need, on this host and now; `meanwhile` is done while that is under way.
+    pub(crate) fn probe(isolation: Isolation, net: NetAccess, config: &Config, meanwhile: impl FnOnce()) -> Self {
         let untried = || Some("it was not tried".to_owned());
-        let namespaces = match isolation {
-            Isolation::Auto | Isolation::Namespaces => namespaces::missing(net == NetAccess::On),
-            Isolation::Landlock | Isolation::Container | Isolation::None => untried(),
+        let probe = match isolation {
+            Isolation::Auto | Isolation::Namespaces => Some(namespaces::Probe::start(net == NetAccess::On)),
+            Isolation::Landlock | Isolation::Container | Isolation::None => None,
         };
+        meanwhile();
+        let namespaces = probe.as_ref().map_or_else(untried, namespaces::Probe::missing);
         let landlock = match isolation {
             Isolation::Landlock => held::missing(),
             Isolation::Auto if namespaces.is_some() => held::missing(),
@@ -185,7 +195,7 @@ impl Walls {
             Ok(engine) => (Some(engine), None),
             Err(reason) => (None, Some(reason)),
         };
-        Self { namespaces, landlock, container, engine }
+        Self { namespaces, landlock, container, engine, probe: Mutex::new(probe) }
     }
 }
 

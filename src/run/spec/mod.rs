@@ -179,9 +179,9 @@ impl RunSpec {
         let none = Toolchains::default();
         let home = config.environment.get("HOME").map(Path::new);
         let tools = match home {
-            Some(home) if matches!(wall, Wall::Namespaces | Wall::Landlock) => around.tools.get_or_init(|| {
-                toolchain::find(&config.environment, home, &config.root, &[Path::new(&called.argv[0])])
-            }),
+            Some(home) if matches!(wall, Wall::Namespaces | Wall::Landlock) => {
+                around.tools.get_or_init(|| find_tools(home, &called.argv[0], config))
+            }
             _ => &none,
         };
         let policy = policy::decide(&policy::Parts {
@@ -373,6 +373,26 @@ impl RunSpec {
         names.dedup();
         names
     }
+}
+
+/// Looks for the toolchains that a run will be shown if it has a wall.
+pub(crate) fn look_for_tools(tools: &OnceCell<Toolchains>, isolation: Isolation, ask: &Ask, config: &Config) {
+    let Some(home) = config.environment.home() else { return };
+    if matches!(isolation, Isolation::None | Isolation::Container) {
+        return;
+    }
+    let name = ask.agent.as_deref().unwrap_or(&config.agent);
+    let program = match ask.command.first() {
+        Some(program) => Some(program.clone()),
+        None => AgentPreset::find(name, &config.agents).ok().map(|preset| preset.command[0].clone().into()),
+    };
+    if let Some(program) = program {
+        tools.get_or_init(|| find_tools(&home, &program, config));
+    }
+}
+
+fn find_tools(home: &Path, program: &OsString, config: &Config) -> Toolchains {
+    toolchain::find(&config.environment, home, &config.root, &[Path::new(program)])
 }
 
 /// Returns engine and image of a run in a container.

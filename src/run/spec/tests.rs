@@ -13,6 +13,7 @@ static NO_WALLS: Walls = Walls {
     landlock: Some(String::new()),
     container: Some(String::new()),
     engine: None,
+    probe: std::sync::Mutex::new(None),
 };
 
 fn around(terminals: Terminals) -> Around<'static> {

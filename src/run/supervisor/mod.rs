@@ -28,7 +28,7 @@ use crate::confine::spawn::{self, Group};
 use crate::confine::terminal::Terminal;
 use crate::run::container::Container;
 use crate::run::stream::{Activity, Stream};
-use crate::run::supervise::{Ended, Outcome, Request, Stop, WORD};
+use crate::run::supervise::{Ended, GO, Outcome, Request, Stop, WORD};
 use crate::run::supervisor::start::{Started, not_started, start};
 use crate::run::supervisor::watch::Watch;
 use crate::sys::{self, Used, Waited};
@@ -75,14 +75,21 @@ fn supervise(request: &Request, told: &File, obeyed: &File) -> io::Result<Outcom
         libc::SIGTSTP,
         libc::SIGCONT,
     ])?;
-    let room = watch::free(Path::new(&request.directory));
     // Removed at the end, when nothing of the run is alive.
     let cgroup = match &request.cgroup {
         Some(path) => Some(Cgroup::make(Path::new(path), &request.limits.settings())?),
         None => None,
     };
-    let outcome = start(request, told, cgroup.as_ref()).and_then(|started| match started {
-        Started::Running(child, listener, streams, activity) => {
+    // A wall is built ahead; a command without one cannot be held back once it is started.
+    let gate = if request.is_held() { Some(start(request, told, cgroup.as_ref())?) } else { None };
+    wait_for_the_word(obeyed)?;
+    let room = watch::free(Path::new(&request.directory));
+    let started = match gate {
+        Some(started) => Ok(started.open()),
+        None => start(request, told, cgroup.as_ref()),
+    };
+    let outcome = started.and_then(|started| match started {
+        Started::Running(child, listener, streams, activity, _) => {
             let mut supervision = Supervision::new(request, &child, terminal.as_ref(), streams, activity);
             supervision.listener = listener;
             supervision.run(&signals, obeyed)
@@ -102,6 +109,12 @@ fn supervise(request: &Request, told: &File, obeyed: &File) -> io::Result<Outcom
     }
     watch::account(&mut outcome, request, room, cgroup.as_ref());
     Ok(outcome)
+}
+
+/// Fails when the parent ends without it.
+fn wait_for_the_word(mut obeyed: &File) -> io::Result<()> {
+    let mut word = [GO];
+    obeyed.read_exact(&mut word)
 }
 
 /// Takes an end of the engine's client for one of the engine where no container was ever made.

@@ -14,7 +14,7 @@ use crate::confine::{rlimit, spawn};
 use crate::run::container::Container;
 use crate::run::enter;
 use crate::run::stream::{self, Activity, Stream};
-use crate::run::supervise::{Ended, Request, Stdin, Streams};
+use crate::run::supervise::{Ended, GO, Request, Stdin, Streams};
 
 /// Says why the system refused the command.
 pub(super) fn not_started(request: &Request, error: &io::Error) -> Ended {
@@ -49,14 +49,28 @@ fn client(container: &Container, request: &Request) -> std::process::Command {
 }
 
 pub(super) enum Started {
-    Running(Child, Option<Listener>, Vec<Stream>, Activity),
+    /// With the gate that the command is held by, if it is.
+    Running(Child, Option<Listener>, Vec<Stream>, Activity, Option<OwnedFd>),
     /// The system refused the command, not stead.
     Not(io::Error),
 }
 
+impl Started {
+    /// Lets a command go that is held.
+    pub(super) fn open(mut self) -> Self {
+        if let Self::Running(_, _, _, _, gate) = &mut self
+            && let Some(gate) = gate.take()
+        {
+            // One that is gone has said why.
+            rustix::io::write(&gate, &[GO]).ok();
+        }
+        self
+    }
+}
+
 /// Starts the command, behind its wall when it has one.
 pub(super) fn start(request: &Request, told: &File, cgroup: Option<&Cgroup>) -> io::Result<Started> {
-    let mut pipe = None;
+    let (mut pipe, mut gate) = (None, None);
     let mut command = if let Some(container) = &request.container {
         client(container, request)
     } else if request.policy.wall == Wall::None {
@@ -66,7 +80,9 @@ pub(super) fn start(request: &Request, told: &File, cgroup: Option<&Cgroup>) -> 
         command
     } else {
         let (listener, teller) = Listener::pipe()?;
-        let command = spawn::enter(enter::WORD, &[told.as_fd(), teller.as_fd()], request.group);
+        let (held, opener) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        let command = spawn::enter(enter::WORD, &[told.as_fd(), teller.as_fd(), held.as_fd()], request.group);
+        gate = Some((held, opener));
         pipe = Some((listener, teller));
         command
     };
@@ -106,5 +122,5 @@ pub(super) fn start(request: &Request, told: &File, cgroup: Option<&Cgroup>) -> 
         let to = (index == 1 || request.streams == Streams::Live).then_some(to);
         streams.push(Stream::start(pipe, to, log, activity.clone(), &request.hidden)?);
     }
-    Ok(Started::Running(child, listener, streams, activity))
+    Ok(Started::Running(child, listener, streams, activity, gate.map(|(_, opener)| opener)))
 }

@@ -46,7 +46,8 @@ fn before_the_command_starts() {
                 until("the lease is taken", || !std::fs::read(&lock).unwrap().is_empty());
                 signal(stead.id(), "STOP");
                 // Too late: the run has begun.
-                let begun = std::fs::read_dir(place.root().join("state/local/x/runs")).unwrap().count() > 0;
+                let runs = std::fs::read_dir(place.root().join("state/local/x/runs")).unwrap();
+                let begun = runs.flatten().any(|run| run.path().join("run.toml").exists());
                 if begun { Err(stead) } else { Ok(stead) }
             },
             name,
