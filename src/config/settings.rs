@@ -1,7 +1,7 @@
 //! The layers of settings while they are put on each other.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::project::{self, Project, Trust};
@@ -246,6 +246,13 @@ fn absolute(path: PathBuf, environment: &Environment) -> Result<PathBuf> {
     if path.is_relative() && environment.current_dir().as_os_str().is_empty() {
         return Err(usage(format!("`{}` is relative to a directory that is gone", path.display())));
     }
-    // Without `.` parts; `..` stays, for the directory before it may be a link.
-    Ok(environment.current_dir().join(path).components().collect())
+    // Without `.` parts.
+    let parts: Vec<Component<'_>> = path.components().collect();
+    let path = |parts: &[Component<'_>]| environment.current_dir().join(parts.iter().collect::<PathBuf>());
+    let Some(last) = parts.iter().rposition(|part| *part == Component::ParentDir) else { return Ok(path(&parts)) };
+    // The directory before a `..` may be a link: what it leads out of is asked of the system, not of the text. A run behind a
+    // wall has no such directory.
+    let up = path(&parts[..=last]);
+    let up = up.canonicalize().map_err(|error| usage(format!("there is no `{}`: {error}", up.display())))?;
+    Ok(up.join(parts[last + 1..].iter().collect::<PathBuf>()))
 }

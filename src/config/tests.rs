@@ -149,3 +149,18 @@ fn bad_variables_are_named() {
         assert!(message.starts_with("Usage ") && message.contains(variable) && message.contains(value), "{message}");
     }
 }
+
+#[test]
+fn the_way_up_is_no_part_of_the_root() {
+    let dir = tempfile::tempdir().unwrap();
+    let top = dir.path().canonicalize().unwrap();
+    std::fs::create_dir_all(top.join("far/away")).unwrap();
+    std::os::unix::fs::symlink("far/away", top.join("link")).unwrap();
+    let root = |path: &str| {
+        let environment = Environment::of(&[("HOME", "/nowhere"), ("STEAD_ROOT", path)], top.to_str().unwrap());
+        Config::load(environment, &Overrides::default()).map(|config| config.root)
+    };
+    assert_eq!(root("./a/./b").unwrap(), top.join("a/b"));
+    assert_eq!(root("link/../root").unwrap(), top.join("far/root"));
+    assert!(root("missing/../root").is_err());
+}
