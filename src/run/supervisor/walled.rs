@@ -20,7 +20,11 @@ impl Supervision<'_> {
         for message in listener.take() {
             let ended = match message {
                 Message::NoWall(reason) => Ended::NoWall(reason),
-                Message::NotExecuted(number) => not_started(self.request, &io::Error::from_raw_os_error(number)),
+                Message::NotExecuted(number) => {
+                    // What could not become the command has started nothing.
+                    self.alone = true;
+                    not_started(self.request, &io::Error::from_raw_os_error(number))
+                }
                 Message::Exited { code, left } => {
                     self.alone = !left;
                     Ended::Exited(code)
