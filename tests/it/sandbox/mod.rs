@@ -8,6 +8,7 @@ mod hosts;
 mod kernel;
 mod own;
 mod processes;
+mod roots;
 pub(crate) mod scene;
 #[expect(unsafe_code, reason = "attempts are system calls that no library makes")]
 mod sys;
