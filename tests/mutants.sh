@@ -15,6 +15,8 @@ if [ "${1-}" = --part ]; then
 fi
 [ $# -gt 0 ] || set -- tests/mutants/*.patch
 
+# Without a wall its protections are not missed.
+export STEAD_REQUIRE_WALLS=${STEAD_REQUIRE_WALLS-namespaces,landlock}
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}/mutants CARGO_TERM_QUIET=true
 copy=$CARGO_TARGET_DIR/copy log=$CARGO_TARGET_DIR/log
 rm -rf "$copy"
@@ -22,6 +24,8 @@ mkdir -p "$copy"
 # New times on all files: what an interrupted mutant was built of is not to be taken for this.
 git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$copy"
 cd "$copy"
+# Inside a repository `git apply` passes by what is not below the current directory, and says nothing.
+export GIT_CEILING_DIRECTORIES=$CARGO_TARGET_DIR
 
 build() { # KIND
   # The tests through the binary are built once: a mutant only changes the program that they start.
