@@ -125,7 +125,7 @@ impl Settings {
         } else if let Some((name, path)) =
             ["WORKSPACE_DIR", "DATA_DIR"].into_iter().find_map(|name| Some((name, environment.get(name)?)))
         {
-            let path = absolute(path.into(), environment)?;
+            let path = absolute(Path::new(path), environment)?;
             may_be_root(&path, name)?;
             (path, Origin::Environment(name.into()))
         } else if let Some(setting) = self.get("root") {
@@ -137,7 +137,7 @@ impl Settings {
                 .hint("name it with `--root DIR` or `STEAD_ROOT`")
                 .into());
         };
-        let path = absolute(path, environment)?;
+        let path = absolute(&path, environment)?;
         self.set("root", path.to_string_lossy().into_owned().into(), origin);
         Ok(path)
     }
@@ -239,7 +239,7 @@ fn checked<T>(
     }
 }
 
-fn absolute(path: PathBuf, environment: &Environment) -> Result<PathBuf> {
+fn absolute(path: &Path, environment: &Environment) -> Result<PathBuf> {
     if path.as_os_str().is_empty() {
         return Err(usage("the root must not be empty"));
     }
