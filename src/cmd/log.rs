@@ -184,16 +184,20 @@ impl Line {
             (Some(changes), None | Some(0)) => changes.to_string(),
             (Some(changes), Some(commits)) => format!("{changes} (+{commits} commits)"),
         };
-        let took = self.duration.and_then(|seconds| std::time::Duration::try_from_secs_f64(seconds).ok());
+        let none = || "-".to_owned();
+        // Of an undo nothing is measured.
+        let usage = self.usage.as_ref().filter(|_| self.undoes.is_none());
+        let seconds = self.duration.filter(|_| self.undoes.is_none());
+        let took = seconds.and_then(|seconds| std::time::Duration::try_from_secs_f64(seconds).ok());
         vec![
             self.id.clone(),
             self.workspace.clone(),
             age(self.started, now),
             exit,
             changes,
-            took.map_or_else(|| "-".to_owned(), duration),
-            self.usage.as_ref().map_or_else(|| "-".to_owned(), Usage::cpu),
-            self.usage.as_ref().map_or_else(|| "-".to_owned(), |usage| bytes(usage.peak_memory)),
+            took.map_or_else(none, duration),
+            usage.map_or_else(none, Usage::cpu),
+            usage.map_or_else(none, |usage| bytes(usage.peak_memory)),
             undoable(self.undoable, self.undoable_until),
             self.what(),
         ]

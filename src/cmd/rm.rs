@@ -225,7 +225,8 @@ fn plan(args: &Args, at: &UserRoot, name: &WorkspaceName, config: &Config, ui: &
         let what = reasons.iter().map(Reason::shown).collect::<Vec<_>>().join("; ");
         return Err(Failure::new(Kind::Refused, format!("workspace `{name}` has unsaved work: {what}"))
             .hint(format!(
-                "see it with `stead diff {name}`, take it over with `stead sync {name} --to`, or remove it with `--force`"
+                "see it with `stead diff {name}`, take it over with `stead sync {name} --to{}`, or remove it with `--force`",
+                if found.record.source.is_some() { "" } else { " PATH" }
             ))
             .into());
     }

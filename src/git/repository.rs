@@ -41,7 +41,8 @@ const BULK: usize = 16 << 20;
 const COLLECT: usize = 64 << 20;
 
 /// Names everything that could otherwise come from the user's own configuration and change what is stored or compared.
-/// libgit2 takes `pack.deltaCacheSize` for the size above which it seeks no delta; seeking costs more than it saves.
+/// libgit2 takes `pack.deltaCacheSize` for the size above which it seeks no delta; seeking costs more than it saves: a minute
+/// and more for 100 MB that have nothing in common.
 const CONFIG: &str = "\
 [core]
 \trepositoryformatversion = 0
@@ -55,6 +56,8 @@ const CONFIG: &str = "\
 \tmnemonicprefix = false
 [gc]
 \tauto = 0
+[pack]
+\tdeltaCacheSize = 1
 ";
 
 /// Whether new objects go to disk.
@@ -93,7 +96,7 @@ impl Store {
             write_atomic(&path.join("objects/info/alternates"), &alternate, Durability::Synced)?;
             Self::end_history_as(path, pool)?;
         }
-        write_atomic(&path.join("config"), CONFIG.as_bytes(), Durability::Synced)?;
+        configure(path, Durability::Synced)?;
         write_atomic(&path.join("HEAD"), b"ref: refs/heads/none\n", Durability::Synced)?;
         Self::open(path, Access::Write)
     }
@@ -116,6 +119,9 @@ impl Store {
 
     /// Opens a store; `damaged` when there is none.
     pub(crate) fn open(path: &Path, access: Access) -> Result<Self> {
+        if access == Access::Write && path.is_dir() {
+            configure(path, Durability::Lazy)?;
+        }
         let repository = open(path).map_err(|error| {
             anyhow::Error::new(error).context(
                 Failure::new(Kind::Damaged, format_args!("cannot open the store `{}`", path.display()))
@@ -337,6 +343,15 @@ pub(super) fn named(kind: ObjectType, content: &[u8]) -> Vec<Oid> {
     ids
 }
 
+/// Gives a store the configuration of this version.
+fn configure(path: &Path, durability: Durability) -> Result<()> {
+    let path = path.join("config");
+    if fs::read(&path).is_ok_and(|found| found == CONFIG.as_bytes()) {
+        return Ok(());
+    }
+    write_atomic(&path, CONFIG.as_bytes(), durability)
+}
+
 fn open(path: &Path) -> Result<git2::Repository, git2::Error> {
     let flags = git2::RepositoryOpenFlags::NO_SEARCH | git2::RepositoryOpenFlags::BARE;
     git2::Repository::open_ext(path, flags, std::iter::empty::<&Path>())
@@ -345,6 +360,25 @@ fn open(path: &Path) -> Result<git2::Repository, git2::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_pack_of_a_store_is_made_smaller_by_deltas_also_of_one_from_before() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("store.git");
+        drop(Store::create(&path, None).expect("a store"));
+        fs::write(path.join("config"), CONFIG.split("[pack]").next().expect("the rest")).expect("an older one");
+        let store = Store::open(&path, Access::Write).expect("a store");
+        let noise: Vec<u8> = (0..8000_u32)
+            .map(|number| number.wrapping_mul(2_654_435_761).to_be_bytes()[0] ^ (number >> 8) as u8)
+            .collect();
+        for number in 0..40_u8 {
+            store.write(ObjectType::Blob, [noise.as_slice(), &[number]].concat()).expect("a blob");
+        }
+        store.flush().expect("written");
+        let packs = fs::read_dir(path.join("objects/pack")).expect("packs");
+        let size: u64 = packs.map(|pack| pack.expect("a pack").metadata().expect("metadata").len()).sum();
+        assert!(size > 100_000, "{size}");
+    }
 
     #[test]
     fn readers_write_nothing_and_read_what_they_wrote() {

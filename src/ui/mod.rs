@@ -63,6 +63,10 @@ pub(crate) struct Ui {
     bars: Bars,
 }
 
+/// What to do when the disk is full.
+const NO_SPACE: &str =
+    "`stead gc` collects what is old and safe elsewhere, `stead gc --purge` empties the trash; both need no room";
+
 impl Ui {
     pub(crate) fn new(form: Form, level: Level, color: Color, environment: &Environment) -> Self {
         let dumb = environment.text("TERM") == Some("dumb");
@@ -151,6 +155,9 @@ impl Ui {
     /// Prints a failure: on stderr for people, as the answer with `--json`.
     pub(crate) fn fail(&self, error: &anyhow::Error) {
         let hint = Failure::of(error).and_then(|failure| failure.hint.as_deref());
+        // Wherever it struck; libgit2 has only the words.
+        let full = || error.chain().any(|cause| cause.to_string().contains("No space left on device"));
+        let hint = hint.or_else(|| full().then_some(NO_SPACE));
         let mut causes = error.chain();
         let message = causes.next().map(ToString::to_string).unwrap_or_default();
         match self.form {

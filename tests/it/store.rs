@@ -218,6 +218,7 @@ fn on_a_full_or_read_only_disk_what_is_made_is_whole_or_not_there_and_cleaning_u
         fails create large --from big
         head -c 8m /dev/zero > "$STEAD_ROOT/fill" || true
         fails create y --empty
+        grep "hint: .stead gc. collects what is old" err
         fails exec x -- sh -c "echo y > file"
         "$STEAD" status --porcelain | cut -f 1 > listed
         "$STEAD" rm x -f
