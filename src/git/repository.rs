@@ -366,10 +366,11 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("store.git");
         drop(Store::create(&path, None).expect("a store"));
-        fs::write(path.join("config"), CONFIG.split("[pack]").next().expect("the rest")).expect("an older one");
+        let older = CONFIG.split("[pack]").next().expect("the rest");
+        write_atomic(&path.join("config"), older.as_bytes(), Durability::Lazy).expect("an older one");
         let store = Store::open(&path, Access::Write).expect("a store");
         let noise: Vec<u8> = (0..8000_u32)
-            .map(|number| number.wrapping_mul(2_654_435_761).to_be_bytes()[0] ^ (number >> 8) as u8)
+            .map(|number| number.wrapping_mul(2_654_435_761).rotate_left(number % 31).to_be_bytes()[0])
             .collect();
         for number in 0..40_u8 {
             store.write(ObjectType::Blob, [noise.as_slice(), &[number]].concat()).expect("a blob");
