@@ -250,7 +250,9 @@ fn prepare(
     for (id, reason) in imported.failed.iter().take(3) {
         ui.warn(&format!("cannot keep the commit {id}: {reason}; it stays in the `.git` that is put aside"));
     }
-    keep::nested(workspace, store, &now.meta)?;
+    if let left @ 1.. = keep::nested(workspace, store, &now.meta)? {
+        ui.warn(&format!("{left} nested repositories were not looked at for commits: there are too many"));
+    }
     store.flush()?;
     Ok((plan, now))
 }

@@ -32,8 +32,9 @@ pub(crate) fn commits(workspace: &Workspace, store: &Store) -> Result<Imported> 
 }
 
 /// Keeps the commits of nested repositories and submodules too. What cannot come over whole stays in the tree alone: it is
-/// told as nested, and keeps the workspace from being collected.
-pub(crate) fn nested(workspace: &Workspace, store: &Store, meta: &Meta) -> Result<()> {
+/// told as nested, and keeps the workspace from being collected. Returns how many were not looked at, since there are so many
+/// that it would take too long.
+pub(crate) fn nested(workspace: &Workspace, store: &Store, meta: &Meta) -> Result<usize> {
     let tree = Dir::open(&workspace.tree())?;
     let tops = std::iter::once(&[][..]).chain(meta.nested.iter().map(|(name, _)| name.as_slice()));
     let mut paths = Vec::new();
@@ -48,11 +49,16 @@ pub(crate) fn nested(workspace: &Workspace, store: &Store, meta: &Meta) -> Resul
     }
     let mut bounds = Bounds::left(store);
     let until = Instant::now() + bounds.time;
+    let mut left = paths.len();
     for path in paths {
         bounds.time = until.saturating_duration_since(Instant::now());
+        if bounds.time.is_zero() {
+            break;
+        }
+        left -= 1;
         let Ok(git) = tree.dir(&path) else { continue };
         let failed = || format!("cannot keep the commits of `{}`", path.display().to_string().escape_debug());
         import::import_from(store, &git, bounds).with_context(failed)?;
     }
-    Ok(())
+    Ok(left)
 }

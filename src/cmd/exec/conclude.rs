@@ -1,6 +1,7 @@
 //! What is done when nothing of a run is alive. Each step is tried whatever became of the others: what the command did and
 //! printed is told although something cannot be recorded.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
@@ -80,8 +81,8 @@ impl Conclusion<'_> {
         let after = problems.note(workspace.capture(store, config, ui.progress()).context("cannot capture the tree"));
         let imported = problems.note(keep::commits(workspace, store)).unwrap_or_default();
         let mut failed = imported.failed.clone();
-        failed
-            .extend(self.unkept.iter().filter(|(id, _)| imported.failed.iter().all(|(other, _)| other != id)).cloned());
+        let told: HashSet<Oid> = failed.iter().map(|(id, _)| *id).collect();
+        failed.extend(self.unkept.iter().filter(|(id, _)| !told.contains(id)).cloned());
         for (id, reason) in failed.iter().take(NAMED) {
             problems.0.push(format!("cannot keep the commit {id}: {reason}"));
         }
@@ -89,7 +90,11 @@ impl Conclusion<'_> {
             problems.0.push(format!("cannot keep {more} more commits"));
         }
         if let Some(after) = &after {
-            problems.note(keep::nested(workspace, store, &after.meta));
+            if let Some(left @ 1..) = problems.note(keep::nested(workspace, store, &after.meta)) {
+                problems
+                    .0
+                    .push(format!("{left} nested repositories were not looked at for commits: there are too many"));
+            }
         }
         problems.note(store.flush());
         let changes = after.as_ref().and_then(|after| problems.note(change::between(store, self.before, after)));

@@ -32,6 +32,8 @@ use structure::{children, tree};
 
 /// libgit2 compares trees by recursion, and ends the process where the stack does. No path on disk is so deep.
 const MAX_DEPTH: usize = 1024;
+/// A few small trees can name each other so often that to compare them has no end. No checkout has so many files.
+const MAX_ENTRIES: u64 = 2_000_000;
 /// So many next steps are looked through for objects to ask for ahead.
 const LOOK_AHEAD: usize = 64;
 
@@ -106,7 +108,7 @@ pub(crate) fn import_from(store: &Store, git: &Dir, bounds: Bounds) -> Result<Im
         store,
         objects: Reader::new(git, bounds, store.taken().bytes),
         written: HashSet::new(),
-        heights: HashMap::new(),
+        extents: HashMap::new(),
         refused: HashMap::new(),
         commits: Vec::new(),
         shallow: agentdir::shallow(git),
@@ -185,13 +187,34 @@ struct Walk<'a> {
     store: &'a Store,
     objects: Reader<'a>,
     written: HashSet<Oid>,
-    /// How many trees are below each other in the trees that were measured, themselves included.
-    heights: HashMap<Oid, usize>,
+    /// Of the trees that were measured.
+    extents: HashMap<Oid, Extent>,
     /// What cannot be whole, with the reason: many tips may lead there.
     refused: HashMap<Oid, String>,
     commits: Vec<Oid>,
     /// Commits before which the agent's own history is cut off, by its word.
     shallow: HashSet<Oid>,
+}
+
+/// How large a tree is once it is spread out.
+#[derive(Clone, Copy, Debug, Default)]
+struct Extent {
+    /// Trees below each other, itself included.
+    height: usize,
+    /// Entries of it and of all trees below.
+    entries: u64,
+}
+
+impl Extent {
+    fn check(self) -> Result<(), String> {
+        if self.height > MAX_DEPTH {
+            return Err(too_deep());
+        }
+        if self.entries > MAX_ENTRIES {
+            return Err(format!("more than {MAX_ENTRIES} files in one tree"));
+        }
+        Ok(())
+    }
 }
 
 /// An object and what it names.
@@ -249,11 +272,12 @@ impl Walk<'_> {
                 }
                 Step::Leave(id, kind, content) => {
                     if kind == ObjectType::Tree {
-                        let height = self.height(&content);
-                        if height > MAX_DEPTH {
-                            return Ok(Err(too_deep()));
+                        let extent = self.extent(&content);
+                        if let Err(reason) = extent.check() {
+                            self.refused.insert(id, reason.clone());
+                            return Ok(Err(reason));
                         }
-                        self.heights.insert(id, height);
+                        self.extents.insert(id, extent);
                     }
                     self.store.write_known(id, kind, content)?;
                     self.written.insert(id);
@@ -295,24 +319,29 @@ impl Walk<'_> {
         Ok((kind, content, children))
     }
 
-    /// Returns the height of a tree by those of the trees in it, as far as they were measured.
-    fn height(&self, tree_content: &[u8]) -> usize {
-        let below = tree(tree_content).into_iter().flatten().filter_map(|(id, _)| self.heights.get(&id));
-        1 + below.max().copied().unwrap_or(0)
+    /// Returns the extent of a tree by those of the trees in it, as far as they were measured.
+    fn extent(&self, tree_content: &[u8]) -> Extent {
+        let mut extent = Extent { height: 1, entries: 0 };
+        for (id, _) in tree(tree_content).into_iter().flatten() {
+            let below = self.extents.get(&id).copied().unwrap_or_default();
+            extent.height = extent.height.max(below.height + 1);
+            extent.entries = extent.entries.saturating_add(1).saturating_add(below.entries);
+        }
+        extent
     }
 
     /// Measures a tree that the store has.
     fn measure(&mut self, id: Oid) {
         let mut stack = vec![(id, false)];
         while let Some((id, is_done)) = stack.pop() {
-            if self.heights.contains_key(&id) {
+            if self.extents.contains_key(&id) {
                 continue;
             }
             let content = self.store.repository().odb().and_then(|odb| Ok(odb.read(id)?.data().to_vec()));
             let content = content.unwrap_or_default();
             if is_done {
-                let height = self.height(&content);
-                self.heights.insert(id, height);
+                let extent = self.extent(&content);
+                self.extents.insert(id, extent);
                 continue;
             }
             stack.push((id, true));

@@ -18,6 +18,7 @@ mod renew;
 pub(crate) mod revert;
 pub(crate) mod upstream;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -98,10 +99,9 @@ impl State {
     /// Returns what never comes over, with the reason: files that are no work, refs that cannot be read whole.
     fn left_out(&self) -> Vec<(Vec<u8>, String)> {
         let refs = &self.imported.refs;
-        let name = |id: &Oid| match refs.refs.iter().find(|(_, other)| other == id) {
-            Some((name, _)) => name.clone(),
-            None => id.to_string(),
-        };
+        // The first name of each.
+        let names: HashMap<Oid, &String> = refs.refs.iter().rev().map(|(name, id)| (*id, name)).collect();
+        let name = |id: &Oid| names.get(id).map_or_else(|| id.to_string(), |name| (*name).clone());
         let lost = self.imported.failed.iter().map(|(id, reason)| (name(id).into_bytes(), reason.clone()));
         let bad = refs.bad.iter().map(|(name, reason)| {
             ((if name == ".git" { name.clone() } else { format!(".git/{name}") }).into_bytes(), reason.clone())

@@ -161,6 +161,40 @@ fn an_object_that_claims_or_unpacks_to_too_much_is_refused() {
     );
 }
 
+/// Makes a commit of sixty trees in each other, each of which names the next one ten times.
+fn tenfold(tree: &Path) -> String {
+    let blob = object(tree, "blob", b"x");
+    let ten = |mode: &str, id: &str| {
+        (0..10).flat_map(|number| [format!("{mode} {number}\0").into_bytes(), raw(id)].concat()).collect::<Vec<u8>>()
+    };
+    let mut root = object(tree, "tree", &ten("100644", &blob));
+    for _ in 0..60 {
+        root = object(tree, "tree", &ten("40000", &root));
+    }
+    let text = format!("tree {root}\nauthor a <a> 0 +0000\ncommitter a <a> 0 +0000\n\nx\n");
+    object(tree, "commit", text.as_bytes()) + "\n"
+}
+
+#[test]
+fn small_trees_that_are_endless_when_spread_out_are_refused() {
+    const REASON: &str = "more than 2000000 files in one tree";
+    is_named("a branch", |tree| write(tree, ".git/refs/heads/bomb", tenfold(tree)), REASON);
+    // As the head it is what everything else is compared with.
+    let place = Place::new();
+    place.project("api");
+    place.ok(["create", "x", "--from", "api"]);
+    let tree = place.tree("x");
+    write(&tree, ".git/refs/heads/stead/x", tenfold(&tree));
+    place.ok(["status", "x"]);
+    place.ok(["diff", "x"]);
+    place.fails(&["sync", "x", "--to", "-n"], 1, REASON);
+    let output = place.hostile("true");
+    assert_eq!(output.status.code(), Some(125), "{}", describe(&output));
+    assert!(String::from_utf8_lossy(&output.stderr).contains(REASON), "{}", describe(&output));
+    let text = place.ok(["gc", "--all"]);
+    assert!(text.contains("Kept `x`") && text.contains(REASON), "{text}");
+}
+
 #[test]
 fn deltas_in_a_circle_and_without_end_are_refused() {
     let (one, two) = ("a1".repeat(20), "b1".repeat(20));
