@@ -89,12 +89,9 @@ impl Conclusion<'_> {
         if let Some(more @ 1..) = failed.len().checked_sub(NAMED) {
             problems.0.push(format!("cannot keep {more} more commits"));
         }
-        if let Some(after) = &after {
-            if let Some(left @ 1..) = problems.note(keep::nested(workspace, store, &after.meta)) {
-                problems
-                    .0
-                    .push(format!("{left} nested repositories were not looked at for commits: there are too many"));
-            }
+        let left = after.as_ref().and_then(|after| problems.note(keep::nested(workspace, store, &after.meta)));
+        if let Some(left @ 1..) = left {
+            problems.0.push(format!("{left} nested repositories were not looked at for commits: there are too many"));
         }
         problems.note(store.flush());
         let changes = after.as_ref().and_then(|after| problems.note(change::between(store, self.before, after)));

@@ -98,18 +98,22 @@ impl Scene {
     }
 
     fn run(&self, operation: &Operation, injection: Option<&Injection>) -> End {
-        self.put_back();
-        (operation.prepare)(self);
-        let stead = self.place.stead(operation.args);
+        const TRIES: usize = 20;
         let log = self.place.path().join("trace");
-        let output = match operation.traced {
-            Traced::Command => {
-                let mut command = strace::command(&log, injection);
-                strace::pass_on(&stead, &mut command);
-                command.output().expect("strace starts")
+        let traced = || {
+            self.put_back();
+            (operation.prepare)(self);
+            let stead = self.place.stead(operation.args);
+            match operation.traced {
+                Traced::Command => {
+                    let mut command = strace::command(&log, injection);
+                    strace::pass_on(&stead, &mut command);
+                    Some(command.output().expect("strace starts"))
+                }
+                Traced::Supervisor => supervisor::run(&stead, &log, injection),
             }
-            Traced::Supervisor => supervisor::run(&stead, &log, injection),
         };
+        let output = std::iter::repeat_with(traced).take(TRIES).flatten().next().expect("strace stops the supervisor");
         let code =
             if output.status.signal() == Some(9) { None } else { output.status.code().filter(|&code| code != 137) };
         End { code, output }

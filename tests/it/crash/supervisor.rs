@@ -12,8 +12,9 @@ use super::strace::{self, Injection};
 /// The argument that makes stead a supervisor.
 const WORD: &[u8] = b"__supervise";
 
-/// Runs `stead` with its supervisor under `strace`, whose log is at `log`.
-pub(super) fn run(stead: &Command, log: &Path, injection: Option<&Injection>) -> Output {
+/// Runs `stead` with its supervisor under `strace`, whose log is at `log`. `None` where the first `strace` gave up, as it does
+/// now and then when it lets go of what it has stopped ("Unexpected wait status 0"): then all has to begin again.
+pub(super) fn run(stead: &Command, log: &Path, injection: Option<&Injection>) -> Option<Output> {
     let mut command = Command::new("timeout");
     command.args(["-s", "KILL", "120", "strace", "-f", "-b", "execve", "-qq", "-o", "/dev/null"]);
     command.args(["-e", "trace=execve", "-e", "inject=execve:signal=STOP:when=1"]);
@@ -47,12 +48,17 @@ pub(super) fn run(stead: &Command, log: &Path, injection: Option<&Injection>) ->
             }
             std::thread::sleep(Duration::from_millis(2));
         };
-        assert_eq!(tracers.len(), 1, "a run has one supervisor");
+        let count = tracers.len();
         for mut tracer in tracers {
             tracer.wait().expect("strace ends with what it traces");
         }
         let [stdout, stderr] = read.map(|read| read.join().expect("a stream"));
-        Output { status, stdout, stderr }
+        let output = Output { status, stdout, stderr };
+        if String::from_utf8_lossy(&output.stderr).contains("strace: Unexpected wait status") {
+            return None;
+        }
+        assert_eq!(count, 1, "a run has one supervisor\n{}", crate::support::describe(&output));
+        Some(output)
     })
 }
 
