@@ -243,7 +243,7 @@ mod tests {
         assert_eq!(free(LITTLE_SPACE, None).status, Status::Ok);
         assert_eq!(free(LITTLE_SPACE, Some(FEW_FILES)).status, Status::Ok);
         let bytes = free(LITTLE_SPACE - 1, None);
-        assert_eq!((bytes.status, bytes.message.as_str()), (Status::Warning, "only 1.0 GiB are free"));
+        assert_eq!((bytes.status, bytes.message.as_str()), (Status::Warning, "only 1.1 GB are free"));
         let files = free(LITTLE_SPACE, Some(7));
         assert_eq!((files.status, files.message.as_str()), (Status::Warning, "only 7 more files can be made"));
         assert!(files.hint.is_some() && bytes.hint.is_some());
