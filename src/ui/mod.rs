@@ -63,6 +63,8 @@ pub(crate) struct Ui {
     bars: Bars,
 }
 
+const TO_STDOUT: &str = "cannot write to stdout";
+
 /// What to do when the disk is full.
 const NO_SPACE: &str =
     "`stead gc` collects what is old and safe elsewhere, `stead gc --purge` empties the trash; both need no room";
@@ -125,7 +127,7 @@ impl Ui {
         self.bars.suspend(|| {
             let mut stdout = io::stdout().lock();
             match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("cannot write to stdout"),
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context(TO_STDOUT),
                 _ => Ok(Exit::DONE),
             }
         })
@@ -155,8 +157,9 @@ impl Ui {
     /// Prints a failure: on stderr for people, as the answer with `--json`.
     pub(crate) fn fail(&self, error: &anyhow::Error) {
         let hint = Failure::of(error).and_then(|failure| failure.hint.as_deref());
-        // Wherever it struck; libgit2 has only the words.
-        let full = || error.chain().any(|cause| cause.to_string().contains("No space left on device"));
+        // Wherever it struck, but for what somebody else reads; libgit2 has only the words.
+        let is_full = |cause: &(dyn std::error::Error + 'static)| cause.to_string().contains("No space left on device");
+        let full = || error.to_string() != TO_STDOUT && error.chain().any(is_full);
         let hint = hint.or_else(|| full().then_some(NO_SPACE));
         let mut causes = error.chain();
         let message = causes.next().map(ToString::to_string).unwrap_or_default();
