@@ -42,9 +42,13 @@ pub fn check(target: &str, bytes: &[u8]) {
         "meta" => inputs::meta(bytes),
         "index" => inputs::index(bytes),
         "rules" => inputs::rules(bytes),
-        "run" => text(inputs::run),
+        "run" => text(|text| {
+            inputs::run(text);
+        }),
         "config" => text(inputs::config),
-        "seen" => inputs::seen(bytes),
+        "seen" => {
+            inputs::seen(bytes);
+        }
         "pair" => text(inputs::pair),
         "porcelain" => text(inputs::porcelain),
         "redaction" => {

@@ -286,8 +286,7 @@ impl Writer {
         rest.extend(commit.as_bytes());
         rest.extend(root.as_bytes());
         rest.extend(self.directories);
-        let bytes = [MAGIC.as_slice(), &checksum(&rest).to_le_bytes(), &rest].concat();
-        write_atomic(path, &bytes, Durability::Lazy)
+        write_atomic(path, &sealed(&rest), Durability::Lazy)
     }
 }
 
@@ -325,6 +324,11 @@ pub(crate) const TRACKED: u64 = u64::MAX;
 
 /// Of a cache that was made for a tree before it was looked at.
 const ANY_DEVICE: u64 = u64::MAX;
+
+/// Returns the whole file: what it is, a checksum, and the rest.
+pub(crate) fn sealed(rest: &[u8]) -> Vec<u8> {
+    [MAGIC.as_slice(), &checksum(rest).to_le_bytes(), rest].concat()
+}
 
 fn checksum(bytes: &[u8]) -> u32 {
     let mut crc = flate2::Crc::new();

@@ -138,32 +138,8 @@ struct Stats {
 /// Returns the porcelain of a workspace with `source` as its source.
 #[cfg(any(test, fuzzing))]
 pub(crate) fn porcelain_of(source: &str, raw: bool) -> Vec<u8> {
-    let item = Item {
-        name: "x".into(),
-        state: "ready",
-        path: JsonPath::of(b"/x"),
-        running: None,
-        branch: Some("main".into()),
-        head: None,
-        base: None,
-        upstream: None,
-        dirty: Some(0),
-        changes: None,
-        ahead: None,
-        behind: None,
-        delivered: Some(true),
-        unsaved: Vec::new(),
-        operation: None,
-        created: None,
-        last_used: None,
-        expires: None,
-        pinned: false,
-        ephemeral: false,
-        source: Some(source.to_owned()),
-        ports: Vec::new(),
-        stats: None,
-        error: None,
-    };
+    let (branch, source) = (Some("main".into()), Some(source.to_owned()));
+    let item = Item { state: "ready", branch, source, dirty: Some(0), delivered: Some(true), ..empty("x") };
     form::porcelain(&[item], raw)
 }
 
