@@ -14,6 +14,7 @@ use rustix::fs::Mode;
 use sha1::{Digest as _, Sha1};
 
 use crate::error::Result;
+use crate::git::import::helper;
 use crate::git::{ObjectType, Oid};
 use crate::store::fs::{Durability, write_atomic};
 
@@ -146,14 +147,8 @@ impl Deflater {
 
 /// Returns the type and the size as a pack has them: 4 bits of the size, then 7 a byte.
 fn header(kind: ObjectType, size: usize) -> Vec<u8> {
-    let kind = match kind {
-        ObjectType::Commit => 1,
-        ObjectType::Tree => 2,
-        ObjectType::Tag => 4,
-        ObjectType::Blob | ObjectType::Any => 3_u8,
-    };
     let low = |bits: usize, mask: usize| u8::try_from(bits & mask).expect("few bits");
-    let mut header = vec![kind << 4 | low(size, 15)];
+    let mut header = vec![helper::number(kind) << 4 | low(size, 15)];
     let mut rest = size >> 4;
     while rest > 0 {
         *header.last_mut().expect("it has one byte at least") |= 0x80;

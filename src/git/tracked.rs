@@ -49,18 +49,20 @@ pub(crate) fn entries(bytes: &[u8]) -> Vec<Entry> {
     entries
 }
 
+/// Adds an entry to the content of a tree, as git writes it.
+pub(super) fn add_to_tree(content: &mut Vec<u8>, mode: u32, name: &[u8], id: Oid) {
+    content.extend_from_slice(format!("{mode:o} ").as_bytes());
+    content.extend_from_slice(name);
+    content.push(0);
+    content.extend_from_slice(id.as_bytes());
+}
+
 /// Returns the id of the tree that a commit of these entries would have. Entries that are not in git's order make a tree that
 /// no repository has.
 pub(crate) fn tree(entries: &[Entry]) -> Option<Oid> {
     fn close<'a>(open: &mut Vec<(&'a [u8], Vec<u8>)>) -> Option<(&'a [u8], Oid)> {
         let (name, content) = open.pop()?;
         Some((name, Oid::hash_object(ObjectType::Tree, &content).ok()?))
-    }
-    fn add((_, content): &mut (&[u8], Vec<u8>), mode: u32, name: &[u8], id: Oid) {
-        content.extend_from_slice(format!("{mode:o} ").as_bytes());
-        content.extend_from_slice(name);
-        content.push(0);
-        content.extend_from_slice(id.as_bytes());
     }
     const DIRECTORY: u32 = 0o040_000;
     let mut open: Vec<(&[u8], Vec<u8>)> = vec![(b"", Vec::new())];
@@ -71,19 +73,19 @@ pub(crate) fn tree(entries: &[Entry]) -> Option<Oid> {
             entry.path.split_at(entry.path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1));
         while !directory.starts_with(at) {
             let (closed, id) = close(&mut open)?;
-            add(open.last_mut()?, DIRECTORY, closed, id);
+            add_to_tree(&mut open.last_mut()?.1, DIRECTORY, closed, id);
             at = at.strip_suffix(b"/")?;
             at = &at[..at.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1)];
         }
         let deeper = directory[at.len()..].split(|byte| *byte == b'/').filter(|name| !name.is_empty());
         open.extend(deeper.map(|name| (name, Vec::new())));
         at = directory;
-        add(open.last_mut()?, entry.mode, name, entry.id);
+        add_to_tree(&mut open.last_mut()?.1, entry.mode, name, entry.id);
     }
     loop {
         let (closed, id) = close(&mut open)?;
         match open.last_mut() {
-            Some(parent) => add(parent, DIRECTORY, closed, id),
+            Some((_, parent)) => add_to_tree(parent, DIRECTORY, closed, id),
             None => return Some(id),
         }
     }

@@ -76,7 +76,7 @@ pub(super) fn serve(git: &Dir, socket: &UnixStream) -> io::Result<()> {
 }
 
 /// Returns the number that git's own packs have for a kind.
-fn number(kind: ObjectType) -> u8 {
+pub(in crate::git) fn number(kind: ObjectType) -> u8 {
     match kind {
         ObjectType::Commit => 1,
         ObjectType::Tree => 2,

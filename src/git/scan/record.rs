@@ -12,6 +12,7 @@ use super::names::{blank, join, kind_of, reason, sort_key};
 use super::{Entry, Node, Object, Scan, Top, TopKind};
 use crate::git::Oid;
 use crate::git::meta::{Meta, PLAIN};
+use crate::git::tracked::add_to_tree;
 use crate::progress::Phase;
 use crate::store::walk::{self, Attributes, Content};
 
@@ -111,10 +112,7 @@ impl Scan<'_> {
         recorded.sort_by(|(one, _), (other, _)| sort_key(one).cmp(sort_key(other)));
         let mut content = Vec::with_capacity(recorded.len() * 48);
         for (entry, mode) in recorded {
-            content.extend_from_slice(format!("{mode:o} ").as_bytes());
-            content.extend_from_slice(&entry.name);
-            content.push(0);
-            content.extend_from_slice(entry.id.as_bytes());
+            add_to_tree(&mut content, mode, &entry.name, entry.id);
         }
         let id = Oid::hash_object(ObjectType::Tree, &content).expect("a tree has a hash");
         if !self.is_known(id) {
