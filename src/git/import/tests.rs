@@ -1,5 +1,6 @@
 #![expect(clippy::disallowed_methods, reason = "tests start git and write files")]
 
+use std::io::{Seek as _, Write as _};
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
@@ -26,7 +27,15 @@ impl Place {
     }
 
     fn git(&self, args: &[&str]) -> String {
+        self.git_in(args, "")
+    }
+
+    fn git_in(&self, args: &[&str], input: &str) -> String {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(input.as_bytes()).unwrap();
+        file.rewind().unwrap();
         let output = crate::git::oracle::git()
+            .stdin(file)
             .args(["-C"])
             .arg(self.tree())
             .args(["-c", "user.name=A", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"])
@@ -278,4 +287,28 @@ fn a_mode_is_made_of_digits() {
     {
         assert_eq!(tree(&[mode.as_bytes(), b" f\0", &id].concat()).is_some(), is_tree, "{mode}");
     }
+}
+
+#[test]
+fn small_trees_that_are_endless_when_spread_out_are_refused() {
+    const REASON: &str = "more than 2000000 files in one tree";
+    let place = Place::new();
+    let ten_of = |mode: &str, id: Oid| {
+        let lines: String = (0..10).map(|number| format!("{mode} {id}\t{number}\n")).collect();
+        Oid::from_str(&place.git_in(&["mktree"], &lines)).unwrap()
+    };
+    let commit = |tree: Oid, branch: &str| {
+        let commit = place.git(&["commit-tree", "-m", "x", &tree.to_string()]);
+        place.git(&["update-ref", &format!("refs/heads/{branch}"), &commit]);
+        Oid::from_str(&commit).unwrap()
+    };
+    let blob = Oid::from_str(&place.git(&["rev-parse", "HEAD:a"])).unwrap();
+    let million = (0..5).fold(ten_of("100644 blob", blob), |tree, _| ten_of("040000 tree", tree));
+    commit(million, "large");
+    assert_eq!(place.import().failed, []);
+    // Once with a part that is in the store by now, and once all anew.
+    let endless = commit(ten_of("040000 tree", million), "endless");
+    assert_eq!(place.import().failed, [(endless, REASON.to_owned())]);
+    let store = Store::create(&place.dir.path().join("other.git"), None).unwrap();
+    assert_eq!(Place { store, ..place }.import().failed, [(endless, REASON.to_owned())]);
 }
