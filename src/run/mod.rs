@@ -8,6 +8,7 @@ pub(crate) mod environment;
 pub(crate) mod limits;
 pub(crate) mod live;
 pub(crate) mod login;
+pub(crate) mod lost;
 pub(crate) mod policy;
 pub(crate) mod record;
 pub(crate) mod redact;

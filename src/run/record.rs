@@ -16,7 +16,10 @@ use crate::run::RunId;
 use crate::run::limits::Bound;
 use crate::store::fs::{Durability, write_atomic};
 
-const SCHEMA: u32 = 1;
+pub(super) const SCHEMA: u32 = 1;
+
+/// The name of the record in the directory of a run.
+pub(crate) const FILE: &str = "run.toml";
 
 /// The complete request of a run and, once it is over, its end. Holds no values of variables.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -185,7 +188,7 @@ impl RunRecord {
 
     /// Reads the record in `directory` (`runs/RUN`).
     pub(crate) fn read(directory: &Path) -> Result<Self> {
-        let path = directory.join("run.toml");
+        let path = directory.join(FILE);
         let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
         toml::from_str(&text).map_err(|error| {
             Failure::new(Kind::Damaged, format!("`{}` is not the record of a run: {}", path.display(), error.message()))
@@ -201,7 +204,7 @@ impl RunRecord {
     /// Writes the record into `directory`.
     pub(crate) fn write(&self, directory: &Path) -> Result<()> {
         let text = self.text();
-        write_atomic(&directory.join("run.toml"), text.as_bytes(), Durability::Lazy)
+        write_atomic(&directory.join(FILE), text.as_bytes(), Durability::Lazy)
     }
 }
 

@@ -199,7 +199,7 @@ fn runs(store: &Store) -> Result<Vec<String>> {
 }
 
 /// Returns the time with which an id begins.
-fn time(id: &str) -> Option<Timestamp> {
+pub(crate) fn time(id: &str) -> Option<Timestamp> {
     let time = jiff::civil::DateTime::strptime("%Y%m%d-%H%M%S", id.get(..15)?).ok()?;
     Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
 }

@@ -4,6 +4,7 @@ mod features;
 mod host;
 mod objects;
 mod root;
+mod runs;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -16,7 +17,8 @@ use crate::ui::{Report, Ui};
 /// Check the root, the host and the wall
 ///
 /// With `--repair` it mends what is simple: dead staging goes, halves of workspaces go to the trash, records are made anew
-/// from their stores, journals that cannot be read are put aside, what borrows from a root that moved borrows from where it
+/// from their stores, journals that cannot be read are put aside, what is left of runs
+/// that never began goes, what borrows from a root that moved borrows from where it
 /// is now, what is damaged in a pool is fetched once more, and what is private is so again. Nothing is lost by it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

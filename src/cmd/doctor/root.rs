@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::cmd::doctor::objects::Objects;
-use crate::cmd::doctor::{Args, Check, Status};
+use crate::cmd::doctor::{Args, Check, Status, runs};
 use crate::config::Config;
 use crate::error::{Failure, Result};
 use crate::store::fs::{self, Durability};
@@ -60,6 +60,9 @@ fn inside(root: &Root, args: &Args, config: &Config, ui: &Ui, checks: &mut Vec<C
         for name in at.names_of_any_part()? {
             crate::progress::check(ui.progress())?;
             let mut found = workspace(&at, &name, repair)?;
+            if found.iter().all(|check| check.status == Status::Repaired) {
+                found.extend(runs::checks(&at, &name, repair).unwrap_or_else(|error| vec![failed("run", &error)]));
+            }
             if args.deep && found.is_empty() {
                 found.extend(objects.store(&at, &name)?);
             }

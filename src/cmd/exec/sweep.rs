@@ -6,7 +6,10 @@ use jiff::Timestamp;
 
 use crate::confine::{cgroup, container, processes};
 use crate::error::{Failure, Kind, Result};
+use crate::progress::Silent;
+use crate::run::lost::{self, What};
 use crate::run::record::{self, End, Outcome, RunRecord};
+use crate::store::fs::remove_tree;
 use crate::ui::Ui;
 use crate::workspace::LeasedWorkspace;
 
@@ -15,8 +18,13 @@ pub(super) fn sweep(workspace: &LeasedWorkspace, ui: &Ui) -> Result<()> {
     let runs = workspace.runs();
     for id in record::ids(&runs)?.iter().rev() {
         let directory = record::directory(&runs, id);
-        // A run that never got as far as its request has started nothing.
-        let Ok(mut lost) = RunRecord::read(&directory) else { continue };
+        let Ok(mut lost) = RunRecord::read(&directory) else {
+            // One that never got as far as its request has started nothing. What else it may be is for `doctor` to say.
+            if lost::what(&directory, &workspace.state().join("store.git"), id)? == Some(What::Unborn) {
+                remove_tree(&directory, &Silent)?;
+            }
+            continue;
+        };
         if lost.end.is_some() {
             break;
         }

@@ -2,6 +2,7 @@
 
 mod host;
 mod objects;
+mod runs;
 
 use serde_json::Value;
 use snapbox::{assert_data_eq, str};
