@@ -60,14 +60,15 @@ fn inside(root: &Root, args: &Args, config: &Config, ui: &Ui, checks: &mut Vec<C
         for name in at.names_of_any_part()? {
             crate::progress::check(ui.progress())?;
             let mut found = workspace(&at, &name, repair)?;
-            if found.iter().all(|check| check.status == Status::Repaired) {
-                found.extend(runs::checks(&at, &name, repair).unwrap_or_else(|error| vec![failed("run", &error)]));
-            }
             if args.deep && found.is_empty() {
                 found.extend(objects.store(&at, &name)?);
             }
-            whole += usize::from(found.iter().all(|check| check.status == Status::Repaired));
+            let is_whole = found.iter().all(|check| check.status == Status::Repaired);
+            whole += usize::from(is_whole);
             checks.extend(found);
+            if is_whole {
+                checks.extend(runs::checks(&at, &name, repair).unwrap_or_else(|error| vec![failed("run", &error)]));
+            }
         }
     }
     checks.push(Check::new("workspaces", Status::Ok, format!("{whole} whole")));
