@@ -294,8 +294,8 @@ fn small_trees_that_are_endless_when_spread_out_are_refused() {
     const REASON: &str = "more than 2000000 files in one tree";
     let place = Place::new();
     let ten_of = |mode: &str, id: Oid| {
-        let lines: String = (0..10).map(|number| format!("{mode} {id}\t{number}\n")).collect();
-        Oid::from_str(&place.git_in(&["mktree"], &lines)).unwrap()
+        let lines: Vec<String> = (0..10).map(|number| format!("{mode} {id}\t{number}\n")).collect();
+        Oid::from_str(&place.git_in(&["mktree"], &lines.concat())).unwrap()
     };
     let commit = |tree: Oid, branch: &str| {
         let commit = place.git(&["commit-tree", "-m", "x", &tree.to_string()]);
