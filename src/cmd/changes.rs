@@ -85,15 +85,23 @@ fn mode(mode: u32) -> String {
 
 /// Adds a line of what in `.git` would run commands, if there is any.
 pub(crate) fn held(page: &mut Page, held: &[String], kept: bool) {
+    name_held(page, held, kept, "Taken out of `.git`, because it would run commands");
+}
+
+/// The same of what was there before and is not put back.
+pub(crate) fn not_put_back(page: &mut Page, held: &[String], kept: bool) {
+    name_held(page, held, kept, "Not put back in `.git`, because it would run commands");
+    if !held.is_empty() && !kept {
+        page.hint("`--keep-git-config` puts it back too");
+    }
+}
+
+fn name_held(page: &mut Page, held: &[String], kept: bool, gone: &str) {
     if held.is_empty() {
         return;
     }
     let names: Vec<_> = held.iter().map(|name| quote(name.as_bytes())).collect();
-    let what = if kept {
-        "`.git` holds what would run commands"
-    } else {
-        "Taken out of `.git`, because it would run commands"
-    };
+    let what = if kept { "`.git` holds what would run commands" } else { gone };
     page.line(format!("{what}: {}", names.join(", ")));
 }
 

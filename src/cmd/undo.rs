@@ -73,6 +73,9 @@ pub(crate) struct Answer {
     refs: Vec<Ref>,
     /// Repositories whose `.git` was put back; the tree's own is empty.
     repositories: Vec<JsonPath>,
+    /// What in these `.git` would run commands; put back only where `git_config_kept` is true.
+    git_config_held: Vec<String>,
+    git_config_kept: bool,
     /// Whether nothing stays that should have gone, and could not be recorded.
     complete: bool,
     /// What is not as it was.
@@ -134,6 +137,7 @@ impl Report for Answer {
         if self.has_git && self.refs.is_empty() {
             page.line("  the rest of `.git`");
         }
+        changes::not_put_back(page, &self.git_config_held, self.git_config_kept);
         for left in &self.left {
             page.line(format!("Left as it is: {} ({})", left.shown, left.reason));
         }
@@ -161,6 +165,7 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
         return revert(args, path.as_deref(), workspace, config, ui);
     }
     let excludes = ignore::global_excludes(&config.environment).and_then(|path| std::fs::read(path).ok());
+    let keep = args.keep_git_config || config.exec.keep_git_config;
     let asked = Asked { paths: &paths, excludes: &excludes.unwrap_or_default() };
     if args.dry_run {
         let store = workspace.store(Access::Read)?;
@@ -175,22 +180,22 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
             undo::plan(&workspace, &store, &now, &then, asked)?
         };
         check(&workspace, &plan)?;
-        return Ok(answer(&workspace, &run, None, plan.into_outline(), true));
+        return Ok(answer(&workspace, &run, None, plan.into_outline(), Did { dry_run: true, keep }));
     }
     let mut workspace = cmd::lease(workspace, "undo", Wait::No, ui)?;
     let store = workspace.store(Access::Write)?;
     let (run, then) = target(&workspace, &store, run)?;
     let (plan, now) = prepare(&mut workspace, &store, &then, asked, config, ui)?;
     if plan.is_empty() {
-        return Ok(answer(&workspace, &run, None, plan.into_outline(), false));
+        return Ok(answer(&workspace, &run, None, plan.into_outline(), Did { dry_run: false, keep }));
     }
-    let running = if args.keep_git_config || config.exec.keep_git_config { Running::Kept } else { Running::Dropped };
+    let running = if keep { Running::Kept } else { Running::Dropped };
     let id = RunId::new(Timestamp::now());
     let outline = apply(&mut workspace, &store, plan, (&id, &run, &now), running)?;
     let after = workspace.capture(&store, config, ui.progress())?;
     store.set_ref(&id.refs().1, after.commit)?;
     workspace.touch()?;
-    Ok(answer(&workspace, &run, Some(&id), outline, false))
+    Ok(answer(&workspace, &run, Some(&id), outline, Did { dry_run: false, keep }))
 }
 
 /// Takes back what was applied to a project or a folder.
@@ -221,6 +226,8 @@ fn reverted(workspace: &Workspace, applied: &Applied, id: Option<String>, change
         changes: changes.into_iter().map(ChangeObject::new).collect(),
         refs: Vec::new(),
         repositories: Vec::new(),
+        git_config_held: Vec::new(),
+        git_config_kept: false,
         complete: true,
         left: Vec::new(),
         lost: Vec::new(),
@@ -352,11 +359,19 @@ fn inside(path: &Path) -> Result<Vec<u8>> {
     Ok(names.join(&b'/'))
 }
 
-fn answer(workspace: &Workspace, run: &RunId, id: Option<&RunId>, outline: Outline, dry_run: bool) -> Answer {
+/// How it was gone about.
+#[derive(Clone, Copy)]
+struct Did {
+    dry_run: bool,
+    /// Whether what would run commands is put back too.
+    keep: bool,
+}
+
+fn answer(workspace: &Workspace, run: &RunId, id: Option<&RunId>, outline: Outline, did: Did) -> Answer {
     let shown = |path: &[u8]| quote(path).into_owned();
     Answer {
         workspace: workspace.name().to_string(),
-        dry_run,
+        dry_run: did.dry_run,
         complete: outline.is_complete(),
         undoes: run.to_string(),
         target: None,
@@ -366,6 +381,8 @@ fn answer(workspace: &Workspace, run: &RunId, id: Option<&RunId>, outline: Outli
         refs: outline.refs.into_iter().map(|RefChange { name, now, then }| Ref { name, old: now, new: then }).collect(),
         has_git: !outline.repositories.is_empty(),
         repositories: outline.repositories.iter().map(|path| JsonPath::of(path)).collect(),
+        git_config_held: outline.held,
+        git_config_kept: did.keep,
         left: outline
             .left
             .iter()

@@ -17,6 +17,8 @@ pub(crate) struct Meta {
     pub(crate) plain: Option<(u32, u32)>,
     /// Permission bits of the files that differ from that.
     pub(crate) modes: Vec<(Vec<u8>, u32)>,
+    /// Permission bits of the files in `.git` that people make private or executable, where these are not 0644 and 0755.
+    pub(crate) git_modes: Vec<(Vec<u8>, u32)>,
     pub(crate) empty_dirs: Vec<Vec<u8>>,
     /// FIFOs, sockets and devices, with their kind; and names that git reserves for itself.
     pub(crate) special: Vec<(Vec<u8>, String)>,
@@ -46,6 +48,7 @@ impl Meta {
         Self {
             plain: self.plain,
             modes: pick(&self.modes, below),
+            git_modes: pick(&self.git_modes, below),
             empty_dirs: self.empty_dirs.iter().filter_map(|path| below(path)).collect(),
             special: pick(&self.special, below),
             too_large: pick(&self.too_large, below),
@@ -57,6 +60,7 @@ impl Meta {
 
     pub(crate) fn sort(&mut self) {
         self.modes.sort();
+        self.git_modes.sort();
         self.empty_dirs.sort();
         self.special.sort();
         self.too_large.sort();
@@ -77,6 +81,7 @@ impl Meta {
             bytes.push(0);
         };
         self.empty_dirs.iter().for_each(|path| record("empty", path, ""));
+        self.git_modes.iter().for_each(|(path, mode)| record("gitmode", path, &format!("{mode:o}")));
         self.newly_ignored.iter().for_each(|path| record("ignored", path, ""));
         self.too_large.iter().for_each(|(path, size)| record("large", path, &size.to_string()));
         self.modes.iter().for_each(|(path, mode)| record("mode", path, &format!("{mode:o}")));
@@ -105,6 +110,7 @@ impl Meta {
             let octal = || u32::from_str_radix(value, 8).map_err(|_| damaged());
             match &key[..space] {
                 b"empty" => meta.empty_dirs.push(path),
+                b"gitmode" => meta.git_modes.push((path, octal()?)),
                 b"ignored" => meta.newly_ignored.push(path),
                 b"large" => meta.too_large.push((path, value.parse().map_err(|_| damaged())?)),
                 b"mode" => meta.modes.push((path, octal()?)),
@@ -139,6 +145,7 @@ mod tests {
         let meta = Meta {
             plain: Some((0o664, 0o775)),
             modes: vec![(b"a b\nc".to_vec(), 0o600)],
+            git_modes: vec![(b".git/config".to_vec(), 0o640)],
             empty_dirs: vec![b"e".to_vec()],
             special: vec![(b"\xff".to_vec(), "fifo".to_owned())],
             too_large: vec![(b"big".to_vec(), 1 << 40)],

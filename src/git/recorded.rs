@@ -44,6 +44,8 @@ pub(crate) struct Recorded {
     pub(crate) unrecorded: BTreeMap<Vec<u8>, String>,
     /// The small files of each repository's `.git`, by the repository's path; that of the tree itself is empty.
     pub(crate) gitdirs: BTreeMap<Vec<u8>, Oid>,
+    /// Permission bits in these that are not as usual, by their paths in the tree.
+    pub(crate) git_modes: BTreeMap<Vec<u8>, u32>,
     pub(crate) nested: BTreeSet<Vec<u8>>,
 }
 
@@ -79,6 +81,7 @@ impl Recorded {
             }
         })?;
         self.empty_dirs.extend(meta.empty_dirs.iter().map(|path| join(top, path)));
+        self.git_modes.extend(meta.git_modes.iter().map(|(path, mode)| (join(top, path), *mode)));
         Ok(())
     }
 

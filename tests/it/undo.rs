@@ -226,6 +226,82 @@ fn nested_repositories_come_back_with_their_own_git() {
     assert!(!tree.join("lib").exists() && tree.join("other/.git").is_dir());
 }
 
+/// What a snapshot records of a `.git`, and stead was not the one to write: mode and content of each file.
+fn small_files(git: &Path) -> BTreeMap<Vec<u8>, String> {
+    let mut found = files(git);
+    let recorded = |path: &[u8]| {
+        let name = &path[git.as_os_str().len() + 1..];
+        let tops: [&[u8]; 6] = [b"HEAD", b"config", b"hooks/", b"info/", b"logs/", b"refs/"];
+        tops.iter().any(|top| name.starts_with(top)) && !name.ends_with(b".sample")
+    };
+    found.retain(|path, what| recorded(path) && what != "directory");
+    found
+}
+
+#[test]
+fn what_a_run_made_a_nested_repository_run_is_taken_back_to_the_byte_and_the_mode() {
+    let place = Place::new();
+    let tree = full(&place);
+    let (lib, git) = (tree.join("lib"), tree.join("lib/.git"));
+    let mode =
+        |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("a mode");
+    place.git(&tree, ["init", "-q", "lib"]);
+    write(&lib, "a", "a\n");
+    place.git(&lib, ["add", "."]);
+    place.git(&lib, ["commit", "-q", "-m", "nested"]);
+    place.git(&lib, ["branch", "side"]);
+    place.git(&lib, ["config", "core.pager", "less -R"]);
+    write(&git, "hooks/pre-commit", "#!/bin/sh\n");
+    write(&git, "hooks/README", "not run\n");
+    write(&git, "config.worktree", "[core]\n\teditor = vi\n");
+    for (name, bits) in
+        [("config", 0o600), ("hooks/pre-commit", 0o750), ("hooks/README", 0o640), ("config.worktree", 0o444)]
+    {
+        mode(&git.join(name), bits);
+    }
+    let (before, now) = (small_files(&git), || small_files(&git));
+    exec(
+        &place,
+        "cd lib && git commit -q --no-verify --allow-empty -m two && git branch -D side && git config core.fsmonitor evil && \
+         chmod 644 .git/config && echo evil > .git/hooks/post-merge && chmod 755 .git/hooks/* && rm .git/config.worktree",
+    );
+    assert!(
+        !git.join("hooks").exists() && !std::fs::read_to_string(git.join("config")).expect("text").contains("evil")
+    );
+    let run = first_run(&place);
+    let held = ["lib/.git/config.worktree", "lib/.git/core.pager", "lib/.git/hooks/pre-commit"];
+    for args in [&["undo", "x", "-n"][..], &["undo", "x"]] {
+        let (code, answer) = place.json(args);
+        assert_eq!((code, &answer["git_config_held"]), (0, &held.as_slice().into()), "{answer}");
+        assert_eq!(answer["git_config_kept"], false, "{answer}");
+    }
+    let expected = |path: &[u8]| !path.ends_with(b"config") && !held.iter().any(|held| path.ends_with(held.as_bytes()));
+    let without = |mut files: BTreeMap<Vec<u8>, String>| {
+        files.retain(|path, _| expected(path));
+        files
+    };
+    assert_eq!(without(now()), without(before.clone()));
+    assert!(held.iter().skip(2).all(|name| !tree.join(name).exists()) && !git.join("config.worktree").exists());
+    assert_eq!(git.join("config").metadata().expect("the configuration").permissions().mode() & 0o777, 0o600);
+    let said = place.ok(["undo", "x", &run, "-n"]);
+    let says = format!("Not put back in `.git`, because it would run commands: {}\n", held.join(", "));
+    assert!(said.contains(&says) && said.contains("hint: `--keep-git-config` puts it back too"), "{said}");
+    let said = place.ok(["undo", "x", &run, "--keep-git-config"]);
+    assert!(said.contains(&format!("`.git` holds what would run commands: {}\n", held.join(", "))), "{said}");
+    assert_eq!(now(), before);
+    place.git(&lib, ["-c", "core.fsmonitor=", "fsck"]);
+    // A mode alone is put back too.
+    mode(&git.join("config"), 0o600);
+    let keep = |args: &[&str]| {
+        let output =
+            place.stead(args).arg("--keep-git-config").args(["--", "chmod", "640", "lib/.git/config"]).output();
+        assert!(output.expect("stead starts").status.success());
+    };
+    keep(&["exec", "x"]);
+    place.ok(["undo", "x", "--keep-git-config"]);
+    assert_eq!(now(), before);
+}
+
 #[test]
 fn an_imported_file_comes_back_although_it_is_ignored() {
     let place = Place::new();

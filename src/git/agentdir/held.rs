@@ -68,6 +68,28 @@ pub(crate) fn runs_something(git: &Dir, module: Option<&Path>) -> bool {
     !held.is_empty()
 }
 
+/// Returns what the recorded small files of a `.git` would run commands by, like [`held_config`]; paths in it with their modes in
+/// git, and the content of its configuration.
+pub(crate) fn held_recorded<'a>(files: impl Iterator<Item = (&'a [u8], u32)>, config: Option<&[u8]>) -> Vec<String> {
+    let mut held = Vec::new();
+    if let Some(content) = config {
+        held_by_config(content, "", &mut held);
+    }
+    let running = files.filter(|(path, mode)| runs_as_file(path, *mode));
+    held.extend(running.map(|(path, _)| String::from_utf8_lossy(path).into_owned()));
+    held.sort();
+    held.dedup();
+    held
+}
+
+/// Returns whether a file in `.git`, by its path there and its mode in git, makes git run something by being there.
+pub(crate) fn runs_as_file(path: &[u8], mode: u32) -> bool {
+    match path.strip_prefix(b"hooks/") {
+        Some(name) => !name.ends_with(b".sample") && mode != 0o100_644,
+        None => path == b"config.worktree" || path == b"hooks",
+    }
+}
+
 /// Returns whether the file `.git` in `top` leads to the git directory of a submodule or of a linked worktree that belongs to
 /// the tree's own repository or to one around `top`: what these would run is found with that one.
 fn leads_within(tree: &Dir, at: &Path, top: &Path) -> bool {
@@ -121,18 +143,7 @@ fn is_worktree(git: &Dir, path: &Path) -> bool {
 fn held_in(git: &Dir, prefix: &str, held: &mut Vec<String>) {
     match read(git, Path::new("config"), MAX_CONFIG) {
         Ok(None) => {}
-        Ok(Some(content)) => {
-            let (entries, broken) = parse(&content);
-            let usual = |entry: &Entry| {
-                let value = entry.value.as_deref().unwrap_or_default();
-                !prefix.is_empty() && entry.name() == "core.worktree" && is_tree_of_submodule(Path::new(prefix), value)
-            };
-            let running = entries.iter().filter(|entry| runs(entry) && !usual(entry));
-            held.extend(running.map(|entry| format!("{prefix}{}", entry.name())));
-            if let Some(line) = broken {
-                held.push(format!("{prefix}config (line {line} cannot be read)"));
-            }
-        }
+        Ok(Some(content)) => held_by_config(&content, prefix, held),
         Err(reason) => held.push(format!("{prefix}config ({reason})")),
     }
     for name in ["config.worktree", "commondir"] {
@@ -141,6 +152,19 @@ fn held_in(git: &Dir, prefix: &str, held: &mut Vec<String>) {
         }
     }
     hooks(git, prefix, held);
+}
+
+fn held_by_config(content: &[u8], prefix: &str, held: &mut Vec<String>) {
+    let (entries, broken) = parse(content);
+    let usual = |entry: &Entry| {
+        let value = entry.value.as_deref().unwrap_or_default();
+        !prefix.is_empty() && entry.name() == "core.worktree" && is_tree_of_submodule(Path::new(prefix), value)
+    };
+    let running = entries.iter().filter(|entry| runs(entry) && !usual(entry));
+    held.extend(running.map(|entry| format!("{prefix}{}", entry.name())));
+    if let Some(line) = broken {
+        held.push(format!("{prefix}config (line {line} cannot be read)"));
+    }
 }
 
 fn hooks(git: &Dir, prefix: &str, held: &mut Vec<String>) {

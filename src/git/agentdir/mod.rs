@@ -19,7 +19,7 @@ use crate::error::Result;
 use crate::git::{Oid, tracked};
 use crate::store::beneath::Dir;
 
-pub(crate) use held::{held_config, held_nested, runs_something};
+pub(crate) use held::{held_config, held_nested, held_recorded, runs_as_file, runs_something};
 pub(crate) use modules::modules;
 
 const MAX_LOOSE: u64 = 4096;

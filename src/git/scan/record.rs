@@ -122,7 +122,14 @@ impl Scan<'_> {
     }
 
     pub(super) fn count(&self, node: &Node, name: &[u8], attributes: &Attributes) {
-        if node.top.top.kind != TopKind::Files || attributes.kind != FileType::RegularFile {
+        if attributes.kind != FileType::RegularFile {
+            return;
+        }
+        if node.top.top.kind == TopKind::GitDir {
+            let path = join(&node.path, name);
+            if attributes.mode != PLAIN.0 && attributes.mode != PLAIN.1 && has_a_mode(&path, &node.top.top.path) {
+                self.note(|meta| meta.git_modes.push((path, attributes.mode)));
+            }
             return;
         }
         self.files.fetch_add(1, Ordering::Relaxed);
@@ -154,4 +161,11 @@ impl Scan<'_> {
     pub(super) fn too_large(&self, path: Vec<u8>, size: u64) {
         self.note(|meta| meta.too_large.push((path, size)));
     }
+}
+
+/// Returns whether the mode of a file in the `.git` of the repository at `top` is anybody's choice: git itself makes all of its
+/// files alike.
+fn has_a_mode(path: &[u8], top: &[u8]) -> bool {
+    let name = path.strip_prefix(join(top, b".git/").as_slice()).unwrap_or_default();
+    name == b"config" || name == b"config.worktree" || name.starts_with(b"hooks/") || name.starts_with(b"info/")
 }

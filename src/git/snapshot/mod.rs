@@ -206,6 +206,7 @@ fn assemble(store: &Store, tops: &[(Top, Option<Oid>)], mut meta: Meta) -> Resul
         // The sub-snapshot has these; what is not recorded stays named here too.
         let is_below = |other: &[u8]| other.strip_prefix(path).is_some_and(|rest| rest.starts_with(b"/"));
         meta.modes.retain(|(other, _)| !is_below(other));
+        meta.git_modes.retain(|(other, _)| !is_below(other));
         meta.empty_dirs.retain(|other| !is_below(other));
     }
     let files = trees.get(&b""[..]).copied().context("it cannot be read")?;

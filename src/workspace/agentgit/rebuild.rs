@@ -25,6 +25,8 @@ pub(crate) struct Recorded<'a> {
     pub(crate) gitdir: Oid,
     /// The pool whose objects are borrowed.
     pub(crate) pool: Option<&'a Path>,
+    /// Permission bits that are not as usual, by the paths in `.git`.
+    pub(crate) modes: &'a BTreeMap<Vec<u8>, u32>,
     pub(crate) running: Running,
 }
 
@@ -39,7 +41,7 @@ fn fill(recorded: &Recorded<'_>, old: Option<&Dir>, place: &Path, into: &Path) -
     let repository = recorded.store.repository();
     let mut files = gitdir::files(repository, recorded.gitdir)?;
     if recorded.running == Running::Dropped {
-        files.retain(|path, _| !(path.starts_with(b"hooks/") || path == b"config.worktree"));
+        files.retain(|path, file| !agentdir::runs_as_file(path, file.mode));
     }
     for directory in ["objects/info", "objects/pack", "refs/heads", "refs/tags", "info", "hooks"] {
         let path = into.join(directory);
@@ -62,11 +64,11 @@ fn fill(recorded: &Recorded<'_>, old: Option<&Dir>, place: &Path, into: &Path) -
         }
     }
     for (path, file) in &files {
-        write(recorded.store, &dir, path, *file)?;
+        write(recorded, &dir, path, *file)?;
     }
     if recorded.running == Running::Dropped && !agentdir::held_config(&Dir::open(place)?).is_empty() {
         let text = settings::text(&settings::harmless_in(&dir));
-        dir.replace(Path::new("config"), text.as_bytes(), 0o644)?;
+        dir.replace(Path::new("config"), text.as_bytes(), recorded.mode(b"config").unwrap_or(0o644))?;
     }
     pack::write_beyond_alternates(repository, &known, into)?;
     if let Some(old) = old {
@@ -109,14 +111,27 @@ fn without(store: &Store, files: &mut BTreeMap<Vec<u8>, File>, missing: &BTreeSe
     Ok(lost)
 }
 
-fn write(store: &Store, dir: &Dir, path: &[u8], file: File) -> Result<()> {
+impl Recorded<'_> {
+    /// Returns the permission bits of a file that are not as usual.
+    fn mode(&self, path: &[u8]) -> Option<u32> {
+        self.modes.get(path).map(|mode| mode & 0o777)
+    }
+}
+
+fn write(recorded: &Recorded<'_>, dir: &Dir, path: &[u8], file: File) -> Result<()> {
     use std::io::Write;
+    let mode = recorded.mode(path);
     let path = Path::new(OsStr::from_bytes(path));
     let shown = || format!("cannot write `.git/{}`", path.display());
-    let blob = store.repository().find_blob(file.id).with_context(shown)?;
+    let blob = recorded.store.repository().find_blob(file.id).with_context(shown)?;
     if file.is_link() {
         return dir.create_link(OsStr::from_bytes(blob.content()), path);
     }
-    let mode = if file.mode & 0o100 == 0 { 0o644 } else { 0o755 };
-    dir.create_file(path, mode)?.write_all(blob.content()).with_context(shown)
+    let usual = if file.mode & 0o100 == 0 { 0o644 } else { 0o755 };
+    // One that is private is so before there is something in it.
+    let mut to = dir.create_file(path, usual & mode.unwrap_or(usual))?;
+    if let Some(mode) = mode {
+        rustix::fs::fchmod(&to, rustix::fs::Mode::from_raw_mode(mode)).with_context(shown)?;
+    }
+    to.write_all(blob.content()).with_context(shown)
 }

@@ -7,7 +7,7 @@
 //! runs/UNDO/git               the old one
 //! ```
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -31,6 +31,8 @@ pub(super) struct Replacement {
     pub(super) path: Vec<u8>,
     /// The tree of its small files; `None` when there was none.
     pub(super) then: Option<Oid>,
+    /// Permission bits that are not as usual, by the paths in it.
+    modes: BTreeMap<Vec<u8>, u32>,
     /// Its place among all repositories of both snapshots.
     number: usize,
 }
@@ -47,14 +49,40 @@ pub(super) fn replacements(
     let mut replacements = Vec::new();
     for (number, path) in paths.into_iter().enumerate() {
         let then = was.gitdirs.get(path).copied();
-        let differs = then != is.gitdirs.get(path).copied();
+        let modes = modes(was, path);
+        let differs = then != is.gitdirs.get(path).copied() || modes != self::modes(is, path);
         // One that could not be read cannot be put back.
         let is_known = then.is_some() || !was.unrecorded.contains_key(&join(path, b".git"));
         if is_known && (differs || lacks_objects(workspace, store, tree, path, then)?) {
-            replacements.push(Replacement { path: path.clone(), then, number });
+            replacements.push(Replacement { path: path.clone(), then, modes, number });
         }
     }
     Ok(replacements)
+}
+
+/// Returns the unusual modes of the files in the `.git` of the repository at `path`.
+fn modes(recorded: &Recorded, path: &[u8]) -> BTreeMap<Vec<u8>, u32> {
+    let top = join(path, b".git/");
+    let below = recorded.git_modes.range(top.clone()..).take_while(|(path, _)| path.starts_with(&top));
+    below.map(|(path, mode)| (path[top.len()..].to_vec(), *mode)).collect()
+}
+
+/// Returns what in the `.git` that are put back would run commands, with the paths of nested ones.
+pub(super) fn held(store: &Store, replacements: &[Replacement]) -> Result<Vec<String>> {
+    let repository = store.repository();
+    let mut held = Vec::new();
+    for replacement in replacements {
+        let Some(then) = replacement.then else { continue };
+        let files = gitdir::files(repository, then)?;
+        let config = files.get(&b"config"[..]).filter(|file| !file.is_link());
+        let config = config.and_then(|file| repository.find_blob(file.id).ok());
+        let names = files.iter().map(|(path, file)| (path.as_slice(), file.mode));
+        let top = String::from_utf8_lossy(&replacement.path);
+        let prefix = if top.is_empty() { String::new() } else { format!("{top}/.git/") };
+        let found = agentdir::held_recorded(names, config.as_ref().map(git2::Blob::content));
+        held.extend(found.into_iter().map(|name| prefix.clone() + &name));
+    }
+    Ok(held)
 }
 
 fn lacks_objects(workspace: &Workspace, store: &Store, tree: &Dir, path: &[u8], then: Option<Oid>) -> Result<bool> {
@@ -103,7 +131,7 @@ impl Replacement {
             ready
         } else {
             let pool = agentgit::pool_path(workspace).filter(|_| self.path.is_empty());
-            let files = Files { store, gitdir: then, pool: pool.as_deref(), running };
+            let files = Files { store, gitdir: then, pool: pool.as_deref(), modes: &self.modes, running };
             let old = self.old(tree);
             let build = runs.join(format!("{}-build", self.name()));
             fs::remove_tree(&build, &Silent)?;

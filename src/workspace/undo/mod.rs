@@ -55,6 +55,8 @@ pub(crate) struct Outline {
     pub(crate) repositories: Vec<Vec<u8>>,
     /// What cannot be put back, or stays because nobody can say whether it was there, with the reason.
     pub(crate) left: Vec<(Vec<u8>, String)>,
+    /// What in these `.git` would run commands, as it was before.
+    pub(crate) held: Vec<String>,
     /// Refs of which the objects are nowhere, known once it is done.
     pub(crate) lost: Vec<String>,
     /// What came into its way after the plan and was moved into the directory of the run.
@@ -119,6 +121,7 @@ pub(crate) fn plan(
         changes: changes(store, now, then, &steps)?,
         refs: if asked.paths.is_empty() { refs(store, &was, &is)? } else { Vec::new() },
         repositories: replacements.iter().map(|replacement| replacement.path.clone()).collect(),
+        held: gitdirs::held(store, &replacements)?,
         left: left(&was, &is, asked.paths, &spared, &replacements),
         ..Outline::default()
     };
