@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use git2::Repository;
 
 use crate::error::Result;
-use crate::git::{Oid, recorded, tracked};
+use crate::git::{Oid, agentdir, recorded, tracked};
 
 /// No file that is read for the ids in it is larger.
 const MAX_TEXT: usize = 64 << 20;
@@ -58,6 +58,14 @@ pub(crate) fn refs(repository: &Repository, files: &BTreeMap<Vec<u8>, File>) -> 
         }
     }
     refs
+}
+
+/// Returns what the files would run commands by, sorted, by the names of `agentdir::held_config`.
+pub(crate) fn held(repository: &Repository, files: &BTreeMap<Vec<u8>, File>) -> Vec<String> {
+    let config = files.get(&b"config"[..]).filter(|file| !file.is_link());
+    let config = config.and_then(|file| repository.find_blob(file.id).ok());
+    let names = files.iter().map(|(path, file)| (path.as_slice(), file.mode));
+    agentdir::held_recorded(names, config.as_ref().map(git2::Blob::content))
 }
 
 /// Returns every id that the files name: of refs, logs and operations under way, and what the index stages.

@@ -73,13 +73,9 @@ pub(super) fn held(store: &Store, replacements: &[Replacement]) -> Result<Vec<St
     let mut held = Vec::new();
     for replacement in replacements {
         let Some(then) = replacement.then else { continue };
-        let files = gitdir::files(repository, then)?;
-        let config = files.get(&b"config"[..]).filter(|file| !file.is_link());
-        let config = config.and_then(|file| repository.find_blob(file.id).ok());
-        let names = files.iter().map(|(path, file)| (path.as_slice(), file.mode));
         let top = String::from_utf8_lossy(&replacement.path);
         let prefix = if top.is_empty() { String::new() } else { format!("{top}/.git/") };
-        let found = agentdir::held_recorded(names, config.as_ref().map(git2::Blob::content));
+        let found = gitdir::held(repository, &gitdir::files(repository, then)?);
         held.extend(found.into_iter().map(|name| prefix.clone() + &name));
     }
     Ok(held)
