@@ -45,8 +45,8 @@ pub(crate) enum Waited {
     Continued,
 }
 
-/// What a child that ended had used, its own waited-for children included.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What a process has used, the children that it waited for included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Used {
     pub(crate) user: Duration,
     pub(crate) system: Duration,
@@ -66,12 +66,40 @@ pub(crate) fn wait() -> io::Result<Option<(u32, Waited, Used)>> {
     if pid == 0 {
         return Ok(None);
     }
-    let time = |time: libc::timeval| {
-        Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_usec).unwrap_or(0) * 1000)
-    };
-    // Linux counts in kibibytes.
-    let peak_memory = u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024;
-    Ok(Some((pid, waited(status), Used { user: time(usage.ru_utime), system: time(usage.ru_stime), peak_memory })))
+    Ok(Some((pid, waited(status), Used::read(&usage))))
+}
+
+/// Returns what this process and the children that it has waited for have used.
+pub(crate) fn used() -> Used {
+    let mut all = Used::default();
+    for who in [libc::RUSAGE_SELF, libc::RUSAGE_CHILDREN] {
+        // SAFETY: all fields are integers, for which zero is a value, and the pointer is to a live local.
+        let usage = unsafe {
+            let mut usage: libc::rusage = std::mem::zeroed();
+            libc::getrusage(who, &raw mut usage);
+            usage
+        };
+        all.add(Used::read(&usage));
+    }
+    all
+}
+
+impl Used {
+    /// Adds what another process has used.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.user += other.user;
+        self.system += other.system;
+        self.peak_memory = self.peak_memory.max(other.peak_memory);
+    }
+
+    fn read(usage: &libc::rusage) -> Self {
+        let time = |time: libc::timeval| {
+            Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_usec).unwrap_or(0) * 1000)
+        };
+        // Linux counts in kibibytes.
+        let peak_memory = u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024;
+        Self { user: time(usage.ru_utime), system: time(usage.ru_stime), peak_memory }
+    }
 }
 
 fn waited(status: i32) -> Waited {

@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use serde::{Deserialize, Serialize};
 
+use crate::sys::Used;
+
 /// A message; one JSON line, far below what a pipe takes at once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Message {
@@ -23,6 +25,8 @@ pub(crate) enum Message {
     },
     Stopped,
     Continued,
+    /// Nothing inside is alive, and this is what all of it has used; the wall itself is still to be taken down.
+    Over(Used),
 }
 
 /// The end that tells.

@@ -184,11 +184,11 @@ fn always(call: i64, answer: Errno) -> Refusal {
     Refusal { call, when: Vec::new(), answer }
 }
 
-/// A filter that the kernel takes.
+/// A filter that the kernel takes: one program, since it asks every program at every call, and translates each when it is
+/// given.
 #[derive(Debug)]
 pub(crate) struct Filter {
-    /// One for each answer; the kernel asks them all.
-    programs: Vec<BpfProgram>,
+    program: BpfProgram,
 }
 
 impl Filter {
@@ -208,18 +208,15 @@ impl Filter {
             let filter = SeccompFilter::new(rules, SeccompAction::Allow, answer, architecture);
             programs.push(filter.and_then(BpfProgram::try_from).map_err(io::Error::other)?);
         }
-        Ok(Self { programs })
+        Ok(Self { program: one_after_the_other(programs)? })
     }
 
     /// Holds this thread, and all that it starts, to the filter for ever, and takes the gain of privileges by execution away.
     pub(crate) fn enforce(&self) -> io::Result<()> {
-        for program in &self.programs {
-            seccompiler::apply_filter(program).map_err(|error| match error {
-                seccompiler::Error::Prctl(error) | seccompiler::Error::Seccomp(error) => error,
-                error => io::Error::other(error),
-            })?;
-        }
-        Ok(())
+        seccompiler::apply_filter(&self.program).map_err(|error| match error {
+            seccompiler::Error::Prctl(error) | seccompiler::Error::Seccomp(error) => error,
+            error => io::Error::other(error),
+        })
     }
 }
 
@@ -242,12 +239,37 @@ impl When {
     }
 }
 
+// As `linux/filter.h` and `linux/bpf_common.h` put them together.
+const LOAD: u16 = 0x20;
+const JUMP: u16 = 0x05;
+const JUMP_IF_AT_LEAST: u16 = 0x35;
+const RETURN: u16 = 0x06;
+
+/// Makes one program of several: what one would allow is for the next to decide.
+///
+/// # Errors
+///
+/// More instructions than a jump can pass over.
+fn one_after_the_other(programs: Vec<BpfProgram>) -> io::Result<BpfProgram> {
+    let mut whole = BpfProgram::new();
+    let last = programs.len().saturating_sub(1);
+    for (index, mut program) in programs.into_iter().enumerate() {
+        let length = program.len();
+        let allows =
+            |instruction: &sock_filter| instruction.code == RETURN && instruction.k == u32::from(SeccompAction::Allow);
+        for (at, instruction) in program.iter_mut().enumerate().filter(|(_, instruction)| allows(instruction)) {
+            if index < last {
+                let over = u32::try_from(length - at - 1).map_err(io::Error::other)?;
+                *instruction = sock_filter { code: JUMP, jt: 0, jf: 0, k: over };
+            }
+        }
+        whole.append(&mut program);
+    }
+    Ok(whole)
+}
+
 /// Refuses the numbers of x32: the same calls again, of the same architecture, which no rule would meet.
 fn other_numbers() -> BpfProgram {
-    // As `linux/filter.h` and `linux/bpf_common.h` put them together.
-    const LOAD: u16 = 0x20;
-    const JUMP_IF_AT_LEAST: u16 = 0x35;
-    const RETURN: u16 = 0x06;
     const X32: u32 = 0x4000_0000;
     vec![
         // The number of the call is what a filter sees first.

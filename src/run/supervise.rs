@@ -6,15 +6,17 @@
 //!     COMMAND           dies with the supervisor
 //! ```
 //!
-//! The supervisor is started ahead, while stead still looks at the tree: it builds the wall and waits for the word. Nothing of
-//! the user's is executed before a record of the run is in place.
+//! The supervisor is started ahead, while stead still decides about the run, and is told of it as soon as that is done: while
+//! stead then looks at the tree, it builds the wall and waits for the word. Nothing of the user's is executed before a record
+//! of the run is in place.
 //!
 //! Both are subreapers, so that whatever the command leaves behind becomes a child of theirs and can be found. The request
 //! crosses in a memory file: no value of a variable and no prompt is ever in an argument or on disk for it.
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{Seek as _, Write as _};
+use std::io::{self, IoSlice, IoSliceMut, Seek as _, Write as _};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::process::Child;
@@ -22,6 +24,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use rustix::event::{PollFd, PollFlags};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::confine::policy::{Policy, Wall};
@@ -160,49 +165,121 @@ pub(crate) fn signals() -> Result<Signals> {
     Signals::note(&[libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGHUP]).context("cannot watch for signals")
 }
 
+/// The word, where otherwise the numbers of signals are told.
+pub(crate) const GO: u8 = 0;
+
+/// A supervisor that is started and knows of no run yet. What is dropped ends without a trace.
+#[derive(Debug)]
+pub(crate) struct Supervisor {
+    child: Child,
+    /// What it obeys, and whose end it takes as the end of its parent.
+    control: Option<File>,
+    /// Its answer.
+    result: OwnedFd,
+}
+
+impl Supervisor {
+    pub(crate) fn start() -> Result<Self> {
+        // Ignored, as some callers leave it, it would take the children's ends away.
+        sys::default_signal(libc::SIGCHLD);
+        let start = || -> io::Result<Self> {
+            let kind = rustix::net::SocketType::STREAM;
+            let flags = rustix::net::SocketFlags::CLOEXEC;
+            let (obeyed, control) = rustix::net::socketpair(rustix::net::AddressFamily::UNIX, kind, flags, None)?;
+            let (result, answer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+            let child = spawn::stead(WORD, &[obeyed.as_fd(), answer.as_fd()]).spawn()?;
+            Ok(Self { child, control: Some(control.into()), result })
+        };
+        start().context("cannot start the supervisor")
+    }
+
+    /// Has it start a run under `lease` as far as that can be without the command.
+    pub(crate) fn prepare(self, request: &Request, lease: &Lease) -> Result<Waiting> {
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid())).context("cannot become a subreaper")?;
+        let terminal = Terminal::save();
+        self.tell(request, lease).context("cannot tell the supervisor of the run")?;
+        Ok(Waiting { supervisor: self, terminal })
+    }
+
+    /// Hands over the request, in a memory file, and the lease.
+    fn tell(&self, request: &Request, lease: &Lease) -> io::Result<()> {
+        let told = rustix::fs::memfd_create("request", rustix::fs::MemfdFlags::CLOEXEC)?;
+        let mut told = File::from(told);
+        told.write_all(&serde_json::to_vec(request)?)?;
+        told.rewind()?;
+        let control = self.control.as_ref().expect("it is only taken at the end");
+        let handed = [told.as_fd(), lease.file().as_fd()];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        ancillary.push(SendAncillaryMessage::ScmRights(&handed));
+        rustix::net::sendmsg(control, &[IoSlice::new(&[GO])], &mut ancillary, SendFlags::NOSIGNAL)?;
+        Ok(())
+    }
+}
+
+/// Waits to be told of a run, in the supervisor: returns the request's file and the lease.
+pub(crate) fn told(obeyed: &File) -> io::Result<(File, OwnedFd)> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut word = [GO];
+    rustix::io::retry_on_intr(|| {
+        rustix::net::recvmsg(obeyed, &mut [IoSliceMut::new(&mut word)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)
+    })?;
+    let mut handed = ancillary.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(files) => Some(files),
+        _ => None,
+    });
+    let mut files = handed.next().into_iter().flatten();
+    match (files.next(), files.next()) {
+        (Some(request), Some(lease)) => Ok((request.into(), lease)),
+        // The parent has ended, or has no run.
+        _ => Err(io::ErrorKind::BrokenPipe.into()),
+    }
+}
+
+impl Supervisor {
+    fn end(&mut self) {
+        // Its end is the supervisor's, which holds the lease as well.
+        drop(self.control.take());
+        self.child.wait().ok();
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
 /// A run that is started but for its command: the supervisor is there and builds the wall, and waits for the word. What is
 /// dropped instead ends without a trace.
 #[must_use = "nothing is executed before `go`"]
 pub(crate) struct Waiting {
-    child: Child,
-    control: Option<File>,
-    result: OwnedFd,
+    supervisor: Supervisor,
     terminal: Option<Terminal>,
-}
-
-/// The word, where otherwise the numbers of signals are told.
-pub(crate) const GO: u8 = 0;
-
-/// Starts a run under `lease` as far as it can be without its command.
-pub(crate) fn prepare(request: &Request, lease: &Lease) -> Result<Waiting> {
-    rustix::process::set_child_subreaper(Some(rustix::process::getpid())).context("cannot become a subreaper")?;
-    // Ignored, as some callers leave it, it would take the children's ends away.
-    sys::default_signal(libc::SIGCHLD);
-    let terminal = Terminal::save();
-    let (child, control, result) = start(request, lease).context("cannot start the supervisor")?;
-    Ok(Waiting { child, control: Some(control.into()), result, terminal })
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        // Its end is the supervisor's, which holds the lease as well.
-        drop(self.control.take());
-        self.child.wait().ok();
+        self.supervisor.end();
         rustix::process::set_child_subreaper(None).ok();
     }
 }
 
 impl Waiting {
     /// Has the command executed, and waits until nothing of the run is alive.
-    pub(crate) fn go(mut self, request: &Request, signals: &Signals) -> Result<Outcome> {
+    ///
+    /// Until this value is dropped, what is left of its wall may still be taken down.
+    pub(crate) fn go(&mut self, request: &Request, signals: &Signals) -> Result<Outcome> {
         let started = std::time::Instant::now();
-        let mut control = self.control.take().expect("it is only taken at the end");
-        // A supervisor that is gone is noticed by its answer.
-        drop(control.write_all(&[GO]));
-        let answer = attend(request, signals, &control, &self.result).context("cannot wait for the supervisor")?;
+        let supervisor = &mut self.supervisor;
+        let control = supervisor.control.take().expect("it is only taken at the end");
+        tell(&control, GO);
+        let answer =
+            attend(request, signals, &control, &supervisor.result).context("cannot wait for the supervisor")?;
         drop(control);
-        self.child.wait().context("cannot wait for the supervisor")?;
         let outcome = serde_json::from_slice(&answer).unwrap_or_else(|_| {
+            supervisor.end();
             let whole = processes::end_descendants(Duration::from_secs(5));
             let alive = if whole { 0 } else { processes::descendants(std::process::id()).len() };
             Outcome { duration: started.elapsed(), alive, ..Outcome::lost() }
@@ -229,21 +306,13 @@ fn ended(request: &Request, terminal: Option<Terminal>, mut outcome: Outcome) ->
     outcome
 }
 
-/// Starts the supervisor; returns it with the pipe that it obeys (and whose end it takes as the end of its parent) and the
-/// pipe of its answer.
-fn start(request: &Request, lease: &Lease) -> Result<(Child, OwnedFd, OwnedFd)> {
-    let told = rustix::fs::memfd_create("request", rustix::fs::MemfdFlags::CLOEXEC)?;
-    let mut told = File::from(told);
-    told.write_all(&serde_json::to_vec(request)?)?;
-    told.rewind()?;
-    let (obeyed, control) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-    let (result, answer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-    let child = spawn::stead(WORD, &[told.as_fd(), obeyed.as_fd(), answer.as_fd(), lease.file().as_fd()]).spawn()?;
-    Ok((child, control, result))
+/// Says one byte to the supervisor. One that is gone is noticed by its answer.
+fn tell(control: &File, byte: u8) {
+    rustix::net::send(control, &[byte], SendFlags::NOSIGNAL).ok();
 }
 
 /// Forwards signals until the supervisor has answered.
-fn attend(request: &Request, signals: &Signals, mut control: &File, result: &OwnedFd) -> Result<Vec<u8>> {
+fn attend(request: &Request, signals: &Signals, control: &File, result: &OwnedFd) -> Result<Vec<u8>> {
     let mut answer = Vec::new();
     let mut interrupts = 0;
     loop {
@@ -258,8 +327,7 @@ fn attend(request: &Request, signals: &Signals, mut control: &File, result: &Own
         };
         for signal in signals.take() {
             if let Some(forwarded) = forwarded(request, signal, &mut interrupts) {
-                // A supervisor that is gone is noticed by its answer.
-                drop(control.write_all(&[forwarded]));
+                tell(control, forwarded);
             }
         }
         if readable {

@@ -29,7 +29,7 @@ use crate::git::repository::Access;
 use crate::progress;
 use crate::run::policy::{self, Walls};
 use crate::run::record;
-use crate::run::supervise;
+use crate::run::supervise::{self, Supervisor};
 use crate::run::toolchain::Toolchains;
 use crate::run::{Around, Ask, Hidden, RunId, RunSpec, Terminals};
 use crate::store::beneath::Dir;
@@ -49,9 +49,12 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
         .iter()
         .map(|text| Pair::parse(text, config.environment.current_dir()))
         .collect::<Result<Vec<_>>>()?;
+    // Ahead of all that is decided, which takes as long as its start.
+    let supervisor = if args.dry_run { None } else { Some(Supervisor::start()?) };
     let found = find(args, &name, config)?;
     let record = found.as_ref().map(|workspace| &workspace.record);
     let mut asked = Asked::new(&ask, &name, record, config, ui)?;
+    asked.supervisor = supervisor;
     // Checked before anything is made; what the record adds cannot make it wrong.
     let draft = asked.spec(config, found.as_ref())?;
     if args.dry_run {
@@ -123,6 +126,8 @@ struct Asked<'a> {
     secrets: Vec<Hidden>,
     walls: Walls,
     tools: OnceCell<Toolchains>,
+    /// Where it is started already.
+    supervisor: Option<Supervisor>,
 }
 
 impl<'a> Asked<'a> {
@@ -133,23 +138,26 @@ impl<'a> Asked<'a> {
             identity = users_identity(ask, ui);
             crate::run::look_for_tools(&tools, isolation, ask, config);
         });
-        Ok(Self { ask, name, terminals: terminals(ui), identity, secrets: Vec::new(), walls, tools })
+        let (terminals, secrets) = (terminals(ui), Vec::new());
+        Ok(Self { ask, name, terminals, identity, secrets, walls, tools, supervisor: None })
     }
 
     fn run(
-        &self,
+        mut self,
         args: &Args,
         workspace: &mut LeasedWorkspace,
         context: &[Pair],
         config: &Config,
         ui: &Ui,
     ) -> Result<Answer> {
+        let supervisor = self.supervisor.take().map_or_else(Supervisor::start, Ok)?;
         self.walls.settle();
         sweep::sweep(workspace, ui)?;
         let mut spec = self.spec(config, Some(&*workspace))?;
         spec.hide(&self.secrets);
         announce(&spec, ui);
-        execute(args, workspace, &spec, &self.secrets, context, config, ui).map(|ran| Answer::Ran(Box::new(ran)))
+        let with = With { spec: &spec, secrets: &self.secrets, context };
+        execute(args, workspace, supervisor, &with, config, ui).map(|ran| Answer::Ran(Box::new(ran)))
     }
 
     /// Decides everything about the run, for a workspace or (as a draft) for one that is not made yet.
@@ -184,15 +192,24 @@ fn announce(spec: &RunSpec, ui: &Ui) {
     }
 }
 
+/// What a run is started with.
+struct With<'a> {
+    spec: &'a RunSpec,
+    /// With their values.
+    secrets: &'a [Hidden],
+    /// Brought in before the command.
+    context: &'a [Pair],
+}
+
 fn execute(
     args: &Args,
     workspace: &mut LeasedWorkspace,
-    spec: &RunSpec,
-    secrets: &[Hidden],
-    context: &[Pair],
+    supervisor: Supervisor,
+    with: &With<'_>,
     config: &Config,
     ui: &Ui,
 ) -> Result<report::Ran> {
+    let spec = with.spec;
     let tree = workspace.tree();
     let homes = Dir::open(&workspace.at().homes(workspace.name()))?;
     let temporary = homes.create_dir_all(Path::new("tmp"))?;
@@ -204,15 +221,15 @@ fn execute(
         temporary.replace(Path::new(file), prompt.as_bytes(), 0o600)?;
     }
     let directory = Made::directory(record::directory(&workspace.runs(), &spec.id))?;
-    let request = spec.request(&tree, &directory.0, secrets);
-    let waiting = supervise::prepare(&request, workspace.lease())?;
+    let request = spec.request(&tree, &directory.0, with.secrets);
+    let mut waiting = supervisor.prepare(&request, workspace.lease())?;
 
     let store = workspace.store(Access::Write)?;
     let before = workspace.capture(&store, config, ui.progress())?;
     let unkept = conclude::keep_before(workspace, &store, &before.meta, ui);
     store.flush()?;
-    if !context.is_empty() {
-        bring(workspace, context)?;
+    if !with.context.is_empty() {
+        bring(workspace, with.context)?;
     }
     // From here on a signal is for the run; one that came before means that there is none.
     let signals = supervise::signals()?;

@@ -28,7 +28,7 @@ use crate::confine::spawn::{self, Group};
 use crate::confine::terminal::Terminal;
 use crate::run::container::Container;
 use crate::run::stream::{Activity, Stream};
-use crate::run::supervise::{Ended, GO, Outcome, Request, Stop, WORD};
+use crate::run::supervise::{self, Ended, GO, Outcome, Request, Stop, WORD};
 use crate::run::supervisor::start::{Started, not_started, start};
 use crate::run::supervisor::watch::Watch;
 use crate::sys::{self, Used, Waited};
@@ -44,20 +44,24 @@ const ROUND: Duration = Duration::from_millis(5);
 
 /// Runs as the supervisor if `arguments` (the program's name first) ask for it.
 pub(crate) fn entry(arguments: &[OsString]) -> Option<ExitCode> {
-    let [_, word, request, obeyed, answer, _lease] = arguments else { return None };
+    let [_, word, obeyed, answer] = arguments else { return None };
     if word != WORD {
         return None;
     }
     let done = (|| {
-        let told = File::from(spawn::adopt(request)?);
         let obeyed = File::from(spawn::adopt(obeyed)?);
         let mut answer = File::from(spawn::adopt(answer)?);
-        // The lease among them: it stays with this process and never reaches the command.
         sys::close_on_exec_from(3)?;
+        // The lease stays with this process and never reaches the command.
+        let (told, _lease) = supervise::told(&obeyed)?;
         // At once: from a reader it would be taken byte by byte.
         let request = serde_json::from_str(&io::read_to_string(&told)?)?;
         let outcome = supervise(&request, &told, &obeyed)?;
-        answer.write_all(&serde_json::to_vec(&outcome)?)
+        answer.write_all(&serde_json::to_vec(&outcome)?)?;
+        drop(answer);
+        // What takes a wall down is of no interest to the parent, but is to be gone when this process is.
+        while sys::wait_for(None).is_ok() {}
+        io::Result::Ok(())
     })();
     Some(if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -216,7 +220,9 @@ impl<'a> Supervision<'a> {
                 self.signaled(signal);
             }
             self.listen();
-            self.reap()?;
+            if self.phase != Phase::Over {
+                self.reap()?;
+            }
             self.advance(Instant::now());
         }
         for stream in &mut self.streams {
@@ -367,15 +373,16 @@ impl<'a> Supervision<'a> {
             Waited::Continued if id == self.child => return self.resumed(),
             Waited::Stopped | Waited::Continued => return,
         };
-        self.used.user += used.user;
-        self.used.system += used.system;
-        self.used.peak_memory = self.used.peak_memory.max(used.peak_memory);
         if id == self.child {
             // What was said before the end says more than the end.
             self.listen();
             if self.ended.is_none() {
                 self.ended = Some((ended, Instant::now()));
             }
+        }
+        // Otherwise it was told, this process's own use among it.
+        if self.phase != Phase::Over {
+            self.used.add(used);
         }
     }
 

@@ -8,7 +8,7 @@ use crate::confine::policy::Wall;
 use crate::confine::processes::{self, Process};
 use crate::confine::report::Message;
 use crate::run::supervise::Ended;
-use crate::run::supervisor::{Supervision, not_started};
+use crate::run::supervisor::{Phase, Supervision, not_started};
 
 impl Supervision<'_> {
     /// Takes note of what the process that builds the wall has said.
@@ -41,6 +41,14 @@ impl Supervision<'_> {
                 }
                 Message::Continued => {
                     self.resumed();
+                    continue;
+                }
+                Message::Over(used) => {
+                    // A cgroup can only be removed when the wall is gone as well.
+                    if self.request.cgroup.is_none() {
+                        self.used.add(used);
+                        self.phase = Phase::Over;
+                    }
                     continue;
                 }
             };

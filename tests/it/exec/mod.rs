@@ -93,9 +93,14 @@ fn signal(id: u32, name: &str) {
     assert!(status.success());
 }
 
+/// Returns the children of a process that have not ended.
 fn children(id: u32) -> Vec<u32> {
     let list = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
-    list.split_whitespace().map(|id| id.parse().unwrap()).collect()
+    let alive = |id: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
+    };
+    list.split_whitespace().map(|id| id.parse().unwrap()).filter(alive).collect()
 }
 
 #[test]
