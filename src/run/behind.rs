@@ -8,7 +8,16 @@ use crate::run::policy::{Policy, Wall};
 /// Where programs keep what is their user's: a run keeps that in its own HOME, in the usual places.
 const PLACES: &[&str] = &["XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"];
 /// Directories that are written to beside what is read: the run has them below its own HOME where that is elsewhere.
-const WRITTEN: &[&str] = &["CARGO_HOME", "GOPATH"];
+const WRITTEN: &[&str] = &[
+    "CARGO_HOME",
+    "GOCACHE",
+    "GOMODCACHE",
+    "GOPATH",
+    "PIP_CACHE_DIR",
+    "UV_CACHE_DIR",
+    "YARN_CACHE_FOLDER",
+    "npm_config_cache",
+];
 /// Lists of places; what is not there is passed by.
 const LISTS: &[&str] = &["GEM_PATH", "LD_LIBRARY_PATH", "LIBRARY_PATH", "NIX_PATH", "NIX_PROFILES", "PKG_CONFIG_PATH"];
 /// Commands with arguments.

@@ -4,7 +4,6 @@ use crate::config::Config;
 use crate::run::RunSpec;
 use crate::run::agent::AgentPreset;
 use crate::run::login::{self, CarriedIn, Own};
-use crate::run::warm;
 use crate::store::beneath::Dir;
 use crate::ui::Ui;
 
@@ -13,11 +12,9 @@ pub(super) struct Carried<'a>(Option<(&'a AgentPreset, Own, Dir, CarriedIn)>);
 
 impl<'a> Carried<'a> {
     pub(super) fn in_for(spec: &'a RunSpec, config: &Config, private: Dir, ui: &Ui) -> Self {
-        if let Some(cargo) = &spec.cargo {
-            let may_read = |path: &std::path::Path| spec.policy.read.iter().any(|place| path.starts_with(place));
-            if let Err(error) = warm::link_cargo(cargo, &private, may_read) {
-                ui.warn(&format!("{error:#}; the run's cargo fetches what it needs"));
-            }
+        let may_read = |path: &std::path::Path| spec.policy.read.iter().any(|place| path.starts_with(place));
+        if let Err(error) = spec.warm.link(&private, may_read) {
+            ui.warn(&format!("{error:#}; the run fetches the packages that it needs"));
         }
         let (Some(preset), Some(home)) = (&spec.preset, config.environment.home()) else { return Self(None) };
         let own = Own::of(preset, home, &config.environment);

@@ -30,6 +30,7 @@ use crate::run::share::{self, Share};
 use crate::run::spec::call::{Called, call};
 use crate::run::supervise::{Request, Stdin, Streams};
 use crate::run::toolchain::{self, Toolchains};
+use crate::run::warm::Warm;
 use crate::workspace::record::Record;
 
 /// How long a run with a prompt may take when nobody said otherwise.
@@ -123,8 +124,8 @@ pub(crate) struct RunSpec {
     pub(crate) policy: Policy,
     /// What of the user's own it gets.
     pub(crate) shared: Vec<Share>,
-    /// The user's cargo directory, which is linked to behind Landlock.
-    pub(crate) cargo: Option<PathBuf>,
+    /// What of the user's toolchains is linked to behind Landlock.
+    pub(crate) warm: Warm,
     /// The engine and the image of a container.
     pub(crate) image: Option<(Engine, String)>,
     /// stead's own environment, for the engine's client.
@@ -261,7 +262,7 @@ impl RunSpec {
             environment: built.variables,
             dropped: built.dropped.into_iter().filter(|name| !secrets.contains(name)).collect(),
             secrets,
-            cargo: tools.cargo.clone().filter(|_| wall == Wall::Landlock),
+            warm: if wall == Wall::Landlock { tools.warm.clone() } else { Warm::default() },
             policy,
             shared,
             client_environment: config

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::Environment;
 use crate::run::toolchain::table::{CERTIFICATES, CREDENTIALS, POINTED, SECRETS, TOOLS, Tool};
+use crate::run::warm::Warm;
 
 /// What was found; paths that are there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,8 +31,8 @@ pub(crate) struct Toolchains {
     pub(crate) refused: BTreeSet<PathBuf>,
     /// Variables by which a program that is shown finds the rest of its toolchain, wherever HOME is.
     pub(crate) pointers: BTreeMap<&'static str, PathBuf>,
-    /// cargo's own directory.
-    pub(crate) cargo: Option<PathBuf>,
+    /// Where those are that cannot be read and changed in one place behind every wall.
+    pub(crate) warm: Warm,
 }
 
 /// Finds what there is. `programs` are looked for on the PATH, and shown with the packages that they are part of; nothing
@@ -46,8 +47,11 @@ pub(crate) fn find(environment: &Environment, home: &Path, root: &Path, programs
                 found.show(&path, &bounds);
             }
             found.caches.extend(parts(tool.caches).into_iter().filter(|path| path.is_dir() && bounds.allow(path)));
-            if tool.variable == "CARGO_HOME" {
-                found.cargo = Some(base.clone());
+            match tool.variable {
+                "CARGO_HOME" => found.warm.cargo = Some(base.clone()),
+                "GOPATH" if found.warm.modules.is_none() => found.warm.modules = Some(base.join("pkg/mod")),
+                "GOMODCACHE" if environment.get(tool.variable).is_some() => found.warm.modules = Some(base.clone()),
+                _ => {}
             }
             if POINTED.contains(&tool.variable) && base.is_dir() && bounds.allow(&base) {
                 found.pointers.entry(tool.variable).or_insert(base);
@@ -55,12 +59,14 @@ pub(crate) fn find(environment: &Environment, home: &Path, root: &Path, programs
         }
     }
     for directory in on_path(environment) {
-        if bounds.allow(&directory) {
-            found.show(&directory, &bounds);
-            // The links of the system's own lead to its own.
-            if !is_system(&directory) || directory.starts_with("/usr/local") {
+        if is_system(&directory) {
+            // The links of the system's own lead to its own, but for those that somebody has made by hand.
+            if directory.starts_with("/usr/local") {
                 found.follow_links(&directory, &bounds);
             }
+        } else if bounds.allow(&directory) {
+            found.show(&directory, &bounds);
+            found.follow_links(&directory, &bounds);
         } else if directory.is_dir() {
             found.refused.insert(directory);
         }
@@ -206,7 +212,7 @@ fn bases(tool: &Tool, environment: &Environment, home: &Path) -> Vec<PathBuf> {
 
 fn on_path(environment: &Environment) -> Vec<PathBuf> {
     let path = environment.get("PATH").unwrap_or_default();
-    std::env::split_paths(path).filter(|directory| directory.is_absolute() && !is_system(directory)).collect()
+    std::env::split_paths(path).filter(|directory| directory.is_absolute()).collect()
 }
 
 /// Returns whether every run reads a path anyway.

@@ -133,3 +133,25 @@ fn a_program_is_shown_with_its_package_and_the_links_to_it() {
     assert!(found.read.iter().all(|path| path.starts_with(host.at("prefix")) || path.starts_with(host.at("~"))));
     assert!(!found.read.contains(&host.at("~")) && !found.read.contains(&host.at("~/.local/share")));
 }
+
+#[test]
+fn a_program_is_looked_for_in_every_directory_of_the_path() {
+    let host = Host::new(&["tools/env"]);
+    let (own, tools) = (host.at("tools/env"), host.at("tools"));
+    let found = |path: &str| which(&Environment::of(&[("PATH", path)], "/"), Path::new("env"));
+    assert_eq!(found("/usr/bin"), Some("/usr/bin/env".into()), "the system's own directories are among them");
+    assert_eq!(found(&format!("{}:/usr/bin", tools.display())), Some(own));
+    assert_eq!(found(&format!("/usr/bin:{}", tools.display())), Some("/usr/bin/env".into()));
+    assert_eq!(found("relative:"), None);
+}
+
+#[test]
+fn modules_of_go_are_where_go_looks_for_them() {
+    let host = Host::new(&["a/x", "b/x", "c/x"]);
+    let [a, b, c] = ["a", "b", "c"].map(|name| host.at(name));
+    let gopath = format!("{}:{}", a.display(), b.display());
+    let found = |variables: &[(&str, &str)]| host.find(variables, &[]).warm.modules.unwrap();
+    assert_eq!(found(&[]), host.at("~/go/pkg/mod"));
+    assert_eq!(found(&[("GOPATH", &gopath)]), a.join("pkg/mod"));
+    assert_eq!(found(&[("GOPATH", &gopath), ("GOMODCACHE", c.to_str().unwrap())]), c);
+}
