@@ -94,28 +94,30 @@ pub(crate) struct ApplyLine {
 /// What a run consumed, what it left in the background included.
 #[derive(Debug, Serialize)]
 struct Usage {
-    /// Seconds of processor time.
-    cpu_user: f64,
-    cpu_system: f64,
+    /// Seconds of processor time; none of what was not measured.
+    cpu_user: Option<f64>,
+    cpu_system: Option<f64>,
     /// Bytes; of all of the run where its memory is limited, else of the largest process.
-    peak_memory: u64,
+    peak_memory: Option<u64>,
     /// Bytes by which the file system of the tree had less room at the end than at the start, whoever took them.
     disk_delta: i64,
 }
 
 impl Usage {
     fn of(end: &End) -> Self {
+        let measured = end.peak_memory > 0;
         Self {
-            cpu_user: end.cpu_user,
-            cpu_system: end.cpu_system,
-            peak_memory: end.peak_memory,
+            cpu_user: measured.then_some(end.cpu_user),
+            cpu_system: measured.then_some(end.cpu_system),
+            peak_memory: measured.then_some(end.peak_memory),
             disk_delta: end.disk_delta,
         }
     }
 
     fn cpu(&self) -> String {
-        std::time::Duration::try_from_secs_f64(self.cpu_user + self.cpu_system)
-            .map_or_else(|_| "-".to_owned(), duration)
+        let seconds = self.cpu_user.zip(self.cpu_system).map(|(user, system)| user + system);
+        let time = seconds.and_then(|seconds| std::time::Duration::try_from_secs_f64(seconds).ok());
+        time.map_or_else(|| "-".to_owned(), duration)
     }
 }
 
@@ -197,7 +199,7 @@ impl Line {
             changes,
             took.map_or_else(none, duration),
             usage.map_or_else(none, Usage::cpu),
-            usage.map_or_else(none, |usage| bytes(usage.peak_memory)),
+            usage.and_then(|usage| usage.peak_memory).map_or_else(none, bytes),
             undoable(self.undoable, self.undoable_until),
             self.what(),
         ]

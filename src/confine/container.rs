@@ -1,5 +1,6 @@
 //! Container engines, by their command line: whether one answers, and the sure end of a container.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -19,6 +20,15 @@ pub(crate) struct Engine {
     pub(crate) program: PathBuf,
     /// Whom the engine makes a file's owner.
     pub(crate) owner: Owner,
+    pub(crate) limits: Enforced,
+}
+
+/// Which limits an engine keeps; without root it may have none of the cgroups that they take, and then goes on without them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Enforced {
+    pub(crate) memory: bool,
+    pub(crate) cpus: bool,
+    pub(crate) pids: bool,
 }
 
 /// How users inside are users of the host.
@@ -42,18 +52,34 @@ pub(crate) struct Named {
 /// Asks the engine at `program` what it is; fails with its own words.
 pub(crate) fn probe(program: &Path) -> Result<Engine, String> {
     let is_podman = program.file_name().is_some_and(|name| name == "podman");
-    let format = if is_podman { "{{.Host.Security.Rootless}}" } else { "{{.ServerVersion}} {{.SecurityOptions}}" };
+    let format = if is_podman {
+        "{{.Host.Security.Rootless}}|{{.Host.CgroupControllers}}"
+    } else {
+        "{{.SecurityOptions}}|{{.MemoryLimit}}|{{.CPUCfsQuota}}|{{.PidsLimit}}"
+    };
     let (done, text) = call(program, &["info", "--format", format], ANSWER);
     if !done {
         let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("no answer").trim().to_owned();
         return Err(line);
     }
-    let owner = match (is_podman, text.contains(if is_podman { "true" } else { "rootless" })) {
-        (_, false) => Owner::Same,
-        (false, true) => Owner::Root,
-        (true, true) => Owner::Keep,
-    };
-    Ok(Engine { program: program.to_owned(), owner })
+    let (owner, limits) = if is_podman { podman(&text) } else { docker(&text) };
+    Ok(Engine { program: program.to_owned(), owner, limits })
+}
+
+/// Reads `false|[cpu memory pids]`.
+fn podman(told: &str) -> (Owner, Enforced) {
+    let (rootless, controllers) = told.trim().split_once('|').unwrap_or_default();
+    let has = |name: &str| controllers.trim_matches(['[', ']']).split([' ', ',']).any(|other| other == name);
+    let limits = Enforced { memory: has("memory"), cpus: has("cpu"), pids: has("pids") };
+    (if rootless == "true" { Owner::Keep } else { Owner::Same }, limits)
+}
+
+/// Reads `[name=rootless]|true|true|true`.
+fn docker(told: &str) -> (Owner, Enforced) {
+    let mut parts = told.trim().rsplit('|').map(|part| part == "true");
+    let mut next = || parts.next().unwrap_or_default();
+    let (pids, cpus, memory) = (next(), next(), next());
+    (if told.contains("rootless") { Owner::Root } else { Owner::Same }, Enforced { memory, cpus, pids })
 }
 
 /// Ends a container and removes it; one that is not there is fine. Returns whether none is there afterwards.
@@ -63,6 +89,14 @@ pub(crate) fn end(container: &Named) -> bool {
     let (answered, left) = call(&container.engine, &["ps", "--all", "--quiet", "--filter", &filter], ANSWER);
     // An engine that is gone has ended what it had.
     if answered { left.trim().is_empty() } else { removed }
+}
+
+/// Returns why podman's process 1 could not execute the command, if that is all that `said` says.
+pub(crate) fn not_executed(said: &str) -> Option<io::Error> {
+    let (lead, reason) = said.trim_end().split_once("): failed to exec pid1: ")?;
+    let number = if reason == "No such file or directory" { libc::ENOENT } else { libc::EACCES };
+    (lead.starts_with("ERROR (catatonit:") && !lead.contains('\n') && !reason.contains('\n'))
+        .then(|| io::Error::from_raw_os_error(number))
 }
 
 /// Runs the engine's client; returns whether it succeeded, and what it printed.
@@ -86,5 +120,39 @@ fn call(program: &Path, arguments: &[&str], patience: Duration) -> (bool, String
             (output.status.success(), String::from_utf8_lossy(&text).into_owned())
         }
         Err(error) => (false, error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_says_what_it_can_keep() {
+        let enforced = |memory, cpus, pids| Enforced { memory, cpus, pids };
+        assert_eq!(podman("false|[cpuset cpu memory pids]\n"), (Owner::Same, enforced(true, true, true)));
+        assert_eq!(podman("true|[memory pids]\n"), (Owner::Keep, enforced(true, false, true)));
+        assert_eq!(podman("true|[]\n"), (Owner::Keep, enforced(false, false, false)));
+        assert_eq!(
+            docker("[name=seccomp,profile=builtin]|true|true|false\n"),
+            (Owner::Same, enforced(true, true, false))
+        );
+        assert_eq!(
+            docker("[name=rootless name=cgroupns]|false|false|false\n"),
+            (Owner::Root, enforced(false, false, false))
+        );
+        assert_eq!(docker("28.0\n"), (Owner::Same, Enforced::default()));
+    }
+
+    #[test]
+    fn a_command_that_podman_cannot_execute_is_known_by_its_words() {
+        let kind = |said: &str| not_executed(said).map(|error| error.kind());
+        let missing = "ERROR (catatonit:6): failed to exec pid1: No such file or directory\n";
+        assert_eq!(kind(missing), Some(io::ErrorKind::NotFound));
+        let denied = "ERROR (catatonit:2): failed to exec pid1: Permission denied\n";
+        assert_eq!(kind(denied), Some(io::ErrorKind::PermissionDenied));
+        for said in ["", "failed to exec pid1: x", &format!("a\n{missing}"), &format!("{missing}b\n")] {
+            assert_eq!(kind(said), None, "{said}");
+        }
     }
 }

@@ -9,6 +9,12 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 
 use crate::sys;
 
+/// How long what was killed may take: the kernel lets a process go when it is done with what the process waits for, and on a
+/// disk under load or a network file system that is late.
+const LATE: Duration = Duration::from_mins(1);
+/// How long it is tried when all that is left cannot be killed, being another user's.
+const REFUSED: Duration = Duration::from_secs(5);
+
 /// A process at the moment it was looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Process {
@@ -41,15 +47,18 @@ impl Process {
         matches!(self.state, b'T' | b't')
     }
 
-    /// Sends a signal to this process and to no other.
-    pub(crate) fn signal(&self, signal: Signal) {
-        let Some(pid) = i32::try_from(self.id).ok().and_then(Pid::from_raw) else { return };
-        let Ok(descriptor) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) else { return };
+    /// Sends a signal to this process and to no other; returns whether it has got it.
+    pub(crate) fn signal(&self, signal: Signal) -> bool {
+        let Some(pid) = i32::try_from(self.id).ok().and_then(Pid::from_raw) else { return false };
+        let Ok(descriptor) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) else { return false };
         // The descriptor holds whatever has the id now; only then is it known to be the same process.
-        if Self::read(self.id).is_some_and(|now| now.start_time == self.start_time) {
+        Self::read(self.id).is_some_and(|now| now.start_time == self.start_time)
             // It may end at any time; a process of another user (sudo) is found alive by whoever waits for it.
-            rustix::process::pidfd_send_signal(descriptor, signal).ok();
-        }
+            && rustix::process::pidfd_send_signal(descriptor, signal).is_ok()
+    }
+
+    fn is_dead(&self) -> bool {
+        matches!(self.state, b'Z' | b'X')
     }
 
     /// Waits until the process is gone or a zombie, at most for `limit`, and returns whether it is.
@@ -57,7 +66,7 @@ impl Process {
         let until = Instant::now() + limit;
         loop {
             match Self::read(self.id) {
-                Some(now) if now.start_time == self.start_time && now.state != b'Z' && now.state != b'X' => {}
+                Some(now) if now.start_time == self.start_time && !now.is_dead() => {}
                 _ => return true,
             }
             if Instant::now() >= until {
@@ -107,7 +116,9 @@ pub(crate) fn sweep(mark: &[u8]) -> Swept {
         for process in &marked {
             process.signal(Signal::KILL);
         }
-        let ended = marked.iter().filter(|process| process.wait(Duration::from_secs(1))).count();
+        let until = Instant::now() + LATE;
+        let ended =
+            marked.iter().filter(|process| process.wait(until.saturating_duration_since(Instant::now()))).count();
         swept.ended += ended;
         swept.alive = marked.len() - ended;
         if ended == 0 {
@@ -117,30 +128,36 @@ pub(crate) fn sweep(mark: &[u8]) -> Swept {
     swept
 }
 
-/// Kills everything below this process until nothing is left, at most for `limit`; returns whether nothing is.
-pub(crate) fn end_descendants(limit: Duration) -> bool {
-    let own = std::process::id();
-    let until = Instant::now() + limit;
+/// Kills everything below this process once, for `since` a time; returns how many processes are given up, if it is time to.
+pub(crate) fn kill_descendants(since: Instant) -> Option<usize> {
+    let left = descendants(std::process::id());
+    // Each of them, and then how many that reached; a zombie is its parent's to let go of.
+    let obey = left.iter().filter(|process| process.signal(Signal::KILL) && !process.is_dead()).count();
+    let patience = if obey > 0 { LATE } else { REFUSED };
+    (since.elapsed() >= patience).then_some(left.len())
+}
+
+/// Kills everything below this process until nothing is left or all of that is given up; returns how many those are.
+pub(crate) fn end_descendants() -> usize {
+    let since = Instant::now();
     loop {
-        for process in descendants(own) {
-            process.signal(Signal::KILL);
-        }
+        let given_up = kill_descendants(since);
         loop {
             match sys::wait() {
                 Ok(Some(_)) => {}
                 Ok(None) => break,
-                Err(_) => return true,
+                Err(_) => return 0,
             }
         }
-        if Instant::now() >= until {
-            return false;
+        if let Some(alive) = given_up {
+            return alive;
         }
         std::thread::sleep(Duration::from_millis(2));
     }
 }
 
 fn is_marked(process: &Process, mark: &[u8]) -> bool {
-    process.state != b'Z'
+    !process.is_dead()
         && fs::read(format!("/proc/{}/environ", process.id))
             .is_ok_and(|environment| environment.split(|&byte| byte == 0).any(|entry| entry == mark))
 }

@@ -17,12 +17,23 @@ use crate::run::limits::Limits;
 use crate::run::policy::Policy;
 use crate::run::supervise::{Stdin, Streams};
 
+/// Returns whether the engine's client must have a variable of its own, whatever the run has: the value for the run is then an
+/// argument. A secret's never is.
+pub(crate) fn is_clients(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    let leads = ["CONTAINER", "DBUS_", "DOCKER_", "LD_", "PODMAN_", "REGISTRY_", "XDG_"];
+    ["HOME", "PATH", "PWD", "TMPDIR"].iter().any(|own| name == own.as_bytes())
+        || leads.iter().any(|lead| name.starts_with(lead.as_bytes()))
+}
+
 /// What a supervisor needs of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Container {
     pub(crate) named: Named,
     /// The client and its arguments, up to the image.
     pub(crate) client: Vec<OsString>,
+    /// Variables whose values are among the arguments.
+    pub(crate) literal: Vec<OsString>,
     /// Where the client writes the container's id once there is one.
     pub(crate) id_file: OsString,
 }
@@ -40,7 +51,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) streams: Streams,
     /// Names of the variables inside.
     pub(crate) variables: &'a [String],
-    /// HOME and PATH inside, which the client must not have itself.
+    /// Variables that the client must not have itself.
     pub(crate) literal: &'a [(OsString, OsString)],
     pub(crate) id_file: &'a Path,
     pub(crate) user: (u32, u32),
@@ -108,6 +119,7 @@ pub(crate) fn container(parts: &Parts<'_>) -> Container {
     Container {
         named: Named { engine: engine.program.clone(), name: parts.name.to_owned() },
         client,
+        literal: parts.literal.iter().map(|(name, _)| name.clone()).collect(),
         id_file: parts.id_file.into(),
     }
 }
@@ -134,6 +146,7 @@ fn mount(from: &Path, at: &Path, read_only: bool) -> OsString {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::confine::container::Enforced;
     use crate::run::policy::{Place, Private};
 
     #[test]
@@ -146,7 +159,7 @@ mod tests {
         };
         let limits = crate::run::limits::parse(&["memory=1M,cpus=1.5,pids=9,file-size=1K".to_owned()]).unwrap();
         let made = container(&Parts {
-            engine: &Engine { program: "/bin/docker".into(), owner: Owner::Same },
+            engine: &Engine { program: "/bin/docker".into(), owner: Owner::Same, limits: Enforced::default() },
             image: "debian",
             name: "stead-x",
             policy: &policy,
@@ -168,5 +181,16 @@ mod tests {
                         --mount type=bind,\"source=/usr\",\"target=/usr\",readonly \
                         --env HOME=/home/u --env TOKEN --entrypoint  --workdir /w/a,\"b\" debian";
         assert_eq!(words.join(" "), expected);
+    }
+
+    #[test]
+    fn what_would_lead_the_client_astray_is_not_in_its_environment() {
+        let is = |name: &str| is_clients(OsStr::new(name));
+        for name in ["HOME", "PATH", "TMPDIR", "DOCKER_HOST", "CONTAINER_HOST", "XDG_RUNTIME_DIR", "LD_PRELOAD"] {
+            assert!(is(name), "{name}");
+        }
+        for name in ["HOMEBREW_PREFIX", "LANG", "ANTHROPIC_API_KEY", "HTTP_PROXY"] {
+            assert!(!is(name), "{name}");
+        }
     }
 }

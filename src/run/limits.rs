@@ -8,7 +8,8 @@
 //! | `file_size`, `open_files` | each process, by the kernel | each process, by the kernel |
 //! | `disk_free` | looked at ten times a second | looked at ten times a second |
 //!
-//! In a container the engine keeps all but `disk_free`. A run that is looked at and is over its limit is ended; one whose limit is the kernel's gets an error or is killed by it.
+//! In a container the engine keeps all but `disk_free`, as far as it says that it can. A run that is looked at and is over its
+//! limit is ended; one whose limit is the kernel's gets an error or is killed by it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::units;
 use crate::confine::cgroup;
+use crate::confine::container::Engine;
 use crate::confine::policy::Wall;
 use crate::error::{Failure, Kind, Result};
 
@@ -86,8 +88,25 @@ impl Limits {
         Ok(limits)
     }
 
-    /// Fails for what cannot be enforced on this host.
-    pub(crate) fn enforce(&self, wall: Wall) -> Result<()> {
+    /// Fails for what cannot be enforced on this host, in a container by what its engine says.
+    pub(crate) fn enforce(&self, wall: Wall, engine: Option<&Engine>) -> Result<()> {
+        if let Some(engine) = engine.filter(|_| wall == Wall::Container) {
+            let kept = engine.limits;
+            let asked = [
+                ("memory", self.memory.is_some(), kept.memory),
+                ("cpus", self.cpus.is_some(), kept.cpus),
+                ("pids", self.pids.is_some(), kept.pids),
+            ];
+            if let Some((name, ..)) = asked.into_iter().find(|(_, asked, kept)| *asked && !kept) {
+                let program = engine.program.display();
+                return Err(Failure::new(Kind::Unsupported, format!("`{program}` cannot limit the `{name}` of a container"))
+                    .hint(format!(
+                        "without root an engine takes delegated cgroups (version 2); `--limit {name}=none` runs without the \
+                         limit"
+                    ))
+                    .into());
+            }
+        }
         if wall != Wall::Container && self.cpus.is_some() && self.cgroup().is_none() {
             return Err(Failure::new(Kind::Unsupported, "this host cannot limit the `cpus` of a run")
                 .hint("it takes a delegated cgroup, see `stead doctor`; `--limit cpus=none` runs without the limit")

@@ -130,7 +130,8 @@ pub(crate) struct Outcome {
     pub(crate) duration: Duration,
     pub(crate) user: Duration,
     pub(crate) system: Duration,
-    /// Bytes; of all of the run where its memory is limited, else of the largest process.
+    /// Bytes; of all of the run where its memory is limited, else of the largest process. 0 when nothing was measured, which
+    /// goes for the time of processors as well.
     pub(crate) peak_memory: u64,
     /// Bytes by which the file system of the tree had less room at the end than at the start, whoever took them.
     pub(crate) disk_delta: i64,
@@ -280,8 +281,7 @@ impl Waiting {
         drop(control);
         let outcome = serde_json::from_slice(&answer).unwrap_or_else(|_| {
             supervisor.end();
-            let whole = processes::end_descendants(Duration::from_secs(5));
-            let alive = if whole { 0 } else { processes::descendants(std::process::id()).len() };
+            let alive = processes::end_descendants();
             Outcome { duration: started.elapsed(), alive, ..Outcome::lost() }
         });
         Ok(ended(request, self.terminal.take(), outcome))

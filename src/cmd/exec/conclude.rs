@@ -116,8 +116,10 @@ impl Conclusion<'_> {
         held.extend(held_nested);
         let objects = problems.note(self.objects(&changes, store)).unwrap_or_default();
         problems.note(write_changes(&directory, &objects));
-        if self.outcome.alive > 0 {
-            problems.0.push(format!("{} processes of the run cannot be ended", self.outcome.alive));
+        match self.outcome.alive {
+            0 => {}
+            1 => problems.0.push("1 process of the run cannot be ended".to_owned()),
+            count => problems.0.push(format!("{count} processes of the run cannot be ended")),
         }
         if let Some(error) = &self.outcome.log_error {
             problems.0.push(format!("cannot record the output: {error}"));
@@ -155,6 +157,7 @@ impl Conclusion<'_> {
         let beside = after.as_ref().map(|after| Beside::between(&self.before.meta, &after.meta));
         let mut beside = beside.unwrap_or_default();
         beside.add_unread_refs(&imported.refs);
+        let measured = self.outcome.peak_memory > 0;
         Ran {
             workspace: workspace.name().to_string(),
             run: self.spec.id.to_string(),
@@ -167,9 +170,9 @@ impl Conclusion<'_> {
             limit: self.limit(),
             duration: self.outcome.duration.as_secs_f64(),
             usage: Usage {
-                cpu_user: self.outcome.user.as_secs_f64(),
-                cpu_system: self.outcome.system.as_secs_f64(),
-                peak_memory: self.outcome.peak_memory,
+                cpu_user: measured.then_some(self.outcome.user.as_secs_f64()),
+                cpu_system: measured.then_some(self.outcome.system.as_secs_f64()),
+                peak_memory: measured.then_some(self.outcome.peak_memory),
                 disk_delta: self.outcome.disk_delta,
             },
             output,

@@ -84,11 +84,11 @@ pub(crate) struct Ran {
 
 #[derive(Debug, Serialize)]
 pub(crate) struct Usage {
-    /// Seconds of processor time.
-    pub(crate) cpu_user: f64,
-    pub(crate) cpu_system: f64,
+    /// Seconds of processor time; none in a container, where they are the engine's to know.
+    pub(crate) cpu_user: Option<f64>,
+    pub(crate) cpu_system: Option<f64>,
     /// Bytes; of all of the run where its memory is limited, else of the largest process.
-    pub(crate) peak_memory: u64,
+    pub(crate) peak_memory: Option<u64>,
     /// Bytes by which the file system of the tree had less room at the end than at the start, whoever took them.
     pub(crate) disk_delta: i64,
 }

@@ -46,12 +46,11 @@ pub(super) fn sweep(workspace: &LeasedWorkspace, ui: &Ui) -> Result<()> {
         };
         ui.warn(&format!("the run {id} has no end on record: stead was killed; {ended}"));
         if swept.alive > 0 {
-            return Err(Failure::new(
-                Kind::Failed,
-                format!("{} processes of the run {id} cannot be ended", swept.alive),
-            )
-            .hint(format!("they have `STEAD_RUN={id}` in their environment"))
-            .into());
+            let processes =
+                if swept.alive == 1 { "1 process".to_owned() } else { format!("{} processes", swept.alive) };
+            return Err(Failure::new(Kind::Failed, format!("{processes} of the run {id} cannot be ended"))
+                .hint(format!("look for `STEAD_RUN={id}` in `/proc/*/environ`"))
+                .into());
         }
         // When it ended cannot be known; a record is not to claim more than that it began.
         lost.end = Some(End::unmeasured(lost.started, Outcome::Lost, 125));

@@ -142,7 +142,7 @@ impl RunSpec {
         net.enforce(wall)?;
         let none = BTreeMap::new();
         let limits = Limits::of(&[&config.limits, around.record.map_or(&none, |record| &record.limits), &ask.limits])?;
-        limits.enforce(wall)?;
+        limits.enforce(wall, around.walls.engine.as_ref())?;
         let image = image(wall, config, around.walls)?;
         let shared = shares(ask, config)?;
         let share = share::find(&shared, &config.environment)?;
@@ -316,7 +316,6 @@ impl RunSpec {
     /// Returns how the run's container is started, if it is to be in one.
     fn container(&self, tree: &Path, logs: &Path) -> Option<Container> {
         let (engine, image) = self.image.as_ref()?;
-        let own = |name: &OsString| name == "HOME" || name == "PATH";
         Some(container::container(&container::Parts {
             engine,
             image,
@@ -327,7 +326,12 @@ impl RunSpec {
             stdin: &self.stdin,
             streams: self.streams,
             variables: &self.variables(),
-            literal: &self.environment.iter().filter(|(name, _)| own(name)).cloned().collect::<Vec<_>>(),
+            literal: &self
+                .environment
+                .iter()
+                .filter(|(name, _)| container::is_clients(name) && !self.secrets.iter().any(|secret| *name == **secret))
+                .cloned()
+                .collect::<Vec<_>>(),
             id_file: &logs.join("container"),
             user: (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw()),
         }))

@@ -3,6 +3,7 @@
 //! One loop over signals, the parent's pipe, the streams and the clock. It never waits for anything else, so that neither a
 //! slow reader nor a pipe that somebody keeps open delays the end of a run.
 
+mod contained;
 mod start;
 mod suspend;
 mod walled;
@@ -26,7 +27,6 @@ use crate::confine::report::Listener;
 use crate::confine::signals::Signals;
 use crate::confine::spawn::{self, Group};
 use crate::confine::terminal::Terminal;
-use crate::run::container::Container;
 use crate::run::stream::{Activity, Stream};
 use crate::run::supervise::{self, Ended, GO, Outcome, Request, Stop, WORD};
 use crate::run::supervisor::start::{Started, not_started, start};
@@ -37,8 +37,6 @@ use crate::sys::{self, Used, Waited};
 const GRACE: Duration = Duration::from_secs(2);
 /// How long what a command left behind has between TERM and KILL, once the command itself has ended.
 const GRACE_LEFT: Duration = Duration::from_millis(200);
-/// After this long under KILL a process is stuck in the kernel or another user's.
-const GIVE_UP: Duration = Duration::from_secs(5);
 /// How often the processes are looked at while some are being killed.
 const ROUND: Duration = Duration::from_millis(5);
 
@@ -105,11 +103,7 @@ fn supervise(request: &Request, told: &File, obeyed: &File) -> io::Result<Outcom
     }
     let mut outcome = outcome?;
     if let Some(container) = &request.container {
-        // That its client has ended says nothing of it.
-        if !container::end(&container.named) {
-            outcome.alive += 1;
-        }
-        not_made(&mut outcome, container);
+        contained::conclude(&mut outcome, request, container);
     }
     watch::account(&mut outcome, request, room, cgroup.as_ref());
     Ok(outcome)
@@ -121,22 +115,13 @@ fn wait_for_the_word(mut obeyed: &File) -> io::Result<()> {
     obeyed.read_exact(&mut word)
 }
 
-/// Takes an end of the engine's client for one of the engine where no container was ever made.
-fn not_made(outcome: &mut Outcome, container: &Container) {
-    /// What clients exit with for what they cannot do themselves.
-    const CANNOT: i32 = 125;
-    if outcome.ended == Ended::Exited(CANNOT) && !Path::new(&container.id_file).exists() {
-        outcome.ended = Ended::NoWall("the engine makes no container, and has said why".into());
-    }
-}
-
 /// Where a run is between its start and the end of its last process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Running,
     /// TERM was sent; KILL follows then.
     Stopping(Instant),
-    /// KILL is sent each round; at the moment named it is given up.
+    /// KILL is sent each round, since the moment named.
     Killing(Instant),
     /// Nothing is alive.
     Over,
@@ -388,6 +373,9 @@ impl<'a> Supervision<'a> {
 
     fn advance(&mut self, now: Instant) {
         match self.phase {
+            Phase::Running | Phase::Stopping(_) if self.ended.is_some() && self.has_client_to_clear_up() => {
+                self.phase = self.clear_up(now);
+            }
             Phase::Running if self.ended.is_some() => {
                 self.left_behind = self.end_left();
                 self.phase = Phase::Stopping(now + GRACE_LEFT);
@@ -415,13 +403,9 @@ impl<'a> Supervision<'a> {
                 self.phase = Phase::Stopping(until.min(now + GRACE_LEFT));
             }
             Phase::Stopping(_) | Phase::Over => {}
-            Phase::Killing(until) => {
-                let alive = processes::descendants(std::process::id());
-                for process in &alive {
-                    process.signal(Signal::KILL);
-                }
-                if until <= now {
-                    self.alive = alive.len();
+            Phase::Killing(since) => {
+                if let Some(alive) = processes::kill_descendants(since) {
+                    self.alive = alive;
                     self.phase = Phase::Over;
                 }
             }
@@ -454,7 +438,7 @@ impl<'a> Supervision<'a> {
                 // It outlives its client, and is looked for again when that has ended.
                 container::end(&container.named);
             }
-            self.phase = Phase::Killing(Instant::now() + GIVE_UP);
+            self.phase = Phase::Killing(Instant::now());
             self.advance(Instant::now());
         }
     }

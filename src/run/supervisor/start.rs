@@ -42,10 +42,10 @@ fn is_on_path(request: &Request) -> bool {
 /// beside it: from there it takes the values that are to be inside.
 fn client(container: &Container, request: &Request) -> std::process::Command {
     let words: Vec<OsString> = container.client.iter().chain(&request.argv).cloned().collect();
-    let own = |name: &OsString| name == "HOME" || name == "PATH" || name == "TMPDIR" || name == "PWD";
-    let inside = request.environment.iter().filter(|(name, _)| !own(name)).cloned();
+    let inside = request.environment.iter().filter(|(name, _)| !container.literal.contains(name)).cloned();
     let environment: Vec<(OsString, OsString)> = request.client_environment.iter().cloned().chain(inside).collect();
-    spawn::run(&words, &environment, Path::new(&request.directory), request.group)
+    // podman's monitor writes to where it is started, which must not be the tree.
+    spawn::run(&words, &environment, Path::new(&request.logs), request.group)
 }
 
 pub(super) enum Started {

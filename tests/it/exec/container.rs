@@ -15,7 +15,7 @@ const CLIENT: &str = r#"#!/bin/sh
 dir=$(dirname "$0")/engine
 printf '%s\n' "$*" >> "$dir/log"
 case $1 in
-info) [ -e "$dir/down" ] && { echo 'the daemon is down' >&2; exit 1; }; echo '28.0 [name=seccomp,profile=builtin]' ;;
+info) [ -e "$dir/down" ] && { echo 'the daemon is down' >&2; exit 1; }; echo "[name=seccomp,profile=builtin]|true|true|$([ -e "$dir/rootless" ] && echo false || echo true)" ;;
 ps) name=${5#name=^/?}; name=${name%\$}; [ ! -e "$dir/$name.pid" ] || echo 0123456789ab ;;
 rm) touch "$dir/$3.kill"; while [ -e "$dir/$3.pid" ] || [ -e "$dir/$3.job" ]; do sleep 0.01; done ;;
 run)
@@ -35,12 +35,20 @@ run)
     esac
   done
   printf '%s\0' "$workdir" "$@" > "$dir/$name.new"
-  mv "$dir/$name.new" "$dir/$name.job"
+  # As podman does without root: what makes the container is a child, which finishes what it has begun.
+  [ -e "$dir/slow" ] && (trap '' TERM; sleep 2; mv "$dir/$name.new" "$dir/$name.job") & wait
+  [ -e "$dir/slow" ] || mv "$dir/$name.new" "$dir/$name.job"
+  # As podman's monitor, which clears up.
+  (trap 'echo killed > "$dir/monitor"' TERM; sleep 0.5) > /dev/null 2>&1 &
+  [ -e "$dir/oom" ] && : > oom
   while [ ! -e "$dir/$name.exit" ]; do sleep 0.01; done
   cat "$dir/$name.out"
   exit "$(cat "$dir/$name.exit")" ;;
 esac
 "#;
+
+/// The engine is named, for this host may have a real one.
+const SETTINGS: &str = "[container]\nengine = 'docker'\nimage = 'debian:stable'\n";
 
 struct Engine {
     place: Place,
@@ -52,7 +60,7 @@ impl Engine {
     fn new() -> Self {
         let place = Place::within(&std::env::temp_dir());
         let path = place.program("docker", CLIENT);
-        write(&place.home(), ".config/stead/config.toml", "[container]\nimage = 'debian:stable'\n");
+        write(&place.home(), ".config/stead/config.toml", SETTINGS);
         let dir = place.path().join("bin/engine");
         std::fs::create_dir(&dir).unwrap();
         let over = Arc::new(AtomicBool::new(false));
@@ -173,6 +181,43 @@ fn a_container_is_ended_at_its_timeout_and_when_stead_is_killed() {
 }
 
 #[test]
+fn what_the_engine_leaves_behind_is_left_to_end_by_itself() {
+    let engine = Engine::new();
+    let output = engine.stead(&[], "echo a > file").output().unwrap();
+    assert_eq!(code(&output), 0, "{}", describe(&output));
+    assert!(!text(&output.stderr).contains("left behind"), "{}", describe(&output));
+    let dir = engine.place.path().join("bin/engine");
+    assert!(!dir.join("monitor").exists(), "{}", describe(&output));
+    let (_, log) = engine.place.json(["log", "x"]);
+    assert!(log["runs"][0]["usage"]["peak_memory"].is_null(), "it was the client's: {log}");
+
+    // A container that is only made when its client is gone already.
+    write(&dir, "slow", "");
+    let output = engine.stead(&["--timeout", "1s"], "echo $$ > pid; exec sleep 600").output().unwrap();
+    assert_eq!(code(&output), 124, "{}", describe(&output));
+    let names = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path());
+    let left: Vec<_> = names.filter(|path| path.extension().is_some_and(|end| end == "pid" || end == "job")).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn what_an_engine_cannot_limit_is_refused_and_what_it_kills_for_memory_is_told() {
+    let engine = Engine::new();
+    let dir = engine.place.path().join("bin/engine");
+    write(&dir, "rootless", "");
+    let output = engine.stead(&["--limit", "pids=9"], "touch file").output().unwrap();
+    assert_eq!(code(&output), 125, "{}", describe(&output));
+    assert!(text(&output.stderr).contains("cannot limit the `pids` of a container"), "{}", describe(&output));
+    assert!(!engine.place.tree("x").exists());
+
+    write(&dir, "oom", "");
+    let output = engine.stead(&["--limit", "memory=64M"], "exit 137").output().unwrap();
+    assert_eq!(code(&output), 137, "{}", describe(&output));
+    assert!(text(&output.stderr).contains("reached its limit `memory=64M`"), "{}", describe(&output));
+    assert!(!engine.place.tree("x").join("oom").exists(), "the monitor writes to where it is started");
+}
+
+#[test]
 fn without_an_engine_or_an_image_nothing_is_run() {
     let engine = Engine::new();
     let refused = |text: &str, kind: &str| {
@@ -189,9 +234,9 @@ fn without_an_engine_or_an_image_nothing_is_run() {
     std::fs::remove_file(dir.join("down")).unwrap();
     write(&engine.place.home(), ".config/stead/config.toml", "[container]\nengine = 'no-such-engine'\n");
     refused("there is no no-such-engine", "unsupported");
-    write(&engine.place.home(), ".config/stead/config.toml", "");
+    write(&engine.place.home(), ".config/stead/config.toml", "[container]\nengine = 'docker'\n");
     refused("which image", "usage");
-    write(&engine.place.home(), ".config/stead/config.toml", "[container]\nimage = 'debian:stable'\n");
+    write(&engine.place.home(), ".config/stead/config.toml", SETTINGS);
     write(&dir, "refuse", "");
     let output = engine.stead(&[], "touch file").output().unwrap();
     assert_eq!(code(&output), 125, "{}", describe(&output));
