@@ -177,9 +177,21 @@ fn open(path: &Path) -> Result<Repository> {
     Repository::open(path).with_context(|| format!("cannot open the repository `{}`", path.display()))
 }
 
-fn commit_of(repository: &Repository, id: Oid) -> Option<Oid> {
+/// Returns the commit that an object is, or is a tag of.
+pub(crate) fn commit_of(repository: &Repository, id: Oid) -> Option<Oid> {
+    match kind(repository, id)? {
+        ObjectType::Commit => return Some(id),
+        ObjectType::Tag => {}
+        // To read one to its end may take long, and tells nothing.
+        _ => return None,
+    }
     let object = repository.find_object(id, None).ok()?;
     object.peel(ObjectType::Commit).ok().map(|commit| commit.id())
+}
+
+/// Returns of what kind an object is, without reading all of it; `None` when it cannot be read.
+pub(crate) fn kind(repository: &Repository, id: Oid) -> Option<ObjectType> {
+    repository.odb().ok()?.read_header(id).ok().map(|(_, kind)| kind)
 }
 
 #[cfg(test)]

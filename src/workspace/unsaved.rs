@@ -250,7 +250,9 @@ fn of_commits(workspace: &Workspace, store: &Store, imported: &Imported, outside
     if let (Some(base), true) = (base, commits > 0) {
         commits = commits.min(since(repository, &tips, base).unwrap_or(commits));
     }
-    let tags = tips.iter().filter(|tip| repository.find_tag(**tip).is_ok() && !outside.names(**tip)).count();
+    // A tag is more than its commit; a tree or file that a ref names is in no commit.
+    let is_own = |tip: &Oid| delivered::kind(repository, *tip) != Some(ObjectType::Commit) && !outside.names(*tip);
+    let tags = tips.iter().filter(|tip| is_own(tip)).count();
     let mut broken: Vec<String> =
         imported.failed.iter().map(|(tip, reason)| format!("{:.12}: {reason}", tip.to_string())).collect();
     broken.extend(imported.refs.bad.iter().map(|(name, reason)| format!("{name}: {reason}")));
@@ -402,8 +404,10 @@ fn holds(folder: &Dir, change: &Change) -> bool {
 fn since(repository: &Repository, tips: &[Oid], base: Oid) -> Option<usize> {
     let mut walk = repository.revwalk().ok()?;
     for tip in tips {
-        let commit = repository.find_object(*tip, None).ok()?.peel(ObjectType::Commit).ok()?;
-        walk.push(commit.id()).ok()?;
+        match delivered::kind(repository, *tip)? {
+            ObjectType::Tree | ObjectType::Blob => {}
+            _ => walk.push(delivered::commit_of(repository, *tip)?).ok()?,
+        }
     }
     walk.hide(base).ok()?;
     Some(walk.filter_map(Result::ok).count())

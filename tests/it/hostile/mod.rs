@@ -223,3 +223,20 @@ fn what_is_only_staged_is_unsaved() {
         }
     }
 }
+
+#[test]
+fn a_file_or_tree_that_only_a_ref_names_is_unsaved() {
+    let place = Place::new();
+    place.project("api");
+    for script in [
+        "git update-ref refs/notes/file $(echo work | git hash-object -w --stdin)",
+        "git update-ref refs/notes/tree $(printf '100644 blob %s\\tn\\n' $(echo work | git hash-object -w --stdin) | git mktree)",
+        "git tag -a -m file large $(echo work | git hash-object -w --stdin)",
+    ] {
+        place.ok(["create", "x", "--from", "api"]);
+        place.tamed(script);
+        let text = place.ok(["gc", "--all"]);
+        assert!(text.contains("Kept `x`") && text.contains("1 undelivered commit"), "{script}: {text}");
+        place.ok(["rm", "-f", "x"]);
+    }
+}
