@@ -56,8 +56,7 @@ pub(crate) fn confine(policy: &Policy) -> io::Result<()> {
         }
     }
     let private = policy.home.iter().chain(&policy.temporary).map(|private| private.from.as_ref());
-    let caches = policy.caches.iter().map(|cache| cache.changes.as_ref());
-    for path in private.chain(caches).chain(policy.write.iter().map(AsRef::as_ref)) {
+    for path in private.chain(policy.write.iter().map(AsRef::as_ref)) {
         list.allow_path(path, Rights::Write)?;
     }
     for socket in &policy.sockets {

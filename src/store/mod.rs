@@ -19,6 +19,7 @@ pub(crate) mod dotgit;
 pub(crate) mod fs;
 pub(crate) mod lease;
 pub(crate) mod name;
+mod reclaim;
 mod remove;
 pub(crate) mod root;
 pub(crate) mod staging;

@@ -5,6 +5,7 @@ mod carried;
 mod conclude;
 mod found;
 mod plan;
+mod private;
 mod report;
 mod sweep;
 
@@ -212,8 +213,7 @@ fn execute(
     let spec = with.spec;
     let tree = workspace.tree();
     let homes = Dir::open(&workspace.at().homes(workspace.name()))?;
-    let temporary = homes.create_dir_all(Path::new("tmp"))?;
-    let private = homes.create_dir_all(Path::new("home"))?;
+    let (private, temporary) = private::ready(&homes, &spec.policy, ui)?;
     // Before the wall is built: what is mounted in the private home is put beside what is there.
     let login = carried::Carried::in_for(spec, config, private, ui);
     let prompt_file = spec.prompt_file.as_deref().and_then(Path::file_name);

@@ -134,12 +134,44 @@ fn where_a_run_keeps_its_changes_no_link_is_followed() {
         assert_eq!(caches.len(), 1, "{caches:?}");
         let upper = caches[0].join("upper");
         assert!(upper.join("evil").exists());
-        // As a run behind Landlock could.
+        // As a run without a wall could.
         std::fs::rename(&upper, caches[0].join("kept")).expect("renamed");
         std::os::unix::fs::symlink(scene.place.home().join(".ssh"), &upper).expect("a link");
         let output = run(write);
-        assert_eq!(output.status.code(), Some(125), "{}", describe(&output));
+        assert!(output.status.success(), "{}", describe(&output));
+        let news = "a run has put something else in the place of its directory `upper`: it is `upper.aside";
+        assert!(String::from_utf8_lossy(&output.stderr).contains(news), "{}", describe(&output));
         assert!(!scene.place.home().join(".ssh/evil").exists());
+        assert!(upper.join("evil").exists(), "it goes on with an empty one");
+    }
+}
+
+#[test]
+fn a_run_cannot_keep_the_next_one_from_its_directories() {
+    for wall in walls::WALLS {
+        for user in walls::who_can_have(wall) {
+            let scene = Scene::new(user);
+            let run = |script: &str| {
+                let args = ["exec", "x", "--isolation", wall, "--", "sh", "-c", script];
+                let output = scene::start(&scene.place, user).args(args).output().expect("stead starts");
+                assert!(output.status.success(), "{wall}: {}", describe(&output));
+                output
+            };
+            let used = "echo x > ~/new && echo x > \"$TMPDIR/new\" && cat ~/kept";
+            run("echo x > ~/kept");
+            run("chmod 000 ~ \"$TMPDIR\"");
+            run(used);
+            if wall == "namespaces" {
+                run("chmod 000 ~/.cargo/registry");
+                run("echo x > ~/.cargo/registry/new");
+            }
+            let tmp = scene.place.root().join("homes/local/x/tmp");
+            std::fs::rename(&tmp, tmp.with_extension("kept")).expect("renamed");
+            std::fs::write(&tmp, "in the way").expect("written");
+            let output = run(used);
+            assert!(String::from_utf8_lossy(&output.stderr).contains("directory `tmp`"), "{}", describe(&output));
+            assert!(tmp.join("new").exists());
+        }
     }
 }
 
