@@ -4,6 +4,7 @@
 
 mod ends;
 mod files;
+mod filter;
 mod hosts;
 mod kernel;
 mod own;
@@ -25,7 +26,10 @@ use table::{End, Host, Row};
 use crate::support::describe;
 
 fn rows() -> Vec<Row> {
-    [files::rows(), system::rows(), kernel::rows(), processes::rows(), own::rows()].into_iter().flatten().collect()
+    [files::rows(), system::rows(), kernel::rows(), filter::rows(), processes::rows(), own::rows()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// What the probe is told to do, by the variable [`PROBE`].
