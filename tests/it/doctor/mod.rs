@@ -3,6 +3,7 @@
 mod host;
 mod objects;
 mod runs;
+mod state;
 
 use serde_json::Value;
 use snapbox::{assert_data_eq, str};
