@@ -279,6 +279,12 @@ fn a_watch_collects_and_ends_when_it_is_told_to() {
     assert!(!place.tree("x").exists());
 }
 
+/// Makes the pool look as if it was not used lately.
+fn forget_the_fetch(place: &Place) {
+    let lock = entries(place, "pools").into_iter().find(|path| path.extension().is_some_and(|end| end == "lock"));
+    write(&place.root(), lock.expect("a lock").strip_prefix(place.root()).expect("inside").to_str().expect("text"), "");
+}
+
 #[test]
 fn a_pool_stays_for_a_workspace_whose_record_is_lost() {
     let place = Place::new();
@@ -286,11 +292,34 @@ fn a_pool_stays_for_a_workspace_whose_record_is_lost() {
     place.ok(["create", "x", "--from", "api"]);
     let record = place.root().join("state/local/x/workspace.toml");
     std::fs::remove_file(&record).expect("removed");
-    let lock = entries(&place, "pools").into_iter().find(|path| path.extension().is_some_and(|end| end == "lock"));
-    write(&place.root(), lock.expect("a lock").strip_prefix(place.root()).expect("inside").to_str().expect("text"), "");
+    forget_the_fetch(&place);
     assert_eq!(place.ok(["gc", "--all"]), "Kept `x`: it is damaged: its record is missing.\n");
     place.ok(["doctor", "--repair"]);
     place.git(&place.tree("x"), ["fsck", "--strict"]);
+}
+
+#[test]
+fn a_pool_stays_for_a_workspace_that_is_being_made() {
+    let place = Place::new();
+    place.project("api");
+    place.ok(["create", "x", "--from", "api"]);
+    // As a `create` that goes on has it: the record is the last that leaves the directory of its own, which is locked.
+    let staging = place.root().join("staging/20260101-000000-000000-0000");
+    let record = std::fs::read(place.root().join("state/local/x/workspace.toml")).expect("a record");
+    write(&staging, "state/workspace.toml", record);
+    let lock = std::fs::File::open(&staging).expect("a directory");
+    lock.lock().expect("a lock");
+    place.ok(["rm", "x"]);
+    forget_the_fetch(&place);
+    let pools = || entries(&place, "pools").into_iter().filter(|path| path.is_dir()).count();
+    place.ok(["gc", "--all", "--purge", "--yes"]);
+    assert_eq!((pools(), staging.exists()), (1, true));
+    drop(lock);
+    // What is dead is removed by the first, and refers to nothing for the second.
+    place.ok(["gc"]);
+    forget_the_fetch(&place);
+    place.ok(["gc"]);
+    assert_eq!((pools(), staging.exists()), (0, false));
 }
 
 #[test]

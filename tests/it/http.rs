@@ -9,12 +9,12 @@ use crate::support::http::{Manners, Post, Server, Tls};
 use crate::support::{Place, describe, write};
 
 /// Serves `projects/`, in which `api` is a project.
-fn serve(place: &Place, manners: Manners) -> Server {
+pub(crate) fn serve(place: &Place, manners: Manners) -> Server {
     place.project("api");
     Server::start(&place.path().join("projects"), manners)
 }
 
-fn login() -> Manners {
+pub(crate) fn login() -> Manners {
     Manners { login: Some(("me".into(), "pass word".into())), ..Manners::default() }
 }
 

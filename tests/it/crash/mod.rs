@@ -10,7 +10,7 @@ mod check;
 mod descriptors;
 mod operation;
 mod scene;
-mod strace;
+pub(crate) mod strace;
 mod supervisor;
 
 use std::collections::BTreeMap;

@@ -12,7 +12,7 @@ const TRACED: &str = "trace=?open,?creat,openat,openat2,write,pwrite64,writev,pw
                       fsync,fdatasync,ftruncate,fallocate,?chmod,fchmod,fchmodat,flock,ioctl,utimensat";
 
 /// Ends the tests with one sentence where nothing can be traced: they would say nothing.
-pub(super) fn require() {
+pub(crate) fn require() {
     let output = Command::new("strace").args(["-o", "/dev/null", "true"]).output();
     match output {
         Ok(output) if output.status.success() => {}
@@ -57,7 +57,7 @@ pub(super) fn command(log: &std::path::Path, injection: Option<&Injection>) -> C
 }
 
 /// Makes `command` end with the program, arguments, environment and directory of `stead`.
-pub(super) fn pass_on(stead: &Command, command: &mut Command) {
+pub(crate) fn pass_on(stead: &Command, command: &mut Command) {
     command.arg(stead.get_program()).args(stead.get_args()).env_clear();
     command.envs(stead.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.current_dir(stead.get_current_dir().expect("set"));

@@ -3,6 +3,7 @@
 mod addresses;
 mod blocks;
 mod elsewhere;
+mod helper;
 mod large;
 mod moving;
 mod names;

@@ -31,6 +31,17 @@ fn names_reach_a_terminal_quoted_a_program_whole_and_json_as_text() {
             assert!(!text.windows(byte.len()).any(|window| window == byte), "{args:?}: {byte:?} as it is");
         }
     }
+    // As git quotes them, with its octal numbers.
+    let text = place.ok(["diff", "x"]);
+    for quoted in
+        [r#""new\nline""#, r#""\033[31mred""#, r#""\302\233control""#, r#""\342\200\256old""#, r#""\377\376""#]
+    {
+        assert!(text.contains(&format!("create {quoted}")), "{quoted} in {text}");
+    }
+    let raw = place.stead(["diff", "x", "-z"]).output().expect("stead starts").stdout;
+    for name in names {
+        assert!(raw.windows(name.len()).any(|window| window == name), "{name:?} in {raw:?}");
+    }
     let (_, json) = place.json(["diff", "x"]);
     let changes = json["changes"].as_array().expect("changes");
     assert_eq!(changes.len(), names.len(), "{json}");

@@ -115,18 +115,32 @@ fn nothing_in_a_git_directory_is_run_by_any_command() {
 #[test]
 fn credentials_are_asked_for_with_the_users_configuration_only() {
     let place = Place::new();
-    place.project("api");
-    place.ok(["create", "x", "--from", "api"]);
+    let server = crate::http::serve(&place, crate::http::login());
+    write(&place.home(), ".netrc", "machine 127.0.0.1 login me password \"pass word\"\n");
+    place.ok(["clone", &server.url("api"), "x"]);
+    std::fs::remove_file(place.home().join(".netrc")).expect("a file");
     let tree = place.tree("x");
     let trap = Trap::new(&place);
     trap.set(&tree);
-    // Nobody listens there; a helper would be asked before or after all the same.
-    place.git(&tree, ["-c", "core.fsmonitor=false", "config", "remote.origin.url", "http://127.0.0.1:9/x"]);
-    std::fs::remove_file(&trap.trace).ok();
-    for args in [vec!["sync", "x"], vec!["sync", "x", "--push"]] {
-        place.stead(&args).current_dir(&tree).output().expect("stead starts");
+    let program = trap.program.display();
+    let config = format!("[credential]\n\thelper = \n\thelper = \"!'{program}'\"\n");
+    write(&tree, ".git/config", std::fs::read_to_string(tree.join(".git/config")).expect("a configuration") + &config);
+    for args in
+        [vec!["sync", "x"], vec!["sync", "x", "--push", "--allow-exec"], vec!["clone", "--", &server.url("api"), "y"]]
+    {
+        let output = place.stead(&args).current_dir(&tree).output().expect("stead starts");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("asks for credentials"), "{}", describe(&output));
+        assert_eq!(trap.sprung(), "", "{args:?}");
     }
-    assert_eq!(trap.sprung(), "");
+    // The trap is real: git springs it.
+    let mut git = std::process::Command::new("git");
+    place.isolate(&mut git);
+    git.arg("-C")
+        .arg(&tree)
+        .args(["-c", "core.fsmonitor=", "ls-remote", &server.url("api")])
+        .output()
+        .expect("git starts");
+    assert!(trap.sprung().contains("trap get"), "{}", trap.sprung());
 }
 
 #[test]
