@@ -19,12 +19,14 @@ fn change(record: &std::path::Path, key: &str, value: &str) {
     std::fs::write(record, lines.collect::<Vec<_>>().join("\n")).expect("a record");
 }
 
+type Break = fn(&std::path::Path);
+
 #[test]
 fn a_record_that_is_gone_or_of_another_workspace_is_made_anew() {
     let place = Place::new();
     let record = made(&place);
     let before: toml::Table = std::fs::read_to_string(&record).expect("a record").parse().expect("TOML");
-    let break_it: [(fn(&std::path::Path), &str); 2] = [
+    let break_it: [(Break, &str); 2] = [
         (|record| std::fs::remove_file(record).expect("a record"), "`one`: it has no record"),
         (|record| change(record, "name", "\"other\""), "`one`: its record is of another workspace, `other`"),
     ];

@@ -31,10 +31,9 @@ fn what_reads_objects_is_held_before_it_reads() {
     assert!(!processes.is_empty(), "nothing was read by a helper:\n{text}");
     for process in processes {
         let calls = calls(process);
-        let start = calls.iter().rposition(|line| is_helper(line)).expect("its start");
-        let reads = |line: &&str| line.contains("\"objects");
-        let (before, _) =
-            calls[start..].split_at(calls[start..].iter().position(|line| reads(line)).expect("it reads"));
+        let start = calls.iter().rposition(|line| line.contains("__read-objects")).expect("its start");
+        let (before, _) = calls[start..]
+            .split_at(calls[start..].iter().position(|line| line.contains("\"objects")).expect("it reads"));
         let did = |what: &str| before.iter().any(|line| line.contains(what) && line.ends_with("= 0"));
         for limit in ["RLIMIT_AS", "RLIMIT_CPU", "RLIMIT_FSIZE", "RLIMIT_NPROC"] {
             assert!(did(&format!("{limit}, {{rlim_cur=")), "{limit}: {before:#?}");
