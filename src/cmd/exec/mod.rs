@@ -247,8 +247,11 @@ fn execute(
     // From here on a signal is for stead again.
     ui.catch_interrupts()?;
     drop(signals);
-    if let Some(file) = prompt_file {
-        temporary.unlink(Path::new(file))?;
+    // What the run has put in its place must not keep anybody from being told what the run did.
+    if let Some(file) = prompt_file
+        && let Err(error) = temporary.unlink(Path::new(file))
+    {
+        ui.warn(&format!("the file of the prompt stays: {error:#}"));
     }
     login.back(ui);
     let keep = args.keep_git_config || config.exec.keep_git_config;

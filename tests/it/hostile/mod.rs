@@ -241,3 +241,19 @@ fn a_file_or_tree_that_only_a_ref_names_is_unsaved() {
         place.ok(["rm", "-f", "x"]);
     }
 }
+
+#[test]
+fn what_stands_where_the_prompt_was_hides_nothing() {
+    let place = Place::new();
+    place.project("api");
+    place.ok(["create", "x", "--from", "api"]);
+    let settings = "[agents.evil]\ncommand = [\"sh\", \"-c\", \"rm $1 && mkdir -p $1/x && echo work > new && \
+                    git config core.fsmonitor evil\", \"sh\"]\nprompt = \"file\"\n";
+    write(&place.home(), ".config/stead/config.toml", settings);
+    let (code, answer) = place.json(["exec", "x", "-a", "evil", "-m", "do it", "--isolation", "none"]);
+    assert_eq!(code, 0, "{answer}");
+    assert_eq!((&answer["changes"][0]["path"], &answer["outcome"]), (&"new".into(), &"exited".into()), "{answer}");
+    assert_eq!(answer["git_config_held"], serde_json::json!(["core.fsmonitor"]), "{answer}");
+    let said = place.tamed("true");
+    assert!(!said.contains("no end on record"), "{said}");
+}
