@@ -169,7 +169,7 @@ fn of_files(
     let head = imported.refs.head_commit().and_then(|head| repository.find_commit(head).ok());
     let work = work(store, snapshot, head.as_ref().map(crate::git::Commit::id))?;
     let head = head.map(|head| head.tree_id());
-    let mut differences = change::between_trees(store, head, Some(work.tree))?;
+    let mut differences = change::files_between(store, head, Some(work.tree))?;
     // The content that a pointer of the head stands for has been fetched, not written.
     let mut large = work.lfs;
     large.retain(|path| !is_fetched(repository, head, snapshot.files, path));
@@ -375,7 +375,7 @@ fn is_applied(workspace: &Workspace, store: &Store, tree: Oid) -> Result<bool> {
             && target.is_absolute()
             && tree_of(&delivery.commit) == Some(tree)
             && let Ok(folder) = Dir::open(target)
-            && change::between_trees(store, base, Some(tree))?.iter().all(|change| holds(&folder, change))
+            && change::files_between(store, base, Some(tree))?.iter().all(|change| holds(&folder, change))
         {
             return Ok(true);
         }

@@ -104,6 +104,15 @@ pub(crate) fn count(store: &Store, before: Option<Oid>, after: &Snapshot) -> Res
 
 /// Computes the changes between two trees (or commits) that hold files as a commit does.
 pub(crate) fn between_trees(store: &Store, before: Option<Oid>, after: Option<Oid>) -> Result<Vec<Change>> {
+    let mut changes = files_between(store, before, after)?;
+    for change in &mut changes {
+        count_lines(store.repository(), change)?;
+    }
+    Ok(changes)
+}
+
+/// Computes which files differ between two trees (or commits), sorted by path, without counting their lines.
+pub(crate) fn files_between(store: &Store, before: Option<Oid>, after: Option<Oid>) -> Result<Vec<Change>> {
     if before == after {
         return Ok(Vec::new());
     }
@@ -113,9 +122,6 @@ pub(crate) fn between_trees(store: &Store, before: Option<Oid>, after: Option<Oi
     let diff = diff(repository, before, after, &mut options)?;
     let mut changes: Vec<Change> = diff.deltas().map(|delta| plain(&delta)).collect();
     rename::pair(repository, &mut changes)?;
-    for change in &mut changes {
-        count_lines(repository, change)?;
-    }
     changes.sort_by(|one, other| one.path.cmp(&other.path));
     Ok(changes)
 }
@@ -257,6 +263,11 @@ fn count_lines(repository: &Repository, change: &mut Change) -> Result<()> {
         (change.additions, change.deletions) = (lines(repository, new), lines(repository, old));
         return Ok(());
     }
+    if [change.old_id, change.id].into_iter().flatten().any(|id| is_large(repository, id)) {
+        // As it would be called if it were read.
+        change.binary = true;
+        return Ok(());
+    }
     let blob = |id: Option<Oid>| {
         id.map(|id| repository.find_blob(id).with_context(|| format!("cannot read object {id}"))).transpose()
     };
@@ -303,7 +314,16 @@ fn plain(delta: &DiffDelta<'_>) -> Change {
     }
 }
 
+/// Returns whether content is compared as a whole, without reading it.
+fn is_large(repository: &Repository, id: Oid) -> bool {
+    let header = repository.odb().and_then(|odb| odb.read_header(id));
+    header.is_ok_and(|(size, _)| i64::try_from(size).is_ok_and(|size| size > MAX_TEXT))
+}
+
 fn lines(repository: &Repository, id: Oid) -> u64 {
+    if is_large(repository, id) {
+        return 0;
+    }
     let Ok(blob) = repository.find_blob(id) else { return 0 };
     if blob.is_binary() {
         return 0;
