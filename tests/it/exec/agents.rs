@@ -22,6 +22,10 @@ fn an_agent_gets_its_prompt_on_stdin_and_behind_a_wall_is_asked_nothing() {
     assert_eq!(text(&output.stdout), expected, "{}", describe(&output));
     assert!(text(&output.stderr).contains("Running `claude` for at most 5 min"), "{}", describe(&output));
 
+    let output =
+        run(&["-a", "claude", "--", "sh", "-c", "echo $IS_SANDBOX"]).env("IS_SANDBOX", "yes").output().unwrap();
+    assert_eq!(text(&output.stdout), "1\n", "what claude asks for, not what the host has: {}", describe(&output));
+
     let mut command = run(&["-a", "claude", "--prompt", "-", "--isolation", "none"]);
     let mut stead = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     stead.stdin.take().unwrap().write_all("größer".as_bytes()).unwrap();
