@@ -52,6 +52,8 @@ pub(crate) fn alone(sockets: Sockets, landlock: Enforced) -> Vec<Refusal> {
     let mut refusals = wall(sockets);
     // The limits of another process; one of no time for the processor ends it.
     refusals.push(Refusal { call: libc::SYS_prlimit64, when: vec![When::IsNot(0, 0)], answer: Errno::PERM });
+    // Landlock lets nobody open a queue of messages, and has no say in its removal.
+    refusals.push(always(libc::SYS_mq_unlink, Errno::ACCESS));
     if !landlock.truncation() {
         // A file that may be read, or only be named, can be cut short by these; the flags of the last are in memory.
         refusals.push(always(libc::SYS_truncate, Errno::ACCESS));

@@ -26,6 +26,18 @@ pub(crate) fn is_clients(name: &OsStr) -> bool {
         || leads.iter().any(|lead| name.starts_with(lead.as_bytes()))
 }
 
+/// Where in the directory of a run its container's id is written.
+pub(crate) const ID: &str = "container";
+/// What podman's monitor leaves where it was started when the kernel has killed for memory.
+pub(crate) const KILLED: &str = "oom";
+
+/// Removes what the engine has written into the directory of a run: others may read it.
+pub(crate) fn forget(directory: &Path) {
+    for name in [ID, KILLED] {
+        rustix::fs::unlink(directory.join(name)).ok();
+    }
+}
+
 /// What a supervisor needs of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Container {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cmd::doctor::{Check, Status};
 use crate::confine::cgroup;
+use crate::run::policy::{self, Enforced, Wall};
 use crate::sys;
 
 /// What the kernel says of itself.
@@ -66,8 +67,16 @@ impl Host {
     }
 
     fn landlock(&self) -> Check {
-        if let Some(abi) = self.landlock {
-            return Check::new("landlock", Status::Ok, format!("ABI {abi}"));
+        if let Some(version) = self.landlock {
+            let open = policy::left_open(Wall::Landlock, Enforced { version });
+            return match open.iter().find(|what| what.starts_with("signals")) {
+                None => Check::new("landlock", Status::Ok, format!("ABI {version}")),
+                Some(what) => Check::new(
+                    "landlock",
+                    Status::Info,
+                    format!("ABI {version}: where it is the only wall, it does not stop {what}"),
+                ),
+            };
         }
         let (message, hint) = match self.text("sys/kernel/security/lsm") {
             Some(modules) if modules.trim().split(',').any(|module| module == "landlock") => (
@@ -118,11 +127,14 @@ impl Host {
             ),
             [None, None] => {
                 let what = "memory and processes are limited by looking at them, and `cpus` cannot be limited";
+                let has =
+                    |controllers: &str, name: &str| controllers.split_ascii_whitespace().any(|other| other == name);
                 let controllers = ["sys/fs/cgroup", "sys/fs/cgroup/unified"]
                     .iter()
                     .find_map(|mount| self.text(&format!("{mount}/cgroup.controllers")));
                 match controllers {
-                    Some(controllers) if !controllers.trim().is_empty() => {
+                    // What is still in version 1 is missing here.
+                    Some(controllers) if ["memory", "pids"].iter().any(|name| has(&controllers, name)) => {
                         no(format!("none is delegated: {what}"), delegate)
                     }
                     _ => no(
@@ -177,8 +189,16 @@ mod tests {
 
     #[test]
     fn a_host_that_has_everything_needs_no_advice() {
-        let checks = checks(&[], Some(4), [Some("/c".into()), None]);
+        let checks = checks(&[], Some(6), [Some("/c".into()), None]);
         assert!(checks.iter().all(|check| check.status == Status::Ok && check.hint.is_none()), "{checks:?}");
+    }
+
+    #[test]
+    fn a_landlock_that_does_not_stop_signals_is_told() {
+        let checks = checks(&[], Some(5), [None, None]);
+        let check = checks.iter().find(|check| check.name == "landlock").unwrap();
+        assert_eq!(check.status, Status::Info);
+        assert!(check.message.contains("ABI 5") && check.message.contains("signals"), "{check:?}");
     }
 
     type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
@@ -186,7 +206,7 @@ mod tests {
     #[test]
     fn each_missing_piece_has_its_advice() {
         let container = "Uid:\t1000\t1000\t1000\t1000\nSeccomp:\t2\n";
-        let cases: [Case<'_>; 8] = [
+        let cases: [Case<'_>; 9] = [
             (&[("proc/sys/user/max_user_namespaces", "0\n")], "namespaces", "user.max_user_namespaces=15000"),
             (&[("proc/sys/kernel/unprivileged_userns_clone", "0\n")], "namespaces", "unprivileged_userns_clone=1"),
             (
@@ -199,6 +219,7 @@ mod tests {
             (&[("proc/filesystems", "nodev\tproc\n")], "overlayfs", "modprobe overlay"),
             (&[], "cgroup", "Delegate=yes"),
             (&[("sys/fs/cgroup/cgroup.controllers", "\n")], "cgroup", "unified_cgroup_hierarchy=1"),
+            (&[("sys/fs/cgroup/cgroup.controllers", "hugetlb\n")], "cgroup", "unified_cgroup_hierarchy=1"),
         ];
         for (files, name, advice) in cases {
             let checks = checks(files, None, [None, None]);

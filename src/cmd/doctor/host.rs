@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::cmd::doctor::{Check, Status, features};
 use crate::config::{Config, Environment};
 use crate::confine::spawn;
-use crate::run::policy::{self, Isolation, NetAccess, Wall, Walls};
+use crate::run::policy::{self, Enforced, Isolation, NetAccess, Wall, Walls};
 use crate::run::toolchain;
 use crate::ui::text::quote;
 
@@ -38,7 +38,8 @@ fn wall(config: &Config) -> Check {
         Ok(wall) => {
             let reason = walls.namespaces.as_deref().unwrap_or("untried");
             let message = format!("`--isolation auto` is `{wall}` here: no namespaces ({reason})");
-            Check::new("wall", Status::Warning, message).hint(policy::news(wall).unwrap_or_default())
+            Check::new("wall", Status::Warning, message)
+                .hint(policy::news(wall, Enforced::possible()).unwrap_or_default())
         }
         Err(error) => Check::new("wall", Status::Warning, format!("{error:#}")),
     }

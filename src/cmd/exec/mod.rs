@@ -28,7 +28,7 @@ use crate::error::{Exit, Failure, Kind, Result};
 use crate::git::identity;
 use crate::git::repository::Access;
 use crate::progress;
-use crate::run::policy::{self, Walls};
+use crate::run::policy::{self, Enforced, Walls};
 use crate::run::record;
 use crate::run::supervise::{self, Supervisor};
 use crate::run::toolchain::Toolchains;
@@ -61,8 +61,8 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
     if args.dry_run {
         return plan(args, &draft, found.as_ref(), config).map(|plan| Answer::Plan(Box::new(plan)));
     }
-    if let Some(news) = policy::news(draft.policy.wall).filter(|_| draft.wall_is_news) {
-        ui.status(news);
+    if let Some(news) = policy::news(draft.policy.wall, Enforced::possible()).filter(|_| draft.wall_is_news) {
+        ui.status(&news);
     }
     asked.secrets = ask.secrets.iter().map(|secret| secret.get(&config.environment)).collect::<Result<_>>()?;
     // Nothing is made before there is the lease: until then a signal just ends this process.

@@ -11,7 +11,7 @@ use crate::confine::etc;
 use crate::error::Result;
 use crate::git::source::Source;
 use crate::run::RunSpec;
-use crate::run::policy::{Place, Wall};
+use crate::run::policy::{self, Enforced, Place, Wall};
 use crate::ui::Report;
 use crate::ui::text::{self, Page, quote};
 use crate::workspace::Workspace;
@@ -34,6 +34,8 @@ pub(crate) struct Plan {
     /// What the command could read besides, and write; all of the user's files without a wall.
     pub(crate) read: Vec<String>,
     pub(crate) write: Vec<String>,
+    /// What of the user's the wall would not keep it from.
+    pub(crate) left_open: Vec<&'static str>,
     /// What of that it could not read nevertheless.
     pub(crate) hidden: Vec<String>,
     /// Directories of the host whose changes would be the workspace's own.
@@ -102,6 +104,9 @@ impl Report for Plan {
                 page.line(format!("{name:<12} {}", paths.join(" ")));
             }
         }
+        if !self.left_open.is_empty() {
+            page.line(format!("not stopped  {}", self.left_open.join("; ")));
+        }
         if !self.shared.is_empty() {
             page.line(format!("shares       {}", self.shared.join(" ")));
         }
@@ -137,6 +142,7 @@ pub(super) fn plan(args: &Args, spec: &RunSpec, found: Option<&Workspace>, confi
         wall: spec.policy.wall.to_string(),
         net: if spec.policy.net { "on" } else { "off" }.into(),
         read: paths(&spec.policy.read),
+        left_open: policy::left_open(spec.policy.wall, Enforced::possible()),
         hidden: hidden(spec),
         caches: spec.policy.caches.iter().map(|cache| cache.at.as_ref().to_string_lossy().into_owned()).collect(),
         sockets: paths(&spec.policy.sockets),

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::confine::{cgroup, container, processes};
 use crate::error::{Failure, Kind, Result};
 use crate::progress::Silent;
+use crate::run::container::forget;
 use crate::run::lost::{self, What};
 use crate::run::record::{self, End, Outcome, RunRecord};
 use crate::store::fs::remove_tree;
@@ -37,6 +38,9 @@ pub(super) fn sweep(workspace: &LeasedWorkspace, ui: &Ui) -> Result<()> {
             return Err(Failure::new(Kind::Failed, format!("the container of the run {id} cannot be ended"))
                 .hint(format!("remove `{}` with `{}`", container.name, container.engine.display()))
                 .into());
+        }
+        if lost.container.is_some() {
+            forget(&directory);
         }
         let swept = processes::sweep(format!("STEAD_RUN={id}").as_bytes());
         let ended = match swept.ended {

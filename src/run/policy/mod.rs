@@ -6,6 +6,7 @@ use std::sync::Mutex;
 
 use crate::config::Config;
 use crate::confine::container::{self, Engine};
+pub(crate) use crate::confine::landlock::Enforced;
 pub(crate) use crate::confine::policy::{Cache, Place, Policy, Private, Wall};
 use crate::confine::{held, namespaces};
 use crate::error::{Failure, Kind, Result};
@@ -214,18 +215,32 @@ pub(crate) fn find_engine(config: &Config) -> std::result::Result<Engine, String
     if reasons.is_empty() { Err(format!("there is no {}", named.join(" and no "))) } else { Err(reasons.join("; ")) }
 }
 
-/// Says what a wall leaves open, where that is more than one would think; `None` for the best wall.
-pub(crate) fn news(wall: Wall) -> Option<&'static str> {
+/// Says what a wall leaves open, where that is more than one would think; `None` for the best wall. `landlock` is what this
+/// kernel's can do.
+pub(crate) fn news(wall: Wall, landlock: Enforced) -> Option<String> {
     match wall {
         Wall::Namespaces | Wall::Container => None,
-        Wall::Landlock => Some(
-            "This host has no user namespaces: the run is held by Landlock, which cannot stop chmod, chown and utimes of \
-             your other files, nor looking at their names.",
-        ),
+        Wall::Landlock => Some(format!(
+            "This host has no user namespaces: the run is held by Landlock, which cannot stop {}.",
+            left_open(wall, landlock).join(", nor ")
+        )),
         Wall::None => Some(
-            "There is no wall on this host: the command may do whatever you may (`--isolation none` accepts that).",
+            "There is no wall on this host: the command may do whatever you may (`--isolation none` accepts that)."
+                .into(),
         ),
     }
+}
+
+/// Returns what of the user's a wall cannot keep a run from, beside what its policy allows.
+pub(crate) fn left_open(wall: Wall, landlock: Enforced) -> Vec<&'static str> {
+    if wall != Wall::Landlock {
+        return Vec::new();
+    }
+    let mut open = vec!["chmod, chown and utimes of your other files", "looking at their names"];
+    if !landlock.scopes() {
+        open.push("signals to your other processes (that takes Linux 6.12)");
+    }
+    open
 }
 
 /// Whether the command may use the network.
@@ -253,5 +268,21 @@ impl NetAccess {
             }
             _ => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_old_landlock_leaves_open_is_said() {
+        let news = |version| news(Wall::Landlock, Enforced { version }).unwrap();
+        assert!(
+            news(5)
+                .ends_with("nor looking at their names, nor signals to your other processes (that takes Linux 6.12).")
+        );
+        assert!(news(6).ends_with("utimes of your other files, nor looking at their names."));
+        assert!(left_open(Wall::Namespaces, Enforced { version: 0 }).is_empty(), "a process outside is not to be seen");
     }
 }

@@ -332,7 +332,7 @@ impl RunSpec {
                 .filter(|(name, _)| container::is_clients(name) && !self.secrets.iter().any(|secret| *name == **secret))
                 .cloned()
                 .collect::<Vec<_>>(),
-            id_file: &logs.join("container"),
+            id_file: &logs.join(container::ID),
             user: (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw()),
         }))
     }

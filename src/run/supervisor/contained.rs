@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{Phase, Supervision, not_started};
 use crate::confine::container;
-use crate::run::container::Container;
+use crate::run::container::{Container, KILLED, forget};
 use crate::run::limits::Bound;
 use crate::run::supervise::{Ended, Outcome, Request, Stop};
 
@@ -39,10 +39,11 @@ pub(super) fn conclude(outcome: &mut Outcome, request: &Request, container: &Con
     (outcome.user, outcome.system, outcome.peak_memory) = (Duration::ZERO, Duration::ZERO, 0);
     not_made(outcome, container);
     not_executed(outcome, request);
-    // podman's monitor leaves this where it was started.
-    if outcome.stop.is_none() && Path::new(&request.logs).join("oom").exists() {
+    let directory = Path::new(&request.logs);
+    if outcome.stop.is_none() && directory.join(KILLED).exists() {
         outcome.stop = Some(Stop::Limit(Bound::Memory));
     }
+    forget(directory);
 }
 
 /// Takes an end of the engine's client for one of the engine where no container was ever made.

@@ -215,6 +215,9 @@ fn what_an_engine_cannot_limit_is_refused_and_what_it_kills_for_memory_is_told()
     assert_eq!(code(&output), 137, "{}", describe(&output));
     assert!(text(&output.stderr).contains("reached its limit `memory=64M`"), "{}", describe(&output));
     assert!(!engine.place.tree("x").join("oom").exists(), "the monitor writes to where it is started");
+    let runs = engine.place.root().join("state/local/x/runs");
+    let run = runs.read_dir().unwrap().next().unwrap().unwrap().path();
+    assert!(!run.join("oom").exists() && !run.join("container").exists(), "files of the engine, which others may read");
 }
 
 #[test]

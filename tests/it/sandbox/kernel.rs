@@ -23,7 +23,7 @@ fn filtered(name: &'static str, attempt: fn(&Told) -> io::Result<()>, open: Open
 }
 
 pub(super) fn rows() -> Vec<Row> {
-    [mounts(), namespaces(), calls(), sockets()].into_iter().flatten().collect()
+    [mounts(), namespaces(), calls(), architectures(), sockets()].into_iter().flatten().collect()
 }
 
 fn mounts() -> Vec<Row> {
@@ -230,6 +230,32 @@ fn calls() -> Vec<Row> {
             Open::Says(&[Errno::NOTTY]),
         ),
     ]
+}
+
+#[cfg(target_arch = "x86_64")]
+fn architectures() -> Vec<Row> {
+    vec![row(
+        "a system call of 32 bits is made",
+        |_| match in_copy(|| if super::sys::number_by_32_bits() > 0 { Ok(()) } else { Err(Errno::NOSYS.into()) }) {
+            // A kernel that knows none answers by a fault, whatever the wall.
+            Err(error) if error.raw_os_error().is_none() => {
+                if is_bare() {
+                    Ok(())
+                } else {
+                    Err(Errno::PERM.into())
+                }
+            }
+            result => result,
+        },
+        Open::Bare,
+        PERM,
+        PERM,
+    )]
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn architectures() -> Vec<Row> {
+    Vec::new()
 }
 
 fn ioctl(request: libc::Ioctl) -> i32 {

@@ -133,6 +133,25 @@ fn signaled() -> Vec<Row> {
             Answer::Refused(&[Errno::INVAL]),
             WORKS,
         ),
+        row(
+            "a queue of messages that has a name is opened",
+            |told| {
+                let mut name = format!("{}\0", told.queue).into_bytes();
+                let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_CLOEXEC;
+                call(libc::SYS_mq_open, [name.as_mut_slice().into(), flags.into(), 0.into(), 0.into()]).map(drop)
+            },
+            Open::Works,
+            NOENT,
+            ACCES,
+        ),
+        row(
+            "a queue of messages is removed",
+            // None has this name.
+            |_| call(libc::SYS_mq_unlink, [b"stead-test-none\0".to_owned().as_mut_slice().into()]).map(drop),
+            Open::Says(&[Errno::NOENT]),
+            NOENT,
+            ACCES,
+        ),
     ]
 }
 

@@ -105,6 +105,8 @@ pub(super) struct Told {
     pub(super) terminal: PathBuf,
     /// A segment of System V's shared memory.
     pub(super) segment: i64,
+    /// A POSIX queue of messages.
+    pub(super) queue: String,
     pub(super) namespaces: Vec<(String, PathBuf)>,
     pub(super) uid: u32,
     /// Whether the run has the network.
@@ -185,6 +187,8 @@ impl Scene {
         let terminal = native_pty_system().openpty(PtySize::default()).expect("a terminal");
         let terminal_path = terminal.master.tty_name().expect("a name");
         chown(&terminal_path, Some(user.number()), None).expect("owner");
+        // For everybody to read and write, as its owner is who runs the tests.
+        let segment = call(libc::SYS_shmget, [libc::IPC_PRIVATE.into(), 4096.into(), 0o666.into()]).expect("a segment");
         let told = Told {
             root,
             home,
@@ -196,8 +200,8 @@ impl Scene {
             udp: udp.local_addr().expect("an address").port(),
             abstract_name,
             terminal: terminal_path,
-            // For everybody to read and write, as its owner is who runs the tests.
-            segment: call(libc::SYS_shmget, [libc::IPC_PRIVATE.into(), 4096.into(), 0o666.into()]).expect("a segment"),
+            queue: queue(segment),
+            segment,
             namespaces: super::own::namespaces(),
             uid: user.number(),
             net: true,
@@ -235,7 +239,19 @@ impl Drop for Scene {
         drop(self.process.kill());
         drop(self.process.wait());
         drop(call(libc::SYS_shmctl, [Given::Number(self.told.segment), libc::IPC_RMID.into(), 0.into()]));
+        let mut queue = format!("{}\0", self.told.queue).into_bytes();
+        drop(call(libc::SYS_mq_unlink, [queue.as_mut_slice().into()]));
     }
+}
+
+/// Makes a queue of messages that everybody may read; `number` is nobody else's.
+fn queue(number: i64) -> String {
+    let name = format!("stead-test-{number}");
+    let mut bytes = format!("{name}\0").into_bytes();
+    let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC;
+    let queue = call(libc::SYS_mq_open, [bytes.as_mut_slice().into(), flags.into(), 0o644.into(), 0.into()]);
+    call(libc::SYS_close, [Given::Number(queue.expect("a queue"))]).expect("closed");
+    name
 }
 
 /// Makes a place that is `user`'s, with stead and the probe where the user and every run can read them.

@@ -37,6 +37,17 @@ pub(super) fn call<const COUNT: usize>(number: i64, given: [Given<'_>; COUNT]) -
     if answer == -1 { Err(io::Error::last_os_error()) } else { Ok(answer) }
 }
 
+/// Asks for the number of this process as programs of 32 bits do; a system call of another architecture than this one.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn number_by_32_bits() -> i64 {
+    let answer: i64;
+    // SAFETY: the call takes no arguments and changes nothing; the registers that old kernels clear are named.
+    unsafe {
+        std::arch::asm!("int 0x80", inlateout("rax") 20_i64 => answer, out("r8") _, out("r9") _, out("r10") _, out("r11") _);
+    }
+    answer
+}
+
 /// Attempts something in a copy of this process, which must have one thread; what it changes of itself ends with it.
 pub(super) fn in_copy(attempt: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
     // SAFETY: with one thread nobody else holds a lock when memory is copied; the copy ends without destructors.
@@ -55,6 +66,8 @@ pub(super) fn in_copy(attempt: impl FnOnce() -> io::Result<()>) -> io::Result<()
             match status.exit_status() {
                 Some(0) => Ok(()),
                 Some(code) => Err(io::Error::from_raw_os_error(code)),
+                // A filter's way of refusing what it cannot answer.
+                None if status.terminating_signal() == Some(libc::SIGSYS) => Err(rustix::io::Errno::PERM.into()),
                 None => Err(io::Error::other(format!("ended by signal {:?}", status.terminating_signal()))),
             }
         }
