@@ -9,9 +9,11 @@
 
 #![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a benchmark starts commands and prints")]
 
+mod apart;
+mod turns;
+
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 /// A set of files, the same on every machine.
 struct Corpus {
@@ -30,12 +32,7 @@ const CORPORA: [Corpus; 2] = [
 fn main() {
     // `cargo bench` adds `--bench`.
     let wanted = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    let rounds = std::env::var("STEAD_BENCH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(7);
-    let place = match std::env::var_os("STEAD_BENCH_DIR") {
-        Some(directory) => tempfile::tempdir_in(directory),
-        None => tempfile::tempdir(),
-    }
-    .expect("a directory");
+    let (place, rounds) = (turns::place(), turns::rounds(7));
     for corpus in CORPORA.iter().filter(|corpus| wanted.as_deref().is_none_or(|wanted| wanted == corpus.name)) {
         measure(corpus, place.path(), rounds);
     }
@@ -46,11 +43,11 @@ fn measure(corpus: &Corpus, place: &Path, rounds: usize) {
     let project = bench.place.join("project");
     bench.generate(corpus, &project);
     let (root, trees) = (bench.place.join("root"), bench.place.join("worktrees"));
-    println!("{}: {} files, {} on {}", corpus.name, corpus.files, project.display(), bench.file_system());
+    println!("{}: {} files, {} on {}", corpus.name, corpus.files, project.display(), turns::file_system(place));
     println!("  stead --root {} create NAME --from {}", root.display(), project.display());
     println!("  git -C {} worktree add -b NAME {}/NAME", project.display(), trees.display());
     // Makes the pool: it is there for every workspace but the first.
-    bench.time(&mut bench.stead(&root, &project, "warm"));
+    turns::time(&mut bench.stead(&root, &project, "warm"));
     let mut ratios = [Vec::new(), Vec::new()];
     for round in 0..rounds {
         let name = format!("w{round}");
@@ -58,23 +55,16 @@ fn measure(corpus: &Corpus, place: &Path, rounds: usize) {
         let mut add = bench.git(&project);
         add.args(["worktree", "add", "-q", "-b", &name]).arg(&tree);
         let mut create = bench.stead(&root, &project, &name);
-        // Who comes second finds warmer caches: they take turns.
-        let (ours, theirs) = if round % 2 == 0 {
-            let ours = bench.time(&mut create);
-            (ours, bench.time(&mut add))
-        } else {
-            let theirs = bench.time(&mut add);
-            (bench.time(&mut create), theirs)
-        };
-        ratios[0].push(ours.as_secs_f64() / theirs.as_secs_f64());
-        let status = |tree: &Path| bench.time(bench.git(tree).arg("status").stdout(Stdio::null()));
+        let (ours, theirs) = turns::both(round, &mut create, &mut add);
+        ratios[0].push(ours / theirs);
+        let status = |tree: &Path| turns::time(bench.git(tree).arg("status"));
         let ours = status(&root.join("workspaces/local").join(&name));
         ratios[1].push(ours.as_secs_f64() / status(&tree).as_secs_f64());
     }
     for (what, ratios) in
         ["create / git worktree add", "first git status / the same after git worktree add"].iter().zip(ratios)
     {
-        println!("  {what}: {:.2}", median(ratios));
+        println!("  {what}: {:.2}", turns::median(ratios.into_iter()));
     }
 }
 
@@ -83,39 +73,16 @@ struct Bench {
 }
 
 impl Bench {
-    fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(program);
-        command
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").expect("PATH"))
-            .env("HOME", &self.place)
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_AUTHOR_NAME", "a")
-            .env("GIT_AUTHOR_EMAIL", "a@example.com")
-            .env("GIT_COMMITTER_NAME", "a")
-            .env("GIT_COMMITTER_EMAIL", "a@example.com")
-            .stdout(Stdio::null());
-        command
-    }
-
     fn git(&self, dir: &Path) -> Command {
-        let mut command = self.command("git");
+        let mut command = apart::command("git", &self.place);
         command.arg("-C").arg(dir);
         command
     }
 
     fn stead(&self, root: &Path, project: &Path, name: &str) -> Command {
-        let mut command = self.command(env!("CARGO_BIN_EXE_stead"));
+        let mut command = apart::command(env!("CARGO_BIN_EXE_stead"), &self.place);
         command.arg("--root").arg(root).args(["create", name, "--from"]).arg(project);
         command
-    }
-
-    fn time(&self, command: &mut Command) -> Duration {
-        let start = Instant::now();
-        let status = command.status().expect("the command starts");
-        let time = start.elapsed();
-        assert!(status.success(), "{command:?} below {}", self.place.display());
-        time
     }
 
     fn generate(&self, corpus: &Corpus, project: &Path) {
@@ -135,22 +102,12 @@ impl Bench {
             }
             std::fs::write(directory.join(format!("file{number}.rs")), content).expect("file");
         }
-        self.time(self.git(project).args(["init", "-q", "-b", "main"]));
-        self.time(self.git(project).args(["add", "."]));
+        turns::time(self.git(project).args(["init", "-q", "-b", "main"]));
+        turns::time(self.git(project).args(["add", "."]));
         // Its own collection would go on in the background and be in the way of the next.
-        self.time(self.git(project).args(["-c", "maintenance.auto=false", "commit", "-q", "-m", "corpus"]));
-        self.time(self.git(project).args(["gc", "-q"]));
+        turns::time(self.git(project).args(["-c", "maintenance.auto=false", "commit", "-q", "-m", "corpus"]));
+        turns::time(self.git(project).args(["gc", "-q"]));
     }
-
-    fn file_system(&self) -> String {
-        let output = Command::new("stat").args(["-f", "-c", "%T"]).arg(&self.place).output().expect("stat starts");
-        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
-    }
-}
-
-fn median(mut ratios: Vec<f64>) -> f64 {
-    ratios.sort_by(f64::total_cmp);
-    ratios[ratios.len() / 2]
 }
 
 /// A linear congruential generator: the same numbers everywhere.

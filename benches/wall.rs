@@ -11,9 +11,10 @@
 
 #![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a benchmark starts commands and prints")]
 
+mod turns;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 /// What bubblewrap is told beside what is bound.
 const BUBBLE: [&str; 12] = [
@@ -32,26 +33,26 @@ const BUBBLE: [&str; 12] = [
 ];
 
 fn main() {
-    let rounds = std::env::var("STEAD_BENCH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(41);
-    let place = match std::env::var_os("STEAD_BENCH_DIR") {
-        Some(directory) => tempfile::tempdir_in(directory),
-        None => tempfile::tempdir(),
-    }
-    .expect("a directory");
+    let (place, rounds) = (turns::place(), turns::rounds(41));
     let home = std::env::var_os("STEAD_BENCH_HOME").or_else(|| std::env::var_os("HOME")).expect("HOME");
     let bench = Bench { place: place.path().to_owned(), home: home.into() };
-    println!("below {}, HOME is {}", bench.place.display(), bench.home.display());
-    bench.time(&mut bench.exec("none", true));
+    println!(
+        "below {} on {}, HOME is {}",
+        bench.place.display(),
+        turns::file_system(&bench.place),
+        bench.home.display()
+    );
+    turns::time(&mut bench.exec("none", true));
     for wall in ["namespaces", "landlock"] {
         let ran = bench.exec(wall, false).status().expect("stead starts");
         if ran.success() {
-            bench.compare(wall, "none", rounds, || (bench.exec(wall, false), bench.exec("none", false)));
+            compare(wall, "none", rounds, || (bench.exec(wall, false), bench.exec("none", false)));
         } else {
             println!("  {wall}: this host has no such wall");
         }
     }
     match bench.bubblewrap() {
-        Some(arguments) => bench.compare("bwrap true", "true", rounds, || {
+        Some(arguments) => compare("bwrap true", "true", rounds, || {
             let mut bubblewrap = bench.command("bwrap");
             bubblewrap.args(&arguments).arg("true");
             (bubblewrap, bench.command("true"))
@@ -60,32 +61,26 @@ fn main() {
     }
 }
 
+/// Prints the medians of both, and of the differences of each pair.
+fn compare(ours: &str, theirs: &str, rounds: usize, commands: impl Fn() -> (Command, Command)) {
+    let pairs: Vec<(f64, f64)> = (0..rounds)
+        .map(|round| {
+            let (mut one, mut other) = commands();
+            let (one, other) = turns::both(round, &mut one, &mut other);
+            (one * 1e3, other * 1e3)
+        })
+        .collect();
+    let of = |part: fn(&(f64, f64)) -> f64| turns::median(pairs.iter().map(part));
+    let (one, other, added) = (of(|pair| pair.0), of(|pair| pair.1), of(|pair| pair.0 - pair.1));
+    println!("  {ours}: {one:.1} ms; {theirs}: {other:.1} ms; added: {added:.1} ms");
+}
+
 struct Bench {
     place: PathBuf,
     home: PathBuf,
 }
 
 impl Bench {
-    /// Times both commands in turns; who comes second finds warmer caches, so they change places.
-    fn compare(&self, ours: &str, theirs: &str, rounds: usize, commands: impl Fn() -> (Command, Command)) {
-        let pairs: Vec<(f64, f64)> = (0..rounds)
-            .map(|round| {
-                let (mut one, mut other) = commands();
-                let (one, other) = if round % 2 == 0 {
-                    let one = self.time(&mut one);
-                    (one, self.time(&mut other))
-                } else {
-                    let other = self.time(&mut other);
-                    (self.time(&mut one), other)
-                };
-                (one.as_secs_f64() * 1e3, other.as_secs_f64() * 1e3)
-            })
-            .collect();
-        let (one, other) = (median(pairs.iter().map(|pair| pair.0)), median(pairs.iter().map(|pair| pair.1)));
-        let added = median(pairs.iter().map(|pair| pair.0 - pair.1));
-        println!("  {ours}: {one:.1} ms; {theirs}: {other:.1} ms; added: {added:.1} ms");
-    }
-
     /// Returns `stead exec x --isolation WALL -- true`.
     fn exec(&self, wall: &str, create: bool) -> Command {
         let mut command = self.command(env!("CARGO_BIN_EXE_stead"));
@@ -138,18 +133,4 @@ impl Bench {
         let ran = self.command("bwrap").args(&arguments).arg("true").status();
         ran.is_ok_and(|status| status.success()).then_some(arguments)
     }
-
-    fn time(&self, command: &mut Command) -> Duration {
-        let start = Instant::now();
-        let status = command.status().expect("the command starts");
-        let time = start.elapsed();
-        assert!(status.success(), "{command:?} below {}", self.place.display());
-        time
-    }
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
