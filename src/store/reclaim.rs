@@ -4,17 +4,19 @@ use std::ffi::OsString;
 use std::os::fd::AsRawFd as _;
 use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags, chmod};
+use rustix::fs::{FileType, Mode, OFlags, Stat, chmod};
 
 use super::beneath::{Dir, fault, open_beneath};
 use super::fs::temporary_name;
 use crate::error::Result;
 
+/// What the owner of a directory has to be allowed.
+const USABLE: u32 = 0o700;
+
 impl Dir {
     /// Opens the directory `name`, and makes it when it is missing. One that its owner may not use becomes usable again; what
     /// is no directory is moved aside, and what it is called now is returned as well.
     pub(crate) fn reclaim(&self, name: &Path) -> Result<(Self, Option<OsString>)> {
-        const USABLE: u32 = 0o700;
         let mut moved = None;
         match self.stat(name)? {
             Some(stat) if !FileType::from_raw_mode(stat.st_mode).is_dir() => {
@@ -24,20 +26,33 @@ impl Dir {
                 self.rename(name, self, Path::new(&aside))?;
                 moved = Some(aside);
             }
-            Some(stat) if stat.st_mode & USABLE != USABLE => {
-                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                // By way of /proc it is this very directory, whatever the name has become meanwhile.
-                open_beneath(std::os::fd::AsFd::as_fd(self.fd()), name, flags, Mode::empty())
-                    .and_then(|fd| {
-                        let mode = Mode::from_raw_mode((stat.st_mode & 0o777) | USABLE);
-                        chmod(format!("/proc/self/fd/{}", fd.as_raw_fd()), mode)
-                    })
-                    .map_err(|error| fault("make usable", name, error))?;
-            }
-            _ => {}
+            _ => drop(self.make_usable(name)?),
         }
         Ok((self.create_dir_all(name)?, moved))
     }
+
+    /// Returns whether `name` is a directory that its owner may not use.
+    pub(crate) fn is_closed(&self, name: &Path) -> Result<bool> {
+        Ok(self.stat(name)?.is_some_and(|stat| is_closed(&stat)))
+    }
+
+    /// Makes a directory usable for its owner again; returns whether it was not.
+    pub(crate) fn make_usable(&self, name: &Path) -> Result<bool> {
+        let Some(stat) = self.stat(name)?.filter(is_closed) else { return Ok(false) };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        // By way of /proc it is this very directory, whatever the name has become meanwhile.
+        open_beneath(std::os::fd::AsFd::as_fd(self.fd()), name, flags, Mode::empty())
+            .and_then(|fd| {
+                let mode = Mode::from_raw_mode((stat.st_mode & 0o777) | USABLE);
+                chmod(format!("/proc/self/fd/{}", fd.as_raw_fd()), mode)
+            })
+            .map_err(|error| fault("make usable", name, error))?;
+        Ok(true)
+    }
+}
+
+fn is_closed(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode).is_dir() && stat.st_mode & USABLE != USABLE
 }
 
 #[cfg(test)]

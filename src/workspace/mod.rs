@@ -16,6 +16,7 @@ pub(crate) mod sync;
 pub(crate) mod trash;
 pub(crate) mod undo;
 pub(crate) mod unsaved;
+mod usable;
 pub(crate) mod work;
 
 use std::ops::Deref;
@@ -155,6 +156,7 @@ impl Workspace {
     pub(crate) fn lease(self, command: &str, wait: Wait) -> Result<LeasedWorkspace> {
         let lease = lease(&self.at, &self.name, command, wait)?;
         let mut leased = LeasedWorkspace::new(Self::find(&self.at, &self.name)?, lease);
+        leased.open_up();
         leased.finished = journal::finish(&mut leased)?;
         Ok(leased)
     }
@@ -315,8 +317,15 @@ impl LeasedWorkspace {
 
     /// Captures the tree into the store.
     pub(crate) fn capture(&mut self, store: &Store, config: &Config, progress: &dyn Progress) -> Result<Snapshot> {
+        self.open_up();
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         self.workspace.snapshot(store, config, (threads, &[]), progress)
+    }
+
+    /// Makes the tree and its `.git` usable again, if a run has taken that away. Where it cannot be done, whoever goes on is told
+    /// why not by what comes next.
+    fn open_up(&mut self) {
+        usable::make(&self.tree()).ok();
     }
 
     /// The same, ignored paths of `also` included: what would be lost otherwise.

@@ -24,6 +24,7 @@ use crate::store::root::{UserRoot, read_small};
 use crate::workspace::journal;
 use crate::workspace::record::{self, Record, State};
 use crate::workspace::trash::RemovalPlan;
+use crate::workspace::usable;
 use crate::workspace::{LeasedWorkspace, Workspace};
 
 const ALTERNATES: &str = "objects/info/alternates";
@@ -39,6 +40,8 @@ pub(crate) enum Problem {
     Record { reason: String, newer: bool },
     /// The record is there and the tree is not; something else may be in its place.
     Tree { replaced: bool },
+    /// Its owner may not enter the tree, or the `.git` in it.
+    Closed,
     /// The private home is not there.
     Home,
     /// The store cannot be opened or lacks its first snapshot.
@@ -67,6 +70,7 @@ impl Problem {
             Self::Half => "it is half-made or half-removed".to_owned(),
             Self::Tree { replaced: false } => "its tree is gone".to_owned(),
             Self::Tree { replaced: true } => "its tree is not a directory any more".to_owned(),
+            Self::Closed => "nobody may enter its tree, or its `.git`".to_owned(),
             Self::Home => "its home is gone".to_owned(),
             Self::Record { reason, .. } | Self::Journal { reason, .. } | Self::Store { reason } => reason.clone(),
             Self::Alternate { of: Borrower::Store, missing, .. } => {
@@ -83,7 +87,7 @@ impl Problem {
     /// Returns whether [`repair`] has something to do.
     pub(crate) fn can_be_repaired(&self) -> bool {
         match self {
-            Self::Half | Self::Home | Self::Unfinished(_) => true,
+            Self::Half | Self::Closed | Self::Home | Self::Unfinished(_) => true,
             Self::Record { newer, .. } | Self::Journal { newer, .. } => !newer,
             Self::Alternate { pool, .. } => pool.is_some(),
             Self::Tree { .. } | Self::Store { .. } | Self::Clock { .. } => false,
@@ -136,6 +140,9 @@ pub(crate) fn examine(at: &UserRoot, name: &WorkspaceName) -> Result<Vec<Problem
     }
     if !at.tree(name).symlink_metadata().is_ok_and(|tree| tree.is_dir()) {
         problems.push(Problem::Tree { replaced: exists(&at.tree(name)) });
+    }
+    if usable::is_closed(&at.tree(name)) {
+        problems.push(Problem::Closed);
     }
     if !exists(&at.homes(name)) {
         problems.push(Problem::Home);
@@ -221,6 +228,10 @@ pub(crate) fn repair(at: &UserRoot, name: &WorkspaceName, problem: &Problem, lea
         Problem::Unfinished(_) => {
             let mut leased = LeasedWorkspace::new(Workspace::find(at, name)?, lease);
             Ok(journal::finish(&mut leased)?.unwrap_or_else(|| "it is finished already".to_owned()))
+        }
+        Problem::Closed => {
+            usable::make(&at.tree(name))?;
+            Ok("you may again".to_owned())
         }
         Problem::Home => {
             let home = at.homes(name);

@@ -141,3 +141,21 @@ fn without_a_home_there_are_no_toolchains() {
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(said.contains("on the PATH, and not for a run, since they are or hold what is private"), "{said}");
 }
+
+#[test]
+fn a_tree_that_nobody_may_enter_is_named_and_opened() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = Place::new();
+    made(&place);
+    for path in [place.tree("one"), place.tree("one").join(".git")] {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o055)).expect("a mode");
+        let says = "`one`: nobody may enter its tree, or its `.git`";
+        let (code, answer) = place.json(["doctor"]);
+        assert_eq!((code, checks(&answer, "workspace")), (9, vec![("problem", says)]));
+        let (code, answer) = place.json(["doctor", "--repair"]);
+        let says = format!("{says}; you may again");
+        assert_eq!((code, checks(&answer, "workspace")), (0, vec![("repaired", says.as_str())]));
+        assert_eq!(path.metadata().expect("attributes").permissions().mode() & 0o777, 0o755);
+        assert_eq!(place.json(["doctor"]).0, 0);
+    }
+}

@@ -90,3 +90,20 @@ fn a_directory_that_nobody_may_enter_is_seen_or_named() {
     place.ok(["rm", "-f", "x"]);
     place.ok(["gc", "--purge", "--yes"]);
 }
+
+#[test]
+fn a_tree_that_a_run_closes_is_opened_before_it_is_looked_at() {
+    let place = Place::new();
+    place.project("api");
+    place.ok(["create", "x", "--from", "api"]);
+    let tree = place.tree("x");
+    let said = place.tamed("echo work > new && git commit -q --allow-empty -m new && chmod 000 .git . ");
+    assert!(said.contains("create new") && said.contains("1 new commit"), "{said}");
+    for path in [&tree, &tree.join(".git")] {
+        // The superuser may enter it all the same.
+        let mode = path.metadata().expect("attributes").permissions().mode();
+        assert_eq!(mode & 0o700, 0o700, "{}: {mode:o}", path.display());
+    }
+    place.ok(["undo", "x"]);
+    assert!(!tree.join("new").exists());
+}
