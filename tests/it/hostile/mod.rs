@@ -247,7 +247,7 @@ fn what_stands_where_the_prompt_was_hides_nothing() {
     let place = Place::new();
     place.project("api");
     place.ok(["create", "x", "--from", "api"]);
-    let settings = "[agents.evil]\ncommand = [\"sh\", \"-c\", \"rm $1 && mkdir -p $1/x && echo work > new && \
+    let settings = "[agents.evil]\ncommand = [\"sh\", \"-c\", \"rm \\\"$1\\\" && mkdir -p \\\"$1/x\\\" && echo work > new && \
                     git config core.fsmonitor evil\", \"sh\"]\nprompt = \"file\"\n";
     write(&place.home(), ".config/stead/config.toml", settings);
     let (code, answer) = place.json(["exec", "x", "-a", "evil", "-m", "do it", "--isolation", "none"]);
