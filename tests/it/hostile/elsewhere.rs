@@ -113,6 +113,18 @@ fn a_directory_that_became_a_link_is_not_written_through() {
         assert!(matches!(output.status.code(), Some(0 | 6 | 7)), "{}", describe(&output));
         assert_eq!(listing(&elsewhere).into_values().collect::<Vec<_>>(), [b"theirs\n"], "{args:?}");
     }
+    // Nothing is compared before these write.
+    let source = format!("{}:docs/guide.md", project.join("README.md").display());
+    let inner = format!("{}:docs/deep/new.md", project.join("README.md").display());
+    for args in [
+        vec!["import", "x", source.as_str(), "--replace"],
+        vec!["import", "x", inner.as_str()],
+        vec!["exec", "x", "--isolation", "none", "--context", inner.as_str(), "--", "true"],
+    ] {
+        let output = place.stead(&args).output().expect("stead starts");
+        assert!(!output.status.success(), "{args:?}: {}", describe(&output));
+        assert_eq!(listing(&elsewhere).into_values().collect::<Vec<_>>(), [b"theirs\n"], "{args:?}");
+    }
     // The other way round: a link in the folder that the work is applied to.
     let folder = place.path().join("folder");
     std::fs::create_dir(&folder).expect("a folder");
