@@ -96,6 +96,11 @@ impl Cgroup {
         Ok(())
     }
 
+    /// Puts a process into it.
+    pub(crate) fn add(&self, process: u32) -> io::Result<()> {
+        Ok(rustix::io::write(&self.procs, process.to_string().as_bytes()).map(drop)?)
+    }
+
     /// Returns how often something was killed for lack of memory.
     pub(crate) fn killed_for_memory(&self) -> u64 {
         let events = fs::read_to_string(self.path.join("memory.events")).unwrap_or_default();

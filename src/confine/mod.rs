@@ -4,6 +4,7 @@
 pub(crate) mod cgroup;
 pub(crate) mod container;
 pub(crate) mod etc;
+pub(crate) mod handover;
 pub(crate) mod held;
 pub(crate) mod helper;
 #[expect(dead_code, reason = "parts of what is enforced are for whoever asks")]

@@ -28,9 +28,9 @@ pub(crate) enum Group {
 }
 
 /// Returns stead itself as the process that builds a wall and becomes, or starts, the command of a run.
-pub(crate) fn enter(word: &str, inherited: &[BorrowedFd<'_>], group: Group) -> Command {
+pub(crate) fn enter(word: &str, inherited: &[BorrowedFd<'_>]) -> Command {
     let mut command = stead(word, inherited);
-    start_apart(&mut command, group);
+    start_apart(&mut command, Group::Shared);
     command
 }
 

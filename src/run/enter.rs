@@ -10,7 +10,8 @@ use std::process::ExitCode;
 
 use crate::confine::policy::Wall;
 use crate::confine::report::{Message, Teller};
-use crate::confine::{held, namespaces, rlimit, spawn};
+use crate::confine::spawn::Group;
+use crate::confine::{handover, held, namespaces, rlimit, spawn};
 use crate::run::supervise::Request;
 
 /// The hidden first argument that makes stead this process.
@@ -18,20 +19,60 @@ pub(crate) const WORD: &str = "__enter";
 
 /// Runs as this process if `arguments` (the program's name first) ask for it.
 pub(crate) fn entry(arguments: &[OsString]) -> Option<ExitCode> {
-    let [_, word, request, pipe, gate] = arguments else { return None };
+    let [_, word, pipe, gate] = arguments else { return None };
     if word != WORD {
         return None;
     }
     let done = (|| {
-        let request = read(&File::from(spawn::adopt(request)?))?;
         let mut teller = Teller::new(spawn::adopt(pipe)?);
         let gate = File::from(spawn::adopt(gate)?);
         // The numbers that were handed on stay open here, and go no further.
         crate::sys::close_on_exec_from(3)?;
+        let request = told(&gate)?;
         enter(&request, &gate, &mut teller);
         io::Result::Ok(())
     })();
     Some(if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Which streams of the command are not stead's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Streams {
+    pub(crate) stdin: bool,
+    /// stdout and stderr.
+    pub(crate) output: bool,
+}
+
+impl Streams {
+    /// Returns the byte that the request is handed over with.
+    pub(crate) fn byte(self) -> u8 {
+        u8::from(self.stdin) | u8::from(self.output) << 1
+    }
+
+    fn of(byte: u8) -> Self {
+        Self { stdin: byte & 1 != 0, output: byte & 2 != 0 }
+    }
+}
+
+/// Waits for the request, which may come long after the start or never, and takes the streams and the group of its command.
+fn told(gate: &File) -> io::Result<Request> {
+    let (byte, files) = handover::take(gate)?;
+    let streams = Streams::of(byte);
+    let mut files = files.into_iter();
+    let mut next = || files.next().ok_or(io::ErrorKind::InvalidData);
+    let request = File::from(next()?);
+    if streams.stdin {
+        rustix::stdio::dup2_stdin(next()?)?;
+    }
+    if streams.output {
+        rustix::stdio::dup2_stdout(next()?)?;
+        rustix::stdio::dup2_stderr(next()?)?;
+    }
+    let request = read(&request)?;
+    if request.group == Group::Own {
+        rustix::process::setpgid(None, None)?;
+    }
+    Ok(request)
 }
 
 /// Reads the request from its start; the supervisor has the same description, and is at its end.

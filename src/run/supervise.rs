@@ -15,8 +15,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, IoSlice, IoSliceMut, Seek as _, Write as _};
-use std::mem::MaybeUninit;
+use std::io::{self, Seek as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::process::Child;
@@ -24,9 +23,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use rustix::event::{PollFd, PollFlags};
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-};
 use serde::{Deserialize, Serialize};
 
 use crate::confine::policy::{Policy, Wall};
@@ -34,7 +30,7 @@ use crate::confine::processes;
 use crate::confine::signals::Signals;
 use crate::confine::spawn::{self, Group};
 use crate::confine::terminal::Terminal;
-use crate::confine::{cgroup, container};
+use crate::confine::{cgroup, container, handover};
 use crate::error::Result;
 use crate::run::container::Container;
 use crate::run::limits::{Bound, Limits};
@@ -44,6 +40,10 @@ use crate::sys;
 
 /// The hidden first argument that makes stead a supervisor.
 pub(crate) const WORD: &str = "__supervise";
+/// With this argument behind it, the supervisor starts at once what builds a wall.
+pub(crate) const WALLED: &str = "walled";
+/// With this one it waits until it knows of a wall.
+pub(crate) const BARE: &str = "bare";
 
 /// What the command reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -180,15 +180,15 @@ pub(crate) struct Supervisor {
 }
 
 impl Supervisor {
-    pub(crate) fn start() -> Result<Self> {
+    /// Starts one for a run that is likely to be behind a wall, or not.
+    pub(crate) fn start(is_walled: bool) -> Result<Self> {
         // Ignored, as some callers leave it, it would take the children's ends away.
         sys::default_signal(libc::SIGCHLD);
         let start = || -> io::Result<Self> {
-            let kind = rustix::net::SocketType::STREAM;
-            let flags = rustix::net::SocketFlags::CLOEXEC;
-            let (obeyed, control) = rustix::net::socketpair(rustix::net::AddressFamily::UNIX, kind, flags, None)?;
+            let (obeyed, control) = handover::pair()?;
             let (result, answer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-            let child = spawn::stead(WORD, &[obeyed.as_fd(), answer.as_fd()]).spawn()?;
+            let mut child = spawn::stead(WORD, &[obeyed.as_fd(), answer.as_fd()]);
+            let child = child.arg(if is_walled { WALLED } else { BARE }).spawn()?;
             Ok(Self { child, control: Some(control.into()), result })
         };
         start().context("cannot start the supervisor")
@@ -210,31 +210,16 @@ impl Supervisor {
         told.rewind()?;
         let control = self.control.as_ref().expect("it is only taken at the end");
         let handed = [told.as_fd(), lease.file().as_fd()];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
-        let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        ancillary.push(SendAncillaryMessage::ScmRights(&handed));
-        rustix::net::sendmsg(control, &[IoSlice::new(&[GO])], &mut ancillary, SendFlags::NOSIGNAL)?;
-        Ok(())
+        handover::give(control, GO, &handed)
     }
 }
 
 /// Waits to be told of a run, in the supervisor: returns the request's file and the lease.
 pub(crate) fn told(obeyed: &File) -> io::Result<(File, OwnedFd)> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-    let mut word = [GO];
-    rustix::io::retry_on_intr(|| {
-        rustix::net::recvmsg(obeyed, &mut [IoSliceMut::new(&mut word)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)
-    })?;
-    let mut handed = ancillary.drain().filter_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(files) => Some(files),
-        _ => None,
-    });
-    let mut files = handed.next().into_iter().flatten();
+    let mut files = handover::take(obeyed)?.1.into_iter();
     match (files.next(), files.next()) {
         (Some(request), Some(lease)) => Ok((request.into(), lease)),
-        // The parent has ended, or has no run.
-        _ => Err(io::ErrorKind::BrokenPipe.into()),
+        _ => Err(io::ErrorKind::InvalidData.into()),
     }
 }
 
@@ -275,7 +260,8 @@ impl Waiting {
         let started = std::time::Instant::now();
         let supervisor = &mut self.supervisor;
         let control = supervisor.control.take().expect("it is only taken at the end");
-        tell(&control, GO);
+        // One that is gone is noticed by its answer.
+        handover::say(&control, GO);
         let answer =
             attend(request, signals, &control, &supervisor.result).context("cannot wait for the supervisor")?;
         drop(control);
@@ -306,11 +292,6 @@ fn ended(request: &Request, terminal: Option<Terminal>, mut outcome: Outcome) ->
     outcome
 }
 
-/// Says one byte to the supervisor. One that is gone is noticed by its answer.
-fn tell(control: &File, byte: u8) {
-    rustix::net::send(control, &[byte], SendFlags::NOSIGNAL).ok();
-}
-
 /// Forwards signals until the supervisor has answered.
 fn attend(request: &Request, signals: &Signals, control: &File, result: &OwnedFd) -> Result<Vec<u8>> {
     let mut answer = Vec::new();
@@ -327,7 +308,7 @@ fn attend(request: &Request, signals: &Signals, control: &File, result: &OwnedFd
         };
         for signal in signals.take() {
             if let Some(forwarded) = forwarded(request, signal, &mut interrupts) {
-                tell(control, forwarded);
+                handover::say(control, forwarded);
             }
         }
         if readable {

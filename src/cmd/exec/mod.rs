@@ -51,7 +51,8 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
         .map(|text| Pair::parse(text, config.environment.current_dir()))
         .collect::<Result<Vec<_>>>()?;
     // Ahead of all that is decided, which takes as long as its start.
-    let supervisor = if args.dry_run { None } else { Some(Supervisor::start()?) };
+    let is_walled = crate::run::isolation(&ask, config, None)?.may_be_built();
+    let supervisor = if args.dry_run { None } else { Some(Supervisor::start(is_walled)?) };
     let found = find(args, &name, config)?;
     let record = found.as_ref().map(|workspace| &workspace.record);
     let mut asked = Asked::new(&ask, &name, record, config, ui)?;
@@ -151,7 +152,7 @@ impl<'a> Asked<'a> {
         config: &Config,
         ui: &Ui,
     ) -> Result<Answer> {
-        let supervisor = self.supervisor.take().map_or_else(Supervisor::start, Ok)?;
+        let supervisor = self.supervisor.take().map_or_else(|| Supervisor::start(true), Ok)?;
         self.walls.settle();
         sweep::sweep(workspace, ui)?;
         let mut spec = self.spec(config, Some(&*workspace))?;

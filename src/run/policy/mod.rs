@@ -125,6 +125,11 @@ pub(crate) enum Isolation {
 }
 
 impl Isolation {
+    /// Returns whether a process of stead's own may have to build a wall for it.
+    pub(crate) fn may_be_built(self) -> bool {
+        matches!(self, Self::Auto | Self::Namespaces | Self::Landlock)
+    }
+
     /// Reads the setting `exec.isolation` or the record's.
     pub(crate) fn parse(text: &str) -> Result<Self> {
         clap::ValueEnum::from_str(text, false).map_err(|_| {

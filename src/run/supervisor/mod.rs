@@ -4,6 +4,7 @@
 //! slow reader nor a pipe that somebody keeps open delays the end of a run.
 
 mod contained;
+mod entrance;
 mod start;
 mod suspend;
 mod walled;
@@ -28,8 +29,9 @@ use crate::confine::signals::Signals;
 use crate::confine::spawn::{self, Group};
 use crate::confine::terminal::Terminal;
 use crate::run::stream::{Activity, Stream};
-use crate::run::supervise::{self, Ended, GO, Outcome, Request, Stop, WORD};
-use crate::run::supervisor::start::{Started, not_started, start};
+use crate::run::supervise::{self, Ended, GO, Outcome, Request, Stop, WALLED, WORD};
+use crate::run::supervisor::entrance::Entrance;
+use crate::run::supervisor::start::{Started, not_started, start, start_held};
 use crate::run::supervisor::watch::Watch;
 use crate::sys::{self, Used, Waited};
 
@@ -42,7 +44,7 @@ const ROUND: Duration = Duration::from_millis(5);
 
 /// Runs as the supervisor if `arguments` (the program's name first) ask for it.
 pub(crate) fn entry(arguments: &[OsString]) -> Option<ExitCode> {
-    let [_, word, obeyed, answer] = arguments else { return None };
+    let [_, word, obeyed, answer, walled] = arguments else { return None };
     if word != WORD {
         return None;
     }
@@ -50,11 +52,13 @@ pub(crate) fn entry(arguments: &[OsString]) -> Option<ExitCode> {
         let obeyed = File::from(spawn::adopt(obeyed)?);
         let mut answer = File::from(spawn::adopt(answer)?);
         sys::close_on_exec_from(3)?;
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+        let entrance = if walled == WALLED { Some(Entrance::start()?) } else { None };
         // The lease stays with this process and never reaches the command.
         let (told, _lease) = supervise::told(&obeyed)?;
         // At once: from a reader it would be taken byte by byte.
         let request = serde_json::from_str(&io::read_to_string(&told)?)?;
-        let outcome = supervise(&request, &told, &obeyed)?;
+        let outcome = supervise(&request, entrance, &told, &obeyed)?;
         answer.write_all(&serde_json::to_vec(&outcome)?)?;
         drop(answer);
         // What takes a wall down is of no interest to the parent, but is to be gone when this process is.
@@ -64,8 +68,7 @@ pub(crate) fn entry(arguments: &[OsString]) -> Option<ExitCode> {
     Some(if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn supervise(request: &Request, told: &File, obeyed: &File) -> io::Result<Outcome> {
-    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+fn supervise(request: &Request, entrance: Option<Entrance>, told: &File, obeyed: &File) -> io::Result<Outcome> {
     let terminal = Terminal::save();
     // The keys are for the command and for the parent, which passes on what is meant for the run.
     let signals = Signals::note(&[
@@ -83,12 +86,20 @@ fn supervise(request: &Request, told: &File, obeyed: &File) -> io::Result<Outcom
         None => None,
     };
     // A wall is built ahead; a command without one cannot be held back once it is started.
-    let gate = if request.is_held() { Some(start(request, told, cgroup.as_ref())?) } else { None };
+    let gate = if request.is_held() {
+        let entrance = entrance.map_or_else(Entrance::start, Ok)?;
+        Some(start_held(request, entrance, told, cgroup.as_ref())?)
+    } else {
+        if let Some(entrance) = entrance {
+            entrance.close();
+        }
+        None
+    };
     wait_for_the_word(obeyed)?;
     let room = watch::free(Path::new(&request.directory));
     let started = match gate {
         Some(started) => Ok(started.open()),
-        None => start(request, told, cgroup.as_ref()),
+        None => start(request, cgroup.as_ref()),
     };
     let outcome = started.and_then(|started| match started {
         Started::Running(child, listener, streams, activity, _) => {
@@ -452,7 +463,10 @@ impl<'a> Supervision<'a> {
                 if self.ended.is_none()
                     && let Some(group) = i32::try_from(self.child).ok().and_then(Pid::from_raw)
                 {
-                    rustix::process::kill_process_group(group, signal).ok();
+                    // What has not taken its group yet is alone.
+                    rustix::process::kill_process_group(group, signal)
+                        .or_else(|_| rustix::process::kill_process(group, signal))
+                        .ok();
                 }
             }
             Group::Own | Group::Shared => {

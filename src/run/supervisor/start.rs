@@ -8,13 +8,12 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 
 use crate::confine::cgroup::Cgroup;
-use crate::confine::policy::Wall;
 use crate::confine::report::Listener;
-use crate::confine::{rlimit, spawn};
+use crate::confine::{handover, rlimit, spawn};
 use crate::run::container::Container;
-use crate::run::enter;
 use crate::run::stream::{self, Activity, Stream};
 use crate::run::supervise::{Ended, GO, Request, Stdin, Streams};
+use crate::run::supervisor::entrance::Entrance;
 
 /// Says why the system refused the command.
 pub(super) fn not_started(request: &Request, error: &io::Error) -> Ended {
@@ -62,28 +61,20 @@ impl Started {
             && let Some(gate) = gate.take()
         {
             // One that is gone has said why.
-            rustix::io::write(&gate, &[GO]).ok();
+            handover::say(&gate, GO);
         }
         self
     }
 }
 
-/// Starts the command, behind its wall when it has one.
-pub(super) fn start(request: &Request, told: &File, cgroup: Option<&Cgroup>) -> io::Result<Started> {
-    let (mut pipe, mut gate) = (None, None);
+/// Starts the command, which no wall of stead's holds.
+pub(super) fn start(request: &Request, cgroup: Option<&Cgroup>) -> io::Result<Started> {
     let mut command = if let Some(container) = &request.container {
         client(container, request)
-    } else if request.policy.wall == Wall::None {
+    } else {
         let directory = Path::new(&request.directory);
         let mut command = spawn::run(&request.argv, &request.environment, directory, request.group);
         rlimit::start_with(&mut command, request.limits.file_size, request.limits.open_files);
-        command
-    } else {
-        let (listener, teller) = Listener::pipe()?;
-        let (held, opener) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-        let command = spawn::enter(enter::WORD, &[told.as_fd(), teller.as_fd(), held.as_fd()], request.group);
-        gate = Some((held, opener));
-        pipe = Some((listener, teller));
         command
     };
     if let Some(cgroup) = cgroup {
@@ -94,33 +85,81 @@ pub(super) fn start(request: &Request, told: &File, cgroup: Option<&Cgroup>) -> 
         Stdin::Null => Stdio::null(),
         Stdin::Text(_) => Stdio::piped(),
     });
-    let mut logs = Vec::new();
     if request.streams != Streams::Terminal {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        for name in ["out", "err"] {
-            logs.push(stream::log(&Path::new(&request.logs).join(name))?);
-        }
     }
+    let logs = logs(request)?;
     // From here on an error ends this process, and with it the command.
     let mut child = match command.spawn() {
         Ok(child) => child,
         Err(error) => return Ok(Started::Not(error)),
     };
-    let listener = pipe.map(|(listener, _)| listener);
-    if let (Stdin::Text(text), Some(mut stdin)) = (&request.stdin, child.stdin.take()) {
-        let text = text.clone();
+    let stdin = child.stdin.take().map(OwnedFd::from);
+    let outputs = [child.stdout.take().map(OwnedFd::from), child.stderr.take().map(OwnedFd::from)];
+    let (streams, activity) = attach(request, stdin, outputs, logs)?;
+    Ok(Started::Running(child, None, streams, activity, None))
+}
+
+/// Has the wall built and the command wait behind it.
+pub(super) fn start_held(
+    request: &Request,
+    entrance: Entrance,
+    told: &File,
+    cgroup: Option<&Cgroup>,
+) -> io::Result<Started> {
+    let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC);
+    let (stdin, writer) = match request.stdin {
+        Stdin::Inherit => (None, None),
+        Stdin::Null => (Some(File::open("/dev/null")?.into()), None),
+        Stdin::Text(_) => {
+            let (reader, writer) = pipe()?;
+            (Some(reader), Some(writer))
+        }
+    };
+    let logs = logs(request)?;
+    let (mut own, mut outputs) = ([None, None], [None, None]);
+    if request.streams != Streams::Terminal {
+        for (own, output) in own.iter_mut().zip(&mut outputs) {
+            let (reader, writer) = pipe()?;
+            (*own, *output) = (Some(reader), Some(writer));
+        }
+    }
+    let [stdout, stderr] = &outputs;
+    let streams = [&stdin, stdout, stderr].map(|stream: &Option<OwnedFd>| stream.as_ref().map(OwnedFd::as_fd));
+    let (child, listener, gate) = entrance.tell(told, streams, cgroup)?;
+    // Here they are to end with the command.
+    drop((stdin, outputs));
+    let (streams, activity) = attach(request, writer, own, logs)?;
+    Ok(Started::Running(child, Some(listener), streams, activity, Some(gate)))
+}
+
+/// Makes the files that record the output.
+fn logs(request: &Request) -> io::Result<Vec<File>> {
+    if request.streams == Streams::Terminal {
+        return Ok(Vec::new());
+    }
+    ["out", "err"].iter().map(|name| stream::log(&Path::new(&request.logs).join(name))).collect()
+}
+
+/// Feeds the command its text, and passes on and records what it prints.
+fn attach(
+    request: &Request,
+    stdin: Option<OwnedFd>,
+    [stdout, stderr]: [Option<OwnedFd>; 2],
+    logs: Vec<File>,
+) -> io::Result<(Vec<Stream>, Activity)> {
+    if let (Stdin::Text(text), Some(stdin)) = (&request.stdin, stdin) {
+        let (text, mut stdin) = (text.clone(), File::from(stdin));
         // A command that does not read its prompt must not hold anything up.
         std::thread::Builder::new().spawn(move || drop(stdin.write_all(text.as_bytes())))?;
     }
     let activity = Activity::new();
-    let pipes = [
-        child.stdout.take().map(|pipe| (OwnedFd::from(pipe), rustix::stdio::stdout())),
-        child.stderr.take().map(|pipe| (OwnedFd::from(pipe), rustix::stdio::stderr())),
-    ];
+    let pipes =
+        [stdout.map(|pipe| (pipe, rustix::stdio::stdout())), stderr.map(|pipe| (pipe, rustix::stdio::stderr()))];
     let mut streams = Vec::new();
     for (index, ((pipe, to), log)) in pipes.into_iter().flatten().zip(logs).enumerate() {
         let to = (index == 1 || request.streams == Streams::Live).then_some(to);
         streams.push(Stream::start(pipe, to, log, activity.clone(), &request.hidden)?);
     }
-    Ok(Started::Running(child, listener, streams, activity, gate.map(|(_, opener)| opener)))
+    Ok((streams, activity))
 }
