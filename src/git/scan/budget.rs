@@ -50,6 +50,10 @@ pub(in crate::git) struct Budget {
     gitdir: AtomicU64,
     /// When reading ends at the latest; somebody waits for it.
     deadline: Option<Instant>,
+    /// What the thread that takes what is read had used of the processor when reading began, and has used since, in
+    /// nanoseconds.
+    began: Duration,
+    taking: AtomicU64,
     /// Ids of files that are there under several names.
     links: Mutex<HashMap<(u64, Stamp), Oid>>,
 }
@@ -64,6 +68,8 @@ impl Budget {
             holes: AtomicU64::new(read.holes),
             gitdir: AtomicU64::new(read.gitdir),
             deadline: (access == Access::Read).then(|| Instant::now() + LONGEST),
+            began: processor(),
+            taking: AtomicU64::default(),
             links: Mutex::default(),
         }
     }
@@ -77,11 +83,17 @@ impl Budget {
         }
     }
 
-    /// Returns whether the time of this thread, or of all, is over.
+    /// Notes what has been used by the thread that takes what is read: all others wait for it.
+    pub(in crate::git) fn note_taking(&self) {
+        let used = processor().saturating_sub(self.began).as_nanos();
+        self.taking.store(u64::try_from(used).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Returns whether the time of this thread, of the one that takes what is read, or of all is over.
     pub(super) fn is_late(&self) -> bool {
         self.deadline.is_some_and(|deadline| {
-            let used = clock_gettime(ClockId::ThreadCPUTime);
-            Duration::try_from(used).is_ok_and(|used| used > PROCESSOR) || Instant::now() > deadline
+            let taking = Duration::from_nanos(self.taking.load(Ordering::Relaxed));
+            processor().max(taking) > PROCESSOR || Instant::now() > deadline
         })
     }
 
@@ -122,6 +134,11 @@ impl Budget {
             links.insert((attributes.inode, attributes.stamp), id);
         }
     }
+}
+
+/// Returns what this thread has used of the processor.
+fn processor() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
 /// Adds `more` unless it would be more than `most` then.
@@ -182,6 +199,17 @@ mod tests {
             assert!(!budget.is_late());
             budget.deadline = budget.deadline.map(|_| Instant::now());
             std::thread::sleep(Duration::from_millis(1));
+            assert_eq!(budget.is_late(), is_late);
+        }
+    }
+
+    #[test]
+    fn who_takes_what_is_read_may_be_the_slowest() {
+        for (access, is_late) in [(Access::Read, true), (Access::Write, false)] {
+            let budget = budget(1000, access);
+            budget.note_taking();
+            assert!(!budget.is_late());
+            budget.taking.store(2 * 1_500_000_000, Ordering::Relaxed);
             assert_eq!(budget.is_late(), is_late);
         }
     }
