@@ -8,6 +8,7 @@ mod held;
 mod modules;
 
 use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -146,15 +147,22 @@ pub(crate) fn refs_in(git: &Dir) -> AgentRefs {
 /// that cannot be read is none.
 pub(crate) fn logged(git: &Dir) -> Vec<Oid> {
     let Ok(Some(content)) = read(git, Path::new("logs/HEAD"), MAX_LOG) else { return Vec::new() };
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     let lines = content.rsplit(|byte| *byte == b'\n').filter(|line| !line.is_empty()).take(MAX_LOGGED);
     lines.filter_map(|line| id(line.get(41..81)?)).filter(|id| seen.insert(*id)).collect()
 }
 
-/// Returns what the index and an operation under way name: contents that were staged, and what is to be joined.
-pub(crate) fn staged(git: &Dir) -> Vec<Oid> {
+/// Returns what the index and an operation under way name: contents that were staged, and what is to be joined; without the
+/// contents where the tree that they make is known with all that is in it.
+pub(crate) fn staged(git: &Dir, is_known: impl Fn(Oid) -> bool) -> Vec<Oid> {
     let index = read(git, Path::new("index"), MAX_INDEX).ok().flatten().unwrap_or_default();
     let mut named = tracked::named(&index);
+    // Mostly it is that of a commit, which is cheaper to find out than to look for each.
+    let entries = tracked::entries(&index);
+    if tracked::tree(&entries).is_some_and(is_known) {
+        let contents: HashSet<Oid> = entries.iter().map(|entry| entry.id).collect();
+        named.retain(|id| !contents.contains(id));
+    }
     for name in ["ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD", "AUTO_MERGE"] {
         let content = read(git, Path::new(name), MAX_LOOSE).ok().flatten().unwrap_or_default();
         named.extend(content.split(|byte| *byte == b'\n').filter_map(id));
@@ -163,7 +171,7 @@ pub(crate) fn staged(git: &Dir) -> Vec<Oid> {
 }
 
 /// Returns the commits before which history is cut off; none where that cannot be read.
-pub(crate) fn shallow(git: &Dir) -> std::collections::HashSet<Oid> {
+pub(crate) fn shallow(git: &Dir) -> HashSet<Oid> {
     let content = read(git, Path::new("shallow"), MAX_LOG).ok().flatten().unwrap_or_default();
     content.split(|byte| *byte == b'\n').filter_map(id).collect()
 }

@@ -137,7 +137,7 @@ pub(crate) fn import_from(store: &Store, git: &Dir, bounds: Bounds) -> Result<Im
             }
         }
         // A snapshot of the index keeps these.
-        for id in agentdir::staged(git) {
+        for id in agentdir::staged(git, |tree| walk.known(tree).unwrap_or_default()) {
             if !walk.known(id)? {
                 // What is not there was missing to git itself.
                 walk.take(id)?.ok();
