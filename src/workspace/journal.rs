@@ -123,6 +123,7 @@ pub(crate) fn finish(workspace: &mut LeasedWorkspace) -> Result<Option<String>> 
     let Some(entry) = read(&path)? else { return Ok(None) };
     let name = workspace.name().clone();
     let mut journal = Journal { path };
+    workspace.open_up();
     let finished = entry.operation.finish(workspace, &mut journal);
     let done = finished.with_context(|| format!("cannot finish what was cut off in workspace `{name}`"))?;
     journal.end()?;

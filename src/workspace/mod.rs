@@ -156,7 +156,6 @@ impl Workspace {
     pub(crate) fn lease(self, command: &str, wait: Wait) -> Result<LeasedWorkspace> {
         let lease = lease(&self.at, &self.name, command, wait)?;
         let mut leased = LeasedWorkspace::new(Self::find(&self.at, &self.name)?, lease);
-        leased.open_up();
         leased.finished = journal::finish(&mut leased)?;
         Ok(leased)
     }
@@ -336,6 +335,7 @@ impl LeasedWorkspace {
         also: &[PathBuf],
         progress: &dyn Progress,
     ) -> Result<Snapshot> {
+        self.open_up();
         let snapshot = self.workspace.snapshot(store, config, (1, also), progress);
         // The next capture must not take them for what it has always recorded.
         rustix::fs::unlink(self.state().join("seen")).ok();
