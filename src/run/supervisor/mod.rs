@@ -61,8 +61,9 @@ pub(crate) fn entry(arguments: &[OsString]) -> Option<ExitCode> {
         let outcome = supervise(&request, entrance, &told, &obeyed)?;
         answer.write_all(&serde_json::to_vec(&outcome)?)?;
         drop(answer);
-        // What takes a wall down is of no interest to the parent, but is to be gone when this process is.
-        while sys::wait_for(None).is_ok() {}
+        // What takes a wall down is of no interest to the parent, but is to be gone when this process is. What was given up
+        // may never be.
+        while outcome.alive == 0 && sys::wait_for(None).is_ok() {}
         io::Result::Ok(())
     })();
     Some(if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
