@@ -180,3 +180,30 @@ fn a_sync_from_upstream_that_is_killed_anywhere_leaves_tree_and_head_together() 
     });
     scene.sweep(&["sync", "work"]);
 }
+
+#[test]
+fn a_branch_that_was_written_right_before_a_cut_is_known_later() {
+    let place = Place::new();
+    let project = place.project("app");
+    let bare = place.path().join("projects/origin.git");
+    place.git(&project, ["clone", "-q", "--bare", ".", bare.to_str().expect("UTF-8")]);
+    place.ok(["create", "work", "--from", "origin.git"]);
+    let (tree, record) = (place.tree("work"), place.root().join("state/local/work/workspace.toml"));
+    let ways = [(&bare, &["sync", "work", "--push"][..]), (&project, &["sync", "work", "--to", "app"])];
+    for (target, arguments) in ways {
+        let before = std::fs::read(&record).expect("the record");
+        write(&tree, "new.txt", "one\n");
+        place.ok(arguments);
+        let first = place.git(target, ["rev-parse", "stead/work"]);
+        // As when it is killed before it remembers; a commit of another second would be another one.
+        std::fs::write(&record, &before).expect("the record");
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        assert_eq!(place.json(arguments).1["up_to_date"], true, "{arguments:?}");
+        assert_eq!(place.git(target, ["rev-parse", "stead/work"]), first);
+        // Nor is it somebody else's when the work has gone on.
+        std::fs::write(&record, &before).expect("the record");
+        write(&tree, "new.txt", "two\n");
+        place.ok(arguments);
+        assert_eq!(place.git(target, ["show", "stead/work:new.txt"]), "two\n");
+    }
+}

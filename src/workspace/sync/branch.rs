@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::{Outline, Said, State};
 use crate::error::{Failure, Kind, Result};
-use crate::git::Oid;
 use crate::git::change::{self, Change};
 use crate::git::sync::{branch, join, trees, work};
+use crate::git::{Commit, Oid};
 use crate::workspace::{LeasedWorkspace, Workspace};
 
 /// A commit that holds all work of a workspace.
@@ -35,8 +35,8 @@ pub(crate) fn plan(workspace: &Workspace, state: &State, path: &Path, said: &Sai
     let place = project.workdir().unwrap_or(project.path()).to_owned();
     let target = super::outside_root(workspace, &place)?.display().to_string();
     let refname = format!("refs/heads/stead/{}", workspace.name());
-    let last = super::delivered_commit(workspace, &target, Some(&refname));
-    let tip = tip(workspace, state, said, last, dry)?;
+    let own = super::own_commits(workspace, &state.store, &target, &refname);
+    let tip = tip(workspace, state, said, &own, dry)?;
     let expected = branch::target(&project, &refname)?;
     let mut outline = Outline {
         target: target.clone(),
@@ -67,7 +67,7 @@ pub(crate) fn plan(workspace: &Workspace, state: &State, path: &Path, said: &Sai
             .into());
         }
         if let Some(there) = expected
-            && Some(there) != last
+            && !own.contains(&there)
         {
             return Err(Failure::new(
                 Kind::Conflict,
@@ -87,7 +87,7 @@ impl BranchPlan {
 
     pub(crate) fn apply(self, workspace: &mut LeasedWorkspace, state: &State) -> Result<Outline> {
         let Some(tip) = &self.tip else { return Ok(self.outline) };
-        keep(state, tip.commit)?;
+        super::announce(&state.store, &self.target, &self.refname, tip.commit)?;
         if !self.outline.up_to_date {
             branch::deliver(&state.store, &self.project, &self.refname, tip.commit, self.expected)?;
         }
@@ -96,20 +96,9 @@ impl BranchPlan {
     }
 }
 
-/// Keeps a delivered commit in the store.
-pub(super) fn keep(state: &State, commit: Oid) -> Result<()> {
-    state.store.set_ref(&format!("refs/kept/{commit}"), commit)
-}
-
-/// Returns the commit that holds all work: head, or one on top of it; `last` when that is it already. `None` when there
-/// is no work at all.
-pub(super) fn tip(
-    workspace: &Workspace,
-    state: &State,
-    said: &Said,
-    last: Option<Oid>,
-    dry: bool,
-) -> Result<Option<Tip>> {
+/// Returns the commit that holds all work: head, or one on top of it; of `own` ones when that is among them already. `None`
+/// when there is no work at all.
+pub(super) fn tip(workspace: &Workspace, state: &State, said: &Said, own: &[Oid], dry: bool) -> Result<Option<Tip>> {
     state.check_lfs()?;
     let repository = state.store.repository();
     let head_tree = trees::of_commit(repository, state.head)?;
@@ -119,15 +108,16 @@ pub(super) fn tip(
         // Nothing has been done since the workspace was made, or since upstream took it all.
         (false, Some(head)) if Some(head) == workspace.base() => return Ok(None),
         (false, Some(head)) => head,
-        (true, head) => match last.and_then(|last| repository.find_commit(last).ok()) {
-            Some(last)
-                if last.tree_id() == state.work.tree
-                    && last.parent_ids().eq(head)
-                    && said.message.as_deref().is_none_or(|message| last.message_bytes() == message.as_bytes()) =>
-            {
-                last.id()
-            }
-            _ => {
+        (true, head) => {
+            let holds_it = |own: &Commit<'_>| {
+                own.tree_id() == state.work.tree
+                    && own.parent_ids().eq(head)
+                    && said.message.as_deref().is_none_or(|message| own.message_bytes() == message.as_bytes())
+            };
+            let mut own = own.iter().filter_map(|own| repository.find_commit(*own).ok());
+            if let Some(commit) = own.find(holds_it) {
+                commit.id()
+            } else {
                 let message = match &said.message {
                     Some(message) => message.clone(),
                     None => format!("Uncommitted work of workspace {}\n", workspace.name()),
@@ -135,7 +125,7 @@ pub(super) fn tip(
                 let (name, mail) = super::who(workspace)?;
                 work::commit(&state.store, state.work.tree, head, (&name, &mail), &message)?
             }
-        },
+        }
     };
     let base = super::base_tree(workspace, &state.store)?;
     let runs_code = super::check_runs_code(&state.store, base, state.work.tree, said, dry)?;

@@ -6,8 +6,8 @@
 //!                                              push      workspace → stead/NAME at origin
 //! ```
 //!
-//! In the store, `refs/kept/OID` keeps every commit that was delivered, `refs/applied/ID` the tree that was applied somewhere,
-//! `refs/backups/ID` what was replaced there and what took its place.
+//! In the store, `refs/kept/OID` keeps every commit that was delivered, `refs/sent/HASH` the last one of each branch somewhere,
+//! `refs/applied/ID` the tree that was applied somewhere, `refs/backups/ID` what was replaced there and what took its place.
 
 pub(crate) mod apply;
 pub(crate) mod branch;
@@ -35,7 +35,7 @@ use crate::git::source::Source;
 use crate::git::sync::moving::Moves;
 use crate::git::sync::work::{self, Work};
 use crate::git::sync::{list, runs_code, shown, trees};
-use crate::git::{Oid, identity, pack};
+use crate::git::{ObjectType, Oid, identity, pack};
 use crate::progress::Progress;
 use crate::store::beneath::Dir;
 use crate::workspace::agentgit::{self, Running, split_identity};
@@ -257,6 +257,24 @@ fn delivery<'a>(workspace: &'a Workspace, target: &str, refname: Option<&str>) -
 
 fn delivered_commit(workspace: &Workspace, target: &str, refname: Option<&str>) -> Option<Oid> {
     delivery(workspace, target, refname).and_then(|one| one.commit.parse().ok())
+}
+
+/// Returns the commits that stead has written to a ref of a target, or was cut off in writing to it, the last first.
+fn own_commits(workspace: &Workspace, store: &Store, target: &str, refname: &str) -> Vec<Oid> {
+    let announced = store.repository().refname_to_id(&announcement(target, refname)).ok();
+    announced.into_iter().chain(delivered_commit(workspace, target, Some(refname))).collect()
+}
+
+/// Keeps a commit that is about to be written to a ref of a target, and puts on record that it is: whoever comes after a
+/// cut knows the ref for stead's own.
+fn announce(store: &Store, target: &str, refname: &str, commit: Oid) -> Result<()> {
+    store.set_ref(&format!("refs/kept/{commit}"), commit)?;
+    store.set_ref(&announcement(target, refname), commit)
+}
+
+fn announcement(target: &str, refname: &str) -> String {
+    let name = Oid::hash_object(ObjectType::Blob, format!("{target}\0{refname}").as_bytes());
+    format!("refs/sent/{}", name.expect("bytes have a hash"))
 }
 
 /// Remembers what was written where, and that the workspace was used.

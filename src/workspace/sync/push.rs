@@ -56,8 +56,8 @@ pub(crate) fn plan(
     if let Source::Local(path) = &source {
         check_local(workspace, path, &refname, &name)?;
     }
-    let last = super::delivered_commit(workspace, origin, Some(&refname));
-    let tip = branch::tip(workspace, state, said, last, dry)?;
+    let own = super::own_commits(workspace, &state.store, origin, &refname);
+    let tip = branch::tip(workspace, state, said, &own, dry)?;
     let listed = transport::list(&source, way.net, way.progress)?;
     if branch.is_none() && listed.head_branch.as_ref() == Some(&refname) {
         return Err(Failure::new(Kind::Refused, format!("`{name}` is the default branch of `{origin}`"))
@@ -83,7 +83,7 @@ pub(crate) fn plan(
         outline.uncommitted = tip.uncommitted;
         outline.commits = beyond(state, tip.commit, there.or(workspace.base()))?;
         let forward = there.is_none_or(|there| branch::holds(state, tip.commit, there));
-        if !forward && there != last {
+        if !forward && !there.is_some_and(|there| own.contains(&there)) {
             return Err(Failure::new(
                 Kind::Conflict,
                 format!("branch `{name}` of `{origin}` has commits that the workspace lacks"),
@@ -131,7 +131,7 @@ impl PushPlan {
 
     pub(crate) fn apply(self, workspace: &mut LeasedWorkspace, state: &State, way: Way<'_>) -> Result<Outline> {
         let Some(tip) = &self.tip else { return Ok(self.outline) };
-        branch::keep(state, tip.commit)?;
+        super::announce(&state.store, &self.outline.target, &self.refname, tip.commit)?;
         if !self.outline.up_to_date {
             let name = format!("refs/kept/{}", tip.commit);
             let refspec = format!("{}{name}:{}", if self.force { "+" } else { "" }, self.refname);
