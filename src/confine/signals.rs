@@ -51,6 +51,27 @@ impl Signals {
     }
 }
 
+/// A signal that this process ignores for as long as the value lives.
+#[must_use = "the signal does what it does by default when the value is dropped"]
+#[derive(Debug)]
+pub(crate) struct Ignored(Option<i32>);
+
+impl Ignored {
+    pub(crate) fn new(signal: i32) -> Self {
+        let was_ignored = sys::ignores_signal(signal);
+        sys::ignore_signal(signal);
+        Self((!was_ignored).then_some(signal))
+    }
+}
+
+impl Drop for Ignored {
+    fn drop(&mut self) {
+        if let Some(signal) = self.0 {
+            sys::default_signal(signal);
+        }
+    }
+}
+
 impl Drop for Signals {
     fn drop(&mut self) {
         for (_, id, _) in &self.noted {

@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::confine::policy::{Policy, Wall};
 use crate::confine::processes;
-use crate::confine::signals::Signals;
+use crate::confine::signals::{Ignored, Signals};
 use crate::confine::spawn::{self, Group};
 use crate::confine::terminal::Terminal;
 use crate::confine::{cgroup, container, handover};
@@ -258,6 +258,9 @@ impl Waiting {
     /// Until this value is dropped, what is left of its wall may still be taken down.
     pub(crate) fn go(&mut self, request: &Request, signals: &Signals) -> Result<Outcome> {
         let started = std::time::Instant::now();
+        // The command is to stop first, and then the supervisor stops this process: a command that is about to read would
+        // take what is typed for the shell.
+        let _keys = (request.group == Group::Shared).then(|| Ignored::new(libc::SIGTSTP));
         let supervisor = &mut self.supervisor;
         let control = supervisor.control.take().expect("it is only taken at the end");
         // One that is gone is noticed by its answer.

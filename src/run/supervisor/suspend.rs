@@ -28,7 +28,7 @@ impl Supervision<'_> {
             && !self.parent_is_gone
             && self.command().is_some_and(|process| process.is_stopped())
         {
-            // Stopped by the terminal it is stopped already. A parent that has just died is nobody's parent any more.
+            // It does not stop by itself. A parent that has just died is nobody's parent any more.
             rustix::process::kill_process(parent, Signal::STOP).ok();
         }
     }
