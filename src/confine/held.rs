@@ -8,6 +8,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::Stat;
+
 use crate::confine::etc;
 use crate::confine::landlock::{AllowList, Enforced, Rights, Tcp};
 use crate::confine::policy::Policy;
@@ -70,13 +72,26 @@ pub(crate) fn confine(policy: &Policy) -> io::Result<()> {
     Filter::new(&seccomp::alone(sockets, Enforced::possible()))?.enforce()
 }
 
+/// Returns whether a run behind this wall, started from here and now, can make terminals of its own.
+pub(crate) fn gives_terminals() -> bool {
+    !has_other_terminals(terminal::name().as_deref())
+}
+
 /// Returns whether the user can open a terminal that is not the run's: what is typed there could be read, passwords too.
 fn has_other_terminals(own: Option<&Path>) -> bool {
+    let (user, mut groups) = (rustix::process::geteuid().as_raw(), rustix::process::getgroups().unwrap_or_default());
+    groups.push(rustix::process::getegid());
+    let groups: Vec<u32> = groups.into_iter().map(rustix::process::Gid::as_raw).collect();
     let others = std::fs::read_dir(TERMINALS).into_iter().flatten().flatten().map(|entry| entry.path());
-    others.filter(|path| Some(path.as_path()) != own && !path.ends_with("ptmx")).any(|path| {
-        let may = |access| rustix::fs::access(&path, access).is_ok();
-        may(rustix::fs::Access::READ_OK) || may(rustix::fs::Access::WRITE_OK)
-    })
+    others
+        .filter(|path| Some(path.as_path()) != own && !path.ends_with("ptmx"))
+        .any(|path| rustix::fs::lstat(&path).is_ok_and(|terminal| may_open(&terminal, user, &groups)))
+}
+
+/// Returns whether a user without capabilities can open a file; its owner can always come to that.
+fn may_open(file: &Stat, user: u32, groups: &[u32]) -> bool {
+    let bits = if groups.contains(&file.st_gid) { 0o060 } else { 0o006 };
+    file.st_uid == user || file.st_mode & bits != 0
 }
 
 /// Allows a path without what is hidden below it.

@@ -39,7 +39,7 @@ fn wall(config: &Config) -> Check {
             let reason = walls.namespaces.as_deref().unwrap_or("untried");
             let message = format!("`--isolation auto` is `{wall}` here: no namespaces ({reason})");
             Check::new("wall", Status::Warning, message)
-                .hint(policy::news(wall, Enforced::possible()).unwrap_or_default())
+                .hint(policy::news(wall, Enforced::possible(), policy::gives_terminals()).unwrap_or_default())
         }
         Err(error) => Check::new("wall", Status::Warning, format!("{error:#}")),
     }

@@ -62,7 +62,9 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
     if args.dry_run {
         return plan(args, &draft, found.as_ref(), config).map(|plan| Answer::Plan(Box::new(plan)));
     }
-    if let Some(news) = policy::news(draft.policy.wall, Enforced::possible()).filter(|_| draft.wall_is_news) {
+    if draft.wall_is_news
+        && let Some(news) = policy::news(draft.policy.wall, Enforced::possible(), policy::gives_terminals())
+    {
         ui.status(&news);
     }
     asked.secrets = ask.secrets.iter().map(|secret| secret.get(&config.environment)).collect::<Result<_>>()?;

@@ -36,6 +36,8 @@ pub(crate) struct Plan {
     pub(crate) write: Vec<String>,
     /// What of the user's the wall would not keep it from.
     pub(crate) left_open: Vec<&'static str>,
+    /// What it would have without that wall, and not behind it.
+    pub(crate) withheld: Vec<&'static str>,
     /// What of that it could not read nevertheless.
     pub(crate) hidden: Vec<String>,
     /// Directories of the host whose changes would be the workspace's own.
@@ -107,6 +109,9 @@ impl Report for Plan {
         if !self.left_open.is_empty() {
             page.line(format!("not stopped  {}", self.left_open.join("; ")));
         }
+        if !self.withheld.is_empty() {
+            page.line(format!("not given    {}", self.withheld.join("; ")));
+        }
         if !self.shared.is_empty() {
             page.line(format!("shares       {}", self.shared.join(" ")));
         }
@@ -143,6 +148,7 @@ pub(super) fn plan(args: &Args, spec: &RunSpec, found: Option<&Workspace>, confi
         net: if spec.policy.net { "on" } else { "off" }.into(),
         read: paths(&spec.policy.read),
         left_open: policy::left_open(spec.policy.wall, Enforced::possible()),
+        withheld: policy::withheld(spec.policy.wall, policy::gives_terminals()),
         hidden: hidden(spec),
         caches: spec.policy.caches.iter().map(|cache| cache.at.as_ref().to_string_lossy().into_owned()).collect(),
         sockets: paths(&spec.policy.sockets),

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 
 use crate::config::Config;
 use crate::confine::container::{self, Engine};
+pub(crate) use crate::confine::held::gives_terminals;
 pub(crate) use crate::confine::landlock::Enforced;
 pub(crate) use crate::confine::policy::{Cache, Place, Policy, Private, Wall};
 use crate::confine::{held, namespaces};
@@ -220,15 +221,19 @@ pub(crate) fn find_engine(config: &Config) -> std::result::Result<Engine, String
     if reasons.is_empty() { Err(format!("there is no {}", named.join(" and no "))) } else { Err(reasons.join("; ")) }
 }
 
-/// Says what a wall leaves open, where that is more than one would think; `None` for the best wall. `landlock` is what this
-/// kernel's can do.
-pub(crate) fn news(wall: Wall, landlock: Enforced) -> Option<String> {
+/// Says what a wall leaves open or takes away, where that is more than one would think; `None` for the best wall. `landlock`
+/// is what this kernel's can do, `terminals` whether it [`gives_terminals`].
+pub(crate) fn news(wall: Wall, landlock: Enforced, terminals: bool) -> Option<String> {
     match wall {
         Wall::Namespaces | Wall::Container => None,
-        Wall::Landlock => Some(format!(
-            "This host has no user namespaces: the run is held by Landlock, which cannot stop {}.",
-            left_open(wall, landlock).join(", nor ")
-        )),
+        Wall::Landlock => {
+            let terminals = withheld(wall, terminals).into_iter().map(|what| format!(", and has no {what}"));
+            Some(format!(
+                "This host has no user namespaces: the run is held by Landlock, which cannot stop {}{}.",
+                left_open(wall, landlock).join(", nor "),
+                terminals.collect::<String>()
+            ))
+        }
         Wall::None => Some(
             "There is no wall on this host: the command may do whatever you may (`--isolation none` accepts that)."
                 .into(),
@@ -241,11 +246,24 @@ pub(crate) fn left_open(wall: Wall, landlock: Enforced) -> Vec<&'static str> {
     if wall != Wall::Landlock {
         return Vec::new();
     }
-    let mut open = vec!["chmod, chown and utimes of your other files", "looking at their names"];
+    let mut open = vec![
+        "chmod, chown, utimes and setxattr of your other files",
+        "looking at their names",
+        "the use of your System V shared memory, queues and semaphores",
+    ];
     if !landlock.scopes() {
         open.push("signals to your other processes (that takes Linux 6.12)");
     }
     open
+}
+
+/// Returns what a wall keeps from a run that it would have without one, beside what its policy says.
+pub(crate) fn withheld(wall: Wall, terminals: bool) -> Vec<&'static str> {
+    if wall == Wall::Landlock && !terminals {
+        vec!["terminals of its own, as another of yours is open"]
+    } else {
+        Vec::new()
+    }
 }
 
 /// Whether the command may use the network.
@@ -282,12 +300,12 @@ mod tests {
 
     #[test]
     fn what_an_old_landlock_leaves_open_is_said() {
-        let news = |version| news(Wall::Landlock, Enforced { version }).unwrap();
+        let news = |version, terminals| news(Wall::Landlock, Enforced { version }, terminals).unwrap();
         assert!(
-            news(5)
-                .ends_with("nor looking at their names, nor signals to your other processes (that takes Linux 6.12).")
+            news(5, true).ends_with(" and semaphores, nor signals to your other processes (that takes Linux 6.12).")
         );
-        assert!(news(6).ends_with("utimes of your other files, nor looking at their names."));
+        assert!(news(6, true).ends_with(" nor the use of your System V shared memory, queues and semaphores."));
+        assert!(news(6, false).ends_with(" semaphores, and has no terminals of its own, as another of yours is open."));
         assert!(left_open(Wall::Namespaces, Enforced { version: 0 }).is_empty(), "a process outside is not to be seen");
     }
 }
