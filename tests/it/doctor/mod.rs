@@ -280,6 +280,28 @@ fn what_others_may_read_is_named_and_made_private() {
 }
 
 #[test]
+fn what_belongs_to_somebody_else_is_named_and_left() {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    // Only root can give a file away.
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let place = Place::new();
+    place.ok(["create", "one", "--empty"]);
+    let state = place.root().join("state/local/one");
+    chown(&state, Some(12345), None).expect("another owner");
+    for arguments in [&["doctor"][..], &["doctor", "--repair"]] {
+        let (code, answer) = place.json(arguments);
+        let (status, message) = checks(&answer, "permissions")[0];
+        assert_eq!((code, status), (9, "problem"), "{answer}");
+        assert!(message.contains("state/local/one` belongs to somebody else"), "{answer}");
+    }
+    assert_eq!(state.metadata().expect("metadata").uid(), 12345);
+    chown(&state, Some(0), None).expect("the owner");
+    assert_eq!(checks(&place.json(["doctor"]).1, "permissions")[0].0, "ok");
+}
+
+#[test]
 fn what_a_restore_leaves_in_the_trash_goes() {
     let place = Place::new();
     place.ok(["create", "one", "--empty"]);
