@@ -1,4 +1,5 @@
-//! Writing objects that are in memory as one pack with its index (version 2): deflated in several threads, without deltas.
+//! Writing objects that are in memory as one pack with its index (version 2), deflated in several threads, without deltas; a
+//! huge one on its own.
 //!
 //! libgit2 writes and seeks in one thread, in a second copy of all objects; what comes new into a store at once are seldom
 //! versions of each other, so that seeking deltas costs more than it saves.
@@ -16,7 +17,10 @@ use sha1::{Digest as _, Sha1};
 use crate::error::Result;
 use crate::git::import::helper;
 use crate::git::{ObjectType, Oid};
-use crate::store::fs::{Durability, write_atomic};
+use crate::store::fs::{Durability, sync_dir, write_atomic};
+
+/// Blobs above this size are better [`write_loose`]d.
+pub(super) const HUGE: usize = 8 << 20;
 
 /// An object of a pack: type and size, and the deflated content.
 struct Entry {
@@ -61,6 +65,22 @@ pub(super) fn write(objects: &HashMap<Oid, (ObjectType, Vec<u8>)>, into: &Path) 
         rustix::fs::chmod(path, mode).with_context(|| format!("cannot change the mode of `{}`", path.display()))?;
     }
     Ok(())
+}
+
+/// Writes a blob durably, on its own, into the directory of objects `into`: in a pack it would be hashed once more, for the
+/// checksum of that.
+pub(super) fn write_loose(id: Oid, content: &[u8], into: &Path) -> Result<()> {
+    let hex = id.to_string();
+    let directory = into.join(&hex[..2]);
+    match rustix::fs::mkdir(&directory, Mode::RWXU) {
+        Ok(()) => sync_dir(into)?,
+        Err(rustix::io::Errno::EXIST) => {}
+        Err(error) => return Err(error).with_context(|| format!("cannot make `{}`", directory.display())),
+    }
+    let object = [format!("blob {}\0", content.len()).as_bytes(), content].concat();
+    let path = directory.join(&hex[2..]);
+    write_atomic(&path, &Deflater::default().deflated(Vec::new(), &object), Durability::Synced)?;
+    rustix::fs::chmod(&path, Mode::RUSR).with_context(|| format!("cannot change the mode of `{}`", path.display()))
 }
 
 fn index(ids: &[Oid], entries: &[Entry], offsets: &[i32], pack: &[u8]) -> Vec<u8> {
@@ -120,6 +140,13 @@ impl Default for Deflater {
 
 impl Deflater {
     fn entry(&mut self, kind: ObjectType, content: &[u8]) -> Entry {
+        let bytes = self.deflated(header(kind, content.len()), content);
+        let crc = libdeflater::crc32(&bytes);
+        Entry { bytes, crc }
+    }
+
+    /// Appends what is deflated.
+    fn deflated(&mut self, mut bytes: Vec<u8>, content: &[u8]) -> Vec<u8> {
         let compressor = if content.len() <= LARGE {
             &mut self.usual
         } else if self.shrinks(&content[..SAMPLE]) || self.shrinks(&content[content.len() - SAMPLE..]) {
@@ -127,15 +154,13 @@ impl Deflater {
         } else {
             &mut self.none
         };
-        let mut bytes = header(kind, content.len());
         let start = bytes.len();
         bytes.resize(start + compressor.zlib_compress_bound(content.len()), 0);
         let length =
             compressor.zlib_compress(content, &mut bytes[start..]).expect("the bound is for the worst content");
         bytes.truncate(start + length);
         bytes.shrink_to_fit();
-        let crc = libdeflater::crc32(&bytes);
-        Entry { bytes, crc }
+        bytes
     }
 
     fn shrinks(&mut self, sample: &[u8]) -> bool {
@@ -163,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn git_finds_no_fault_with_a_pack_and_reads_all_of_it() {
+    fn git_finds_no_fault_with_what_is_written_and_reads_all_of_it() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("store.git");
         let repository = git2::Repository::init_bare(&path).expect("a repository");
@@ -190,6 +215,13 @@ mod tests {
         let id = Oid::hash_object(ObjectType::Tree, &tree).expect("an id");
         objects.insert(id, (ObjectType::Tree, tree));
         write(&objects, &path.join("objects/pack")).expect("a pack");
+        for content in [vec![b'y'; HUGE + 1], noise(HUGE + 1)] {
+            let id = Oid::hash_object(ObjectType::Blob, &content).expect("an id");
+            for _ in 0..2 {
+                write_loose(id, &content, &path.join("objects")).expect("a file");
+            }
+            objects.insert(id, (ObjectType::Blob, content));
+        }
         for (id, (kind, content)) in &objects {
             let object = repository.odb().and_then(|odb| Ok(odb.read(*id)?.data().to_vec())).expect("an object");
             assert_eq!(object, *content);

@@ -188,14 +188,26 @@ impl Store {
 
     /// Like [`Store::write`], of an object whose id the caller has computed.
     pub(crate) fn write_known(&self, id: Oid, kind: ObjectType, content: Vec<u8>) -> Result<()> {
-        let odb = self.repository.odb()?;
         // `Odb::write` would look for new packs at each unknown object and touch the files of known ones.
-        if odb.exists_ext(id, OdbLookupFlags::NO_REFRESH) || self.collected.borrow().contains_key(&id) {
+        if self.repository.odb()?.exists_ext(id, OdbLookupFlags::NO_REFRESH) {
+            return Ok(());
+        }
+        self.write_unknown(id, kind, content)
+    }
+
+    /// Like [`Store::write_known`], of an object that was looked for and was not there.
+    pub(crate) fn write_unknown(&self, id: Oid, kind: ObjectType, content: Vec<u8>) -> Result<()> {
+        if self.collected.borrow().contains_key(&id) {
             return Ok(());
         }
         match self.access {
             Access::Read => {
+                let odb = self.repository.odb()?;
                 odb.write(kind, &content).with_context(|| format!("cannot hold object {id} in memory"))?;
+            }
+            // It names nothing that would have to be there first.
+            Access::Write if kind == ObjectType::Blob && content.len() > packing::HUGE => {
+                packing::write_loose(id, &content, &self.path.join("objects"))?;
             }
             Access::Write => {
                 self.collected_bytes.set(self.collected_bytes.get() + content.len());

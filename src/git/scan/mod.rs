@@ -31,8 +31,9 @@ use crate::store::walk::{self, Attributes, Content, MAX_DEPTH, Queue};
 
 type Entry = seen::Entry<Vec<u8>>;
 
-/// Files of one directory that are hashed by one thread at a time.
+/// Files of one directory that are hashed by one thread at a time, and their bytes.
 const BATCH: usize = 16;
+const BATCH_BYTES: u64 = 4 << 20;
 
 /// So many names of git directories are looked at in a capture; objects are not among them.
 const MAX_GITDIR_NAMES: usize = 20_000;
@@ -369,7 +370,14 @@ impl Scan<'_> {
         }
         node.entries.lock().unwrap_or_else(PoisonError::into_inner).append(&mut entries);
         while !batch.is_empty() {
-            let names = batch.split_off(batch.len().saturating_sub(BATCH));
+            let mut bytes = 0_u64;
+            let sizes = batch.iter().rev().take(BATCH).map(|(_, attributes, _): &Unread| attributes.stamp.size);
+            let fits = sizes.take_while(|size| {
+                let is_in = bytes < BATCH_BYTES;
+                bytes = bytes.saturating_add(*size);
+                is_in
+            });
+            let names = batch.split_off(batch.len() - fits.count());
             node.pending.fetch_add(1, Ordering::Relaxed);
             queue.push(Job::Files { node: Arc::clone(node), names });
         }

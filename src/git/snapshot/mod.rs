@@ -126,7 +126,7 @@ pub(crate) fn capture(store: &Store, spec: &CaptureSpec<'_>, progress: &dyn Prog
         |job, queue, out| scan.run(job, queue, out),
         |Object { id, kind, content }| {
             if written.is_ok() {
-                written = store.write_known(id, kind, content);
+                written = store.write_unknown(id, kind, content);
                 scan.budget.note_taking();
                 if written.is_err() {
                     scan.cancelled.store(true, Ordering::Relaxed);
