@@ -91,12 +91,15 @@ pub(crate) fn end(container: &Named) -> bool {
     if answered { left.trim().is_empty() } else { removed }
 }
 
-/// Returns why podman's process 1 could not execute the command, if that is all that `said` says.
+/// Returns why process 1 of an engine's container (podman's is catatonit, docker's is tini) could not execute the command, if
+/// that is all that `said` says.
 pub(crate) fn not_executed(said: &str) -> Option<io::Error> {
-    let (lead, reason) = said.trim_end().split_once("): failed to exec pid1: ")?;
+    let said = said.trim_end();
+    let catatonit = || said.strip_prefix("ERROR (catatonit:")?.split_once("): failed to exec pid1: ");
+    let tini = || said.strip_prefix("[FATAL tini (")?.split_once(")] exec ")?.1.rsplit_once(" failed: ");
+    let (_, reason) = catatonit().or_else(tini)?;
     let number = if reason == "No such file or directory" { libc::ENOENT } else { libc::EACCES };
-    (lead.starts_with("ERROR (catatonit:") && !lead.contains('\n') && !reason.contains('\n'))
-        .then(|| io::Error::from_raw_os_error(number))
+    (!said.contains('\n')).then(|| io::Error::from_raw_os_error(number))
 }
 
 /// Runs the engine's client; returns whether it succeeded, and what it printed.
@@ -145,13 +148,23 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_podman_cannot_execute_is_known_by_its_words() {
+    fn a_command_that_an_engine_cannot_execute_is_known_by_its_words() {
         let kind = |said: &str| not_executed(said).map(|error| error.kind());
         let missing = "ERROR (catatonit:6): failed to exec pid1: No such file or directory\n";
         assert_eq!(kind(missing), Some(io::ErrorKind::NotFound));
         let denied = "ERROR (catatonit:2): failed to exec pid1: Permission denied\n";
         assert_eq!(kind(denied), Some(io::ErrorKind::PermissionDenied));
-        for said in ["", "failed to exec pid1: x", &format!("a\n{missing}"), &format!("{missing}b\n")] {
+        let missing = "[FATAL tini (7)] exec /nowhere/prog failed: No such file or directory\n";
+        assert_eq!(kind(missing), Some(io::ErrorKind::NotFound));
+        let denied = "[FATAL tini (7)] exec ./a failed: b failed: Permission denied\n";
+        assert_eq!(kind(denied), Some(io::ErrorKind::PermissionDenied));
+        for said in [
+            "",
+            "failed to exec pid1: x",
+            "tini (7)] exec x failed: y",
+            &format!("a\n{missing}"),
+            &format!("{missing}b\n"),
+        ] {
             assert_eq!(kind(said), None, "{said}");
         }
     }

@@ -55,11 +55,11 @@ fn not_made(outcome: &mut Outcome, container: &Container) {
     }
 }
 
-/// Takes an end of what podman has as process 1 for that of a command which it could not execute: it exits with 1 then, where
-/// docker's exits with 126 and 127.
+/// Takes an end of the engine's process 1 for that of a command which it could not execute: podman's exits with 1 then,
+/// docker's as a shell does.
 fn not_executed(outcome: &mut Outcome, request: &Request) {
     let said = || std::fs::read_to_string(Path::new(&request.logs).join("err")).unwrap_or_default();
-    if outcome.ended == Ended::Exited(1)
+    if let Ended::Exited(1 | 126 | 127) = outcome.ended
         && let Some(reason) = container::not_executed(&said())
     {
         outcome.ended = not_started(request, &reason);
