@@ -179,6 +179,7 @@ impl Conclusion<'_> {
             lines: changes.iter().map(changes::line).collect(),
             changes: objects,
             commits: imported.commits.iter().map(ToString::to_string).collect(),
+            stashes: imported.stashes.iter().map(ToString::to_string).collect(),
             beside,
             git_config_held: held,
             git_config_kept: kept,

@@ -63,6 +63,8 @@ pub(crate) struct Ran {
     pub(crate) changes: Vec<ChangeObject>,
     /// Commits that the run made, newest first.
     pub(crate) commits: Vec<String>,
+    /// New stash entries.
+    pub(crate) stashes: Vec<String>,
     #[serde(flatten)]
     pub(crate) beside: Beside,
     /// What in `.git` would run commands.
@@ -105,7 +107,7 @@ pub(crate) struct Output {
 
 impl Ran {
     fn nothing_changed(&self) -> bool {
-        self.changes.is_empty() && self.commits.is_empty() && self.beside.is_empty()
+        self.changes.is_empty() && self.commits.is_empty() && self.stashes.is_empty() && self.beside.is_empty()
     }
 }
 
@@ -118,10 +120,13 @@ impl Report for Ran {
             page.line(line);
         }
         self.beside.text(page);
-        match self.commits.len() {
-            0 => {}
-            1 => page.line("1 new commit"),
-            count => page.line(format!("{count} new commits")),
+        let counts = [(self.commits.len(), "commit", "commits"), (self.stashes.len(), "stash entry", "stash entries")];
+        for (count, one, many) in counts {
+            match count {
+                0 => {}
+                1 => page.line(format!("1 new {one}")),
+                count => page.line(format!("{count} new {many}")),
+            }
         }
         changes::held(page, &self.git_config_held, self.git_config_kept);
         if self.problems.is_empty() && self.nothing_changed() {

@@ -93,6 +93,16 @@ impl AgentRefs {
         tips
     }
 
+    /// Returns the stash entries, but for what something else names as well.
+    pub(crate) fn stashed(&self) -> HashSet<Oid> {
+        const STASH: &str = "refs/stash";
+        let others = self.refs.iter().filter(|(name, _)| name != STASH).map(|(_, id)| *id);
+        let others: HashSet<Oid> =
+            others.chain(self.head_commit()).chain(self.worktrees.iter().map(|(_, id)| *id)).collect();
+        let stash = self.stash.iter().copied().chain(self.find(STASH));
+        stash.filter(|id| !others.contains(id)).collect()
+    }
+
     /// Returns what copies of remote branches point at.
     pub(crate) fn copies_of_remote(&self) -> impl Iterator<Item = Oid> {
         self.refs.iter().filter(|(name, _)| is_copy_of_remote(name)).map(|(_, id)| *id)

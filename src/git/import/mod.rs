@@ -25,7 +25,7 @@ use git2::{ObjectType, OdbLookupFlags};
 use crate::error::Result;
 use crate::git::Oid;
 use crate::git::agentdir::{self, AgentRefs};
-use crate::git::repository::{Access, Store};
+use crate::git::repository::{Access, Store, named};
 use crate::store::beneath::Dir;
 use reader::Reader;
 use structure::{children, tree};
@@ -41,8 +41,11 @@ const LOOK_AHEAD: usize = 64;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Imported {
     pub(crate) refs: AgentRefs,
-    /// Commits that the store did not know before, newest first.
+    /// Commits that the store did not know before, newest first; those that only stash entries are made of are no work of
+    /// their own.
     pub(crate) commits: Vec<Oid>,
+    /// Stash entries that it did not know before.
+    pub(crate) stashes: Vec<Oid>,
     /// Tips that could not be imported whole, with the reason; they block collection.
     pub(crate) failed: Vec<(Oid, String)>,
 }
@@ -103,7 +106,10 @@ pub(crate) fn import(store: &Store, tree: &Dir) -> Result<Imported> {
 pub(crate) fn import_from(store: &Store, git: &Dir, bounds: Bounds) -> Result<Imported> {
     let started = Instant::now();
     let refs = agentdir::refs_in(git);
+    let stashed = refs.stashed();
     let mut tips = refs.tips();
+    // Last, so that what is in a branch too is known by then.
+    tips.sort_by_key(|tip| stashed.contains(tip));
     let mut walk = Walk {
         store,
         objects: Reader::new(git, bounds, store.taken().bytes),
@@ -111,12 +117,18 @@ pub(crate) fn import_from(store: &Store, git: &Dir, bounds: Bounds) -> Result<Im
         extents: HashMap::new(),
         refused: HashMap::new(),
         commits: Vec::new(),
+        parts: HashSet::new(),
         shallow: agentdir::shallow(git),
     };
     let mut failed = Vec::new();
+    let mut stashes = Vec::new();
     for tip in &tips {
+        let others = walk.commits.len();
         if let Err(stop) = walk.take(*tip)? {
             failed.push((*tip, stop));
+        }
+        if stashed.contains(tip) {
+            stashes.extend(walk.take_stash(*tip, others));
         }
     }
     if store.access() == Access::Write {
@@ -150,7 +162,7 @@ pub(crate) fn import_from(store: &Store, git: &Dir, bounds: Bounds) -> Result<Im
     }
     let time = store.taken().time + started.elapsed();
     store.take(Taken { bytes: walk.objects.taken(), time });
-    Ok(Imported { refs, commits, failed })
+    Ok(Imported { refs, commits, stashes, failed })
 }
 
 /// Returns whether some of `ids` are neither in a git directory nor in the pool, by the names of objects alone.
@@ -192,6 +204,8 @@ struct Walk<'a> {
     /// What cannot be whole, with the reason: many tips may lead there.
     refused: HashMap<Oid, String>,
     commits: Vec<Oid>,
+    /// The parents, but for the first, of the commit that was taken last.
+    parts: HashSet<Oid>,
     /// Commits before which the agent's own history is cut off, by its word.
     shallow: HashSet<Oid>,
 }
@@ -279,15 +293,28 @@ impl Walk<'_> {
                         }
                         self.extents.insert(id, extent);
                     }
-                    self.store.write_known(id, kind, content)?;
-                    self.written.insert(id);
                     if kind == ObjectType::Commit {
                         self.commits.push(id);
+                        // Its tree comes first, then its parents.
+                        self.parts = named(kind, &content).into_iter().skip(2).collect();
                     }
+                    self.store.write_known(id, kind, content)?;
+                    self.written.insert(id);
                 }
             }
         }
         Ok(Ok(()))
+    }
+
+    /// Takes a stash entry, and the commits of index and untracked files that it is made of, out of the commits from `first`
+    /// on; returns it when it was among them.
+    fn take_stash(&mut self, entry: Oid, first: usize) -> Option<Oid> {
+        // What was taken last is the tip itself.
+        self.commits[first..].last().filter(|last| **last == entry)?;
+        let parts = std::mem::take(&mut self.parts);
+        let new = self.commits.split_off(first);
+        self.commits.extend(new.into_iter().filter(|id| *id != entry && !parts.contains(id)));
+        Some(entry)
     }
 
     /// Reads an object that must be of the kind and as git writes it, with what it names.

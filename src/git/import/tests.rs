@@ -88,13 +88,33 @@ fn branches_tags_and_stash_entries_come_over_whole() {
     assert_eq!(imported.failed, []);
     assert_eq!(imported.refs.head_commit(), Some(side));
     assert!(imported.commits.contains(&second));
-    // Three on branches and tags, two of the stash entry.
-    assert_eq!(imported.commits.len(), 5);
+    assert_eq!(imported.commits.len(), 3);
+    assert_eq!(imported.stashes, imported.refs.stash);
     for tip in imported.refs.tips() {
         assert!(place.store.repository().refname_to_id(&format!("refs/kept/{tip}")).is_ok());
     }
     place.fsck();
-    assert_eq!(place.import().commits, []);
+    let again = place.import();
+    assert_eq!((again.commits, again.stashes), (vec![], vec![]));
+}
+
+#[test]
+fn what_a_branch_has_too_is_told_although_it_is_part_of_a_stash_entry() {
+    let place = Place::new();
+    std::fs::write(place.tree().join("a"), "stashed\n").unwrap();
+    std::fs::write(place.tree().join("new"), "untracked\n").unwrap();
+    place.git(&["stash", "--include-untracked"]);
+    place.git(&["branch", "index", "stash@{0}^2"]);
+    let imported = place.import();
+    assert_eq!((imported.commits.len(), imported.stashes.len()), (2, 1));
+    place.git(&["branch", "entry", "stash@{0}"]);
+    std::fs::write(place.tree().join("a"), "stashed again\n").unwrap();
+    place.git(&["stash"]);
+    place.git(&["branch", "-f", "entry", "stash@{0}"]);
+    let imported = place.import();
+    assert!(imported.commits.contains(&imported.refs.stash[0]), "all that a branch names is told");
+    assert_eq!(imported.stashes, []);
+    place.fsck();
 }
 
 #[test]
