@@ -7,6 +7,7 @@
 //!   workspaces/USER/NAME/        the tree: hostile for ever
 //!   state/USER/NAME/             workspace.toml (the record, the commit point), store.git, seen, runs/RUN/…
 //!   homes/USER/NAME/{home,tmp}   private HOME and TMPDIR of runs: hostile
+//!   homes/USER/NAME/warm         which caches the private HOME was filled from
 //!   pools/KEY.git/               bare, append-only; pools/KEY.lock beside it
 //!   staging/ID/                  under construction; not leased = garbage
 //!   trash/ID/{tree,state,homes,why.toml}

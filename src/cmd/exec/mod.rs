@@ -218,6 +218,7 @@ fn execute(
     let homes = Dir::open(&workspace.at().homes(workspace.name()))?;
     let (private, temporary) = private::ready(&homes, &spec.policy, ui)?;
     // Before the wall is built: what is mounted in the private home is put beside what is there.
+    carried::warm(spec, &tree, (&homes, &private), ui);
     let login = carried::Carried::in_for(spec, config, private, ui);
     let prompt_file = spec.prompt_file.as_deref().and_then(Path::file_name);
     if let (Some(file), Some(prompt)) = (prompt_file, &spec.prompt) {

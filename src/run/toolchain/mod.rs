@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::Environment;
 use crate::run::toolchain::table::{CERTIFICATES, CREDENTIALS, POINTED, SECRETS, TOOLS, Tool};
-use crate::run::warm::Warm;
+use crate::run::warm::{Cache, Warm};
 
 /// What was found; paths that are there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,12 +47,17 @@ pub(crate) fn find(environment: &Environment, home: &Path, root: &Path, programs
                 found.show(&path, &bounds);
             }
             found.caches.extend(parts(tool.caches).into_iter().filter(|path| path.is_dir() && bounds.allow(path)));
-            match tool.variable {
-                "CARGO_HOME" => found.warm.cargo = Some(base.clone()),
-                "GOPATH" if found.warm.modules.is_none() => found.warm.modules = Some(base.join("pkg/mod")),
-                "GOMODCACHE" if environment.get(tool.variable).is_some() => found.warm.modules = Some(base.clone()),
-                _ => {}
-            }
+            let warm = match tool.variable {
+                "CARGO_HOME" => Some((Cache::Cargo, base.clone())),
+                // The first of the list.
+                "GOPATH" if !found.warm.0.contains_key(&Cache::Modules) => Some((Cache::Modules, base.join("pkg/mod"))),
+                "GOMODCACHE" if environment.get(tool.variable).is_some() => Some((Cache::Modules, base.clone())),
+                "GOCACHE" => Some((Cache::Builds, base.clone())),
+                "npm_config_cache" => Some((Cache::Npm, base.clone())),
+                "PIP_CACHE_DIR" => Some((Cache::Pip, base.clone())),
+                _ => None,
+            };
+            found.warm.0.extend(warm);
             if POINTED.contains(&tool.variable) && base.is_dir() && bounds.allow(&base) {
                 found.pointers.entry(tool.variable).or_insert(base);
             }

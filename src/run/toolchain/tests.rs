@@ -150,7 +150,7 @@ fn modules_of_go_are_where_go_looks_for_them() {
     let host = Host::new(&["a/x", "b/x", "c/x"]);
     let [a, b, c] = ["a", "b", "c"].map(|name| host.at(name));
     let gopath = format!("{}:{}", a.display(), b.display());
-    let found = |variables: &[(&str, &str)]| host.find(variables, &[]).warm.modules.unwrap();
+    let found = |variables: &[(&str, &str)]| host.find(variables, &[]).warm.0[&Cache::Modules].clone();
     assert_eq!(found(&[]), host.at("~/go/pkg/mod"));
     assert_eq!(found(&[("GOPATH", &gopath)]), a.join("pkg/mod"));
     assert_eq!(found(&[("GOPATH", &gopath), ("GOMODCACHE", c.to_str().unwrap())]), c);

@@ -78,3 +78,22 @@ fn cargo_behind_landlock_finds_what_is_warm_and_adds_to_its_own() {
     }
     assert!(!home.join(".cargo/registry/src/index/new").exists());
 }
+
+#[test]
+fn npm_behind_landlock_finds_what_its_projects_need_and_writes_to_its_own() {
+    let place = Place::new();
+    let home = place.home();
+    write(&home, ".npm/_cacache/content-v2/sha512/0a/1b/2c", "warm\n");
+    write(&home, ".npm/_cacache/index-v5/0a/1b/2c", "index\n");
+    let script =
+        "cd \"$HOME/.npm/_cacache\" && cat content-v2/*/*/*/* && echo mine >> index-v5/0a/1b/2c && cat index-v5/*/*/*
+        ! echo mine >> content-v2/sha512/0a/1b/2c";
+    let first = "! test -e \"$HOME/.npm\" && echo '{}' > package.json && echo cold";
+    assert!(run(&place, "landlock", &[], first).starts_with("cold\n"));
+    for mine in ["mine\n", "mine\nmine\n"] {
+        let printed = run(&place, "landlock", &[], script);
+        assert!(printed.starts_with(&format!("warm\nindex\n{mine}")), "{printed}");
+    }
+    assert_eq!(std::fs::read_to_string(home.join(".npm/_cacache/index-v5/0a/1b/2c")).unwrap(), "index\n");
+    assert_eq!(std::fs::read_to_string(home.join(".npm/_cacache/content-v2/sha512/0a/1b/2c")).unwrap(), "warm\n");
+}
