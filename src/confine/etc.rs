@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// What is secret whatever its mode says; a `*` at the end stands for the rest of the name.
 const SECRETS: &[&str] =
@@ -10,8 +11,14 @@ const SECRETS: &[&str] =
 const LOOKED_INTO: &[&str] =
     &["", "ssh", "ssl", "security", "default", "ppp", "mysql", "cups", "NetworkManager", "pki", "cron.d"];
 
-/// Returns what others may not read (uid 0 reads its own files even without a capability), and what is secret by its name.
-pub(crate) fn secrets() -> Vec<PathBuf> {
+/// Returns what others may not read (uid 0 reads its own files even without a capability), and what is secret by its name;
+/// looked for once in a process.
+pub(crate) fn secrets() -> &'static [PathBuf] {
+    static FOUND: OnceLock<Vec<PathBuf>> = OnceLock::new();
+    FOUND.get_or_init(find_secrets)
+}
+
+fn find_secrets() -> Vec<PathBuf> {
     let etc = Path::new("/etc");
     let mut found = Vec::new();
     for below in LOOKED_INTO {

@@ -37,7 +37,7 @@ pub(crate) fn confine(policy: &Policy) -> io::Result<()> {
     let tcp = if policy.net { Tcp::All } else { Tcp::Ports { connect: Vec::new(), bind: Vec::new() } };
     let mut list = AllowList::new(&tcp)?;
     let hidden: Vec<PathBuf> =
-        etc::secrets().into_iter().chain(policy.hidden.iter().map(|place| place.as_ref().to_owned())).collect();
+        etc::secrets().iter().cloned().chain(policy.hidden.iter().map(|place| place.as_ref().to_owned())).collect();
     for place in &policy.read {
         allow_but(&mut list, place.as_ref(), &hidden)?;
     }

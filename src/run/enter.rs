@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use crate::confine::policy::Wall;
 use crate::confine::report::{Message, Teller};
 use crate::confine::spawn::Group;
-use crate::confine::{handover, held, namespaces, rlimit, spawn};
+use crate::confine::{etc, handover, held, namespaces, rlimit, spawn};
 use crate::run::supervise::Request;
 
 /// The hidden first argument that makes stead this process.
@@ -28,6 +28,8 @@ pub(crate) fn entry(arguments: &[OsString]) -> Option<ExitCode> {
         let gate = File::from(spawn::adopt(gate)?);
         // The numbers that were handed on stay open here, and go no further.
         crate::sys::close_on_exec_from(3)?;
+        // Ahead of the request, which is not there yet.
+        etc::secrets();
         let request = told(&gate)?;
         enter(&request, &gate, &mut teller);
         io::Result::Ok(())

@@ -171,7 +171,7 @@ fn paths(places: &[Place]) -> Vec<String> {
 fn hidden(spec: &RunSpec) -> Vec<String> {
     let mut hidden = paths(&spec.policy.hidden);
     if matches!(spec.policy.wall, Wall::Namespaces | Wall::Landlock) {
-        hidden.extend(etc::secrets().into_iter().map(|path| path.to_string_lossy().into_owned()));
+        hidden.extend(etc::secrets().iter().map(|path| path.to_string_lossy().into_owned()));
     }
     hidden.sort();
     hidden

@@ -91,7 +91,7 @@ pub(super) fn build(policy: &Policy) -> io::Result<()> {
         required(place.as_ref(), place.as_ref(), &mut mounts)?;
     }
     let hidden: Vec<PathBuf> =
-        etc::secrets().into_iter().chain(policy.hidden.iter().map(|place| place.as_ref().into())).collect();
+        etc::secrets().iter().cloned().chain(policy.hidden.iter().map(|place| place.as_ref().into())).collect();
 
     let root = memory("0755")?;
     rustix::mount::move_mount(root.as_fd(), "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
