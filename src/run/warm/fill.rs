@@ -7,7 +7,6 @@ use std::hash::{DefaultHasher, Hasher as _};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use rustix::fs::OFlags;
 
@@ -21,52 +20,36 @@ const MOST_BYTES: u64 = 64 << 20;
 /// Directories whose times tell whether a cache has changed.
 const LOOKED_AT: usize = 2_000;
 
-/// What may still be filled in.
-struct Left {
-    things: usize,
-    bytes: u64,
-    /// Nothing that is older, unless there is room for all.
-    since: Option<SystemTime>,
-}
-
-impl Left {
-    /// Takes one thing off.
-    fn has_room_for(&mut self, entry: &DirEntry) -> bool {
-        let is_new = self.since.is_none_or(|since| modified(entry).is_some_and(|at| at >= since));
-        let has_room = is_new && self.things > 0;
-        self.things -= usize::from(has_room);
-        has_room
-    }
-}
-
 /// Links and copies what is not there yet, the `most` newest things, and takes away the links to what is no longer.
 pub(super) fn fill(cache: Cache, host: &Path, own: &Dir, most: usize) -> Result<()> {
-    let mut left = Left { things: most, bytes: MOST_BYTES, since: newest(cache, host, most) };
-    fill_directory(cache, (host, Path::new("")), own, cache.depth(), &mut left)
+    let plan = Plan { cache, taken: taken(cache, host, most) };
+    fill_directory(&plan, (host, Path::new("")), own, cache.depth(), &mut MOST_BYTES.clone())
 }
 
-fn fill_directory(cache: Cache, (host, below): (&Path, &Path), own: &Dir, depth: usize, left: &mut Left) -> Result<()> {
+struct Plan {
+    cache: Cache,
+    /// Below the cache: what is linked or copied, and the directories around it.
+    taken: HashSet<PathBuf>,
+}
+
+fn fill_directory(plan: &Plan, (host, below): (&Path, &Path), own: &Dir, depth: usize, left: &mut u64) -> Result<()> {
     let mut there: HashSet<OsString> = own.names()?.into_iter().collect();
     for entry in host.read_dir().into_iter().flatten().flatten() {
         let name = entry.file_name();
         let (from, at) = (entry.path(), below.join(&name));
         let is_there = there.remove(&name);
-        match way(cache, &at, &entry) {
-            Way::Enter if depth > 0 => {
+        match way(plan.cache, &at, &entry) {
+            Way::Enter if depth > 0 && (is_there || plan.taken.contains(&at)) => {
                 // What the run has put in the way stays there, and is not followed.
                 if let Ok(directory) = own.create_dir_all(Path::new(&name)) {
-                    fill_directory(cache, (&from, &at), &directory, depth - 1, left)?;
+                    fill_directory(plan, (&from, &at), &directory, depth - 1, left)?;
                 }
             }
-            way @ (Way::Link | Way::Copy) => {
-                if left.has_room_for(&entry) && !is_there {
-                    match way {
-                        Way::Copy => copy(&from, own, &name, left)?,
-                        _ => own.create_link(from.as_os_str(), Path::new(&name))?,
-                    }
-                }
+            Way::Link if !is_there && plan.taken.contains(&at) => {
+                own.create_link(from.as_os_str(), Path::new(&name))?;
             }
-            Way::Enter | Way::Leave => {}
+            Way::Copy if !is_there && plan.taken.contains(&at) => copy(&from, own, &name, left)?,
+            Way::Enter | Way::Link | Way::Copy | Way::Leave => {}
         }
     }
     // A tool that writes a file where a link leads nowhere would write behind the wall.
@@ -75,10 +58,10 @@ fn fill_directory(cache: Cache, (host, below): (&Path, &Path), own: &Dir, depth:
         if own.link(Path::new(&name)).is_ok_and(|target| target == from.as_os_str().as_encoded_bytes()) {
             own.unlink(Path::new(&name))?;
         } else if depth > 0
-            && cache.way(&at, true) == Way::Enter
+            && plan.cache.way(&at, true) == Way::Enter
             && let Ok(directory) = own.dir(Path::new(&name))
         {
-            fill_directory(cache, (&from, &at), &directory, depth - 1, left)?;
+            fill_directory(plan, (&from, &at), &directory, depth - 1, left)?;
         }
     }
     Ok(())
@@ -92,39 +75,38 @@ fn way(cache: Cache, at: &Path, entry: &DirEntry) -> Way {
     }
 }
 
-/// Returns when the oldest of the `most` newest things was written; `None` when there are no more.
-fn newest(cache: Cache, host: &Path, most: usize) -> Option<SystemTime> {
+/// Returns the `most` newest things of a cache, and the directories around them.
+fn taken(cache: Cache, host: &Path, most: usize) -> HashSet<PathBuf> {
     let mut directories = vec![(host.to_owned(), PathBuf::new())];
-    let mut times = Vec::new();
+    let mut things = Vec::new();
     while let Some((directory, below)) = directories.pop() {
         let depth = below.components().count();
         for entry in directory.read_dir().into_iter().flatten().flatten() {
             let at = below.join(entry.file_name());
             match way(cache, &at, &entry) {
                 Way::Enter if depth < cache.depth() => directories.push((entry.path(), at)),
-                Way::Link | Way::Copy => times.extend(modified(&entry)),
+                Way::Link | Way::Copy => things.push((entry.metadata().and_then(|it| it.modified()).ok(), at)),
                 Way::Enter | Way::Leave => {}
             }
         }
     }
-    let is_more = times.len() > most;
-    is_more.then(|| *times.select_nth_unstable_by(most.saturating_sub(1), |one, other| other.cmp(one)).1)
-}
-
-fn modified(entry: &DirEntry) -> Option<SystemTime> {
-    entry.metadata().ok()?.modified().ok()
+    if things.len() > most {
+        things.select_nth_unstable_by(most, |(one, _), (other, _)| other.cmp(one));
+        things.truncate(most);
+    }
+    things.iter().flat_map(|(_, at)| at.ancestors()).map(Path::to_owned).collect()
 }
 
 /// Copies a small file; one that cannot be read is none.
-fn copy(from: &Path, own: &Dir, name: &OsStr, left: &mut Left) -> Result<()> {
+fn copy(from: &Path, own: &Dir, name: &OsStr, left: &mut u64) -> Result<()> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
     let Ok(file) = File::options().read(true).custom_flags(flags).open(from) else { return Ok(()) };
-    let most = LARGEST.min(left.bytes);
+    let most = LARGEST.min(*left);
     let mut bytes = Vec::new();
     if file.take(most + 1).read_to_end(&mut bytes).is_err() || bytes.len() as u64 > most {
         return Ok(());
     }
-    left.bytes -= bytes.len() as u64;
+    *left -= bytes.len() as u64;
     own.create_file(Path::new(name), 0o600)?.write_all(&bytes)?;
     Ok(())
 }

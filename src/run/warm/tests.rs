@@ -233,5 +233,6 @@ fn the_newest_is_there_when_there_is_no_room_for_all() {
         fill::fill(Cache::Builds, &host.at("go-builds"), &Dir::open(&own).unwrap(), most).unwrap();
         let has = ["0a/1-d", "0a/2-d", "0b/3-d"].map(|file| own.join(file).exists());
         assert_eq!(has, expected, "{most}");
+        assert_eq!(own.join("0b").exists(), expected[2], "a directory is not made for nothing");
     }
 }
