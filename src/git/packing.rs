@@ -17,7 +17,7 @@ use sha1::{Digest as _, Sha1};
 use crate::error::Result;
 use crate::git::import::helper;
 use crate::git::{ObjectType, Oid};
-use crate::store::fs::{Durability, sync_dir, write_atomic};
+use crate::store::fs::{Durability, sync_dir, temporary_name, write_atomic};
 
 /// Blobs above this size are better [`write_loose`]d.
 pub(super) const HUGE: usize = 8 << 20;
@@ -78,9 +78,14 @@ pub(super) fn write_loose(id: Oid, content: &[u8], into: &Path) -> Result<()> {
         Err(error) => return Err(error).with_context(|| format!("cannot make `{}`", directory.display())),
     }
     let object = [format!("blob {}\0", content.len()).as_bytes(), content].concat();
+    // There what a crash leaves is looked for.
+    let ready = into.join("pack").join(temporary_name());
+    write_atomic(&ready, &Deflater::default().deflated(Vec::new(), &object), Durability::Synced)?;
     let path = directory.join(&hex[2..]);
-    write_atomic(&path, &Deflater::default().deflated(Vec::new(), &object), Durability::Synced)?;
-    rustix::fs::chmod(&path, Mode::RUSR).with_context(|| format!("cannot change the mode of `{}`", path.display()))
+    rustix::fs::chmod(&ready, Mode::RUSR)
+        .and_then(|()| rustix::fs::rename(&ready, &path))
+        .with_context(|| format!("cannot write `{}`", path.display()))?;
+    sync_dir(&directory)
 }
 
 fn index(ids: &[Oid], entries: &[Entry], offsets: &[i32], pack: &[u8]) -> Vec<u8> {

@@ -102,7 +102,8 @@ fn temporary_files(root: &Root) -> Result<Vec<PathBuf>> {
         for state in fs::entries_of_directory(&user)? {
             let runs = state.join("runs");
             directories.extend(fs::entries_of_directory(&runs)?);
-            directories.extend(["store.git", "store.git/objects/info"].map(|below| state.join(below)));
+            let store = ["store.git", "store.git/objects/info", "store.git/objects/pack"];
+            directories.extend(store.map(|below| state.join(below)));
             directories.extend([runs, state]);
         }
         directories.push(user);

@@ -339,7 +339,8 @@ fn temporary_files_of_writes_that_never_ended_go_after_a_day() {
     let runs = place.root().join("state/local/x/runs");
     let run = runs.read_dir().expect("runs").next().expect("a run").expect("a run").path();
     let state = place.root().join("state/local/x");
-    let directories = [place.root(), place.root().join("pools"), state, run];
+    let packs = state.join("store.git/objects/pack");
+    let directories = [place.root(), place.root().join("pools"), state, packs, run];
     let old = std::time::SystemTime::now() - std::time::Duration::from_hours(25);
     for directory in &directories {
         write(directory, ".stead-tmp-new", "");
@@ -352,7 +353,7 @@ fn temporary_files_of_writes_that_never_ended_go_after_a_day() {
     std::fs::File::open(place.tree("x").join(".stead-tmp-old")).expect("file").set_modified(old).expect("a time");
     let (_, answer) = place.json(["doctor"]);
     let staging = answer["checks"].as_array().expect("checks").iter().find(|check| check["name"] == "staging");
-    assert_eq!(staging.expect("a check")["message"], "4 left by commands that never ended", "{answer}");
+    assert_eq!(staging.expect("a check")["message"], "5 left by commands that never ended", "{answer}");
     place.ok(["gc", "--dry-run"]);
     assert!(directories[0].join(".stead-tmp-old").exists());
     place.ok(["gc"]);
