@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::cmd;
 use crate::cmd::changes::{self, ChangeObject};
 use crate::config::Config;
-use crate::error::{Failure, Kind, Result};
+use crate::error::{Exit, Failure, Kind, Result};
 use crate::git::agentdir;
 use crate::git::pool::Pool;
 use crate::git::source::Source;
@@ -95,6 +95,8 @@ pub(crate) struct Answer {
     lines: Vec<String>,
     /// What is never part of it, with the reason.
     left_out: Vec<Named>,
+    /// Whether all of the work that is to come over could be read.
+    complete: bool,
     /// What needs `--allow-exec`, with the reason.
     runs_code: Vec<Named>,
     other_refs: Vec<OtherRef>,
@@ -128,6 +130,9 @@ impl Report for Answer {
         }
         list(page, "Needs --allow-exec:", &self.runs_code);
         list(page, "Left out:", &self.left_out);
+        if !self.complete {
+            page.line("Not done: what could not be read is left out, and is work; sync again when it can be read.");
+        }
         if !self.other_refs.is_empty() {
             page.line("Other refs with commits of their own, not part of it:");
             for other in &self.other_refs {
@@ -138,6 +143,10 @@ impl Report for Answer {
         if let (false, false, "to", Some(branch)) = (self.dry_run, self.up_to_date, self.direction, &self.branch) {
             page.line(format!("Next: `git merge {branch}` in `{}`", quote(self.target.as_bytes())));
         }
+    }
+
+    fn exit(&self) -> Exit {
+        if self.complete || self.dry_run { Exit::DONE } else { Kind::Failed.exit() }
     }
 }
 
@@ -190,6 +199,7 @@ impl Answer {
             lines: outline.changes.iter().map(changes::line).collect(),
             changes: outline.changes.into_iter().map(ChangeObject::new).collect(),
             left_out: named(outline.left_out),
+            complete: outline.unread == 0,
             runs_code: named(outline.runs_code),
             other_refs: outline.other_refs.into_iter().map(|(name, commits)| OtherRef { name, commits }).collect(),
             git_config_held: Vec::new(),

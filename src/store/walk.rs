@@ -17,7 +17,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context as _;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use crate::error::Result;
 
@@ -82,7 +82,8 @@ pub(crate) fn open(path: &Path) -> Result<OwnedFd> {
 
 /// Opens the directory `name` in `directory`.
 pub(crate) fn open_in(directory: impl AsFd, name: &[u8]) -> io::Result<OwnedFd> {
-    Ok(rustix::fs::openat(directory, OsStr::from_bytes(name), DIRECTORY, Mode::empty())?)
+    let name = OsStr::from_bytes(name);
+    Ok(retry_on_intr(|| rustix::fs::openat(&directory, name, DIRECTORY, Mode::empty()))?)
 }
 
 /// Returns the names in a directory without `.` and `..`, sorted by their bytes; reads on from where it was read to.
@@ -153,7 +154,8 @@ pub(crate) fn read_if(
 ) -> io::Result<Content> {
     for _ in 0..2 {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let file = match rustix::fs::openat(&directory, OsStr::from_bytes(name), flags, Mode::empty()) {
+        let opened = retry_on_intr(|| rustix::fs::openat(&directory, OsStr::from_bytes(name), flags, Mode::empty()));
+        let file = match opened {
             Ok(file) => std::fs::File::from(file),
             Err(Errno::NOENT) => return Ok(Content::Gone),
             Err(Errno::LOOP | Errno::NXIO) => return Ok(Content::Unsteady),

@@ -20,6 +20,8 @@ pub(crate) struct Work {
     pub(crate) tree: Oid,
     /// Paths that stay as they are in head, with the reason: too large, unreadable, special, nested repositories.
     pub(crate) left_out: Vec<(Vec<u8>, String)>,
+    /// How many of these could not be read, and are missing by no rule.
+    pub(crate) unread: usize,
     /// Large files whose content is here instead of its pointer; only `git lfs` can bring these across.
     pub(crate) lfs: Vec<Vec<u8>>,
 }
@@ -62,7 +64,9 @@ pub(crate) fn work(store: &Store, snapshot: &Snapshot, head: Option<Oid>) -> Res
     // The tree is written by libgit2, which looks for each blob.
     store.flush()?;
     let tree = trees::edited(repository, head_tree, &edits)?;
-    Ok(Work { tree, left_out: left_out.into_iter().collect(), lfs: new_lfs })
+    let is_of_git = |path: &[u8]| path.split(|byte| *byte == b'/').any(|part| part == b".git");
+    let unread = snapshot.meta.unreadable.iter().filter(|(path, _)| !is_of_git(path)).count();
+    Ok(Work { tree, left_out: left_out.into_iter().collect(), unread, lfs: new_lfs })
 }
 
 fn left_out(snapshot: &Snapshot) -> BTreeMap<Vec<u8>, String> {

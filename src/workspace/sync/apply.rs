@@ -44,6 +44,7 @@ pub(crate) fn plan(workspace: &Workspace, state: &State, path: &Path, said: &Sai
         up_to_date: writing.steps.is_empty(),
         changes,
         left_out: state.left_out(),
+        unread: state.work.unread,
         runs_code,
         uncommitted: !state.is_clean()?,
         ..Outline::default()

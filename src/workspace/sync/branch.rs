@@ -43,6 +43,7 @@ pub(crate) fn plan(workspace: &Workspace, state: &State, path: &Path, said: &Sai
         branch: Some(short(&refname).to_owned()),
         old_commit: expected,
         left_out: state.left_out(),
+        unread: state.work.unread,
         ..Outline::default()
     };
     let commit = tip.as_ref().map(|tip| tip.commit);

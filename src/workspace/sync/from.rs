@@ -43,8 +43,12 @@ pub(crate) fn plan(workspace: &Workspace, state: &State, path: &Path, way: Way, 
     let theirs = work_of(scratch, &path, head, config)?;
     let head_tree = trees::of_commit(repository, state.head)?;
     let dir = Dir::open(&workspace.tree())?;
-    let mut outline =
-        Outline { target: path.display().to_string(), left_out: theirs.left_out.clone(), ..Outline::default() };
+    let mut outline = Outline {
+        target: path.display().to_string(),
+        left_out: theirs.left_out.clone(),
+        unread: theirs.unread,
+        ..Outline::default()
+    };
     let relation = head.map(|head| join::relation(repository, state.head, head)).transpose()?;
     let (target, sides) = match (head, relation) {
         (Some(head), Some(relation)) if relation != Relation::Held => {

@@ -171,6 +171,8 @@ pub(crate) struct Outline {
     pub(crate) up_to_date: bool,
     pub(crate) changes: Vec<Change>,
     pub(crate) left_out: Vec<(Vec<u8>, String)>,
+    /// How many of these could not be read.
+    pub(crate) unread: usize,
     pub(crate) runs_code: Vec<(Vec<u8>, String)>,
     /// Other refs of the workspace with commits that do not come over.
     pub(crate) other_refs: Vec<(String, usize)>,

@@ -71,6 +71,7 @@ pub(crate) fn plan(
         commit: tip.as_ref().map(|tip| tip.commit),
         old_commit: there,
         left_out: state.left_out(),
+        unread: state.work.unread,
         ..Outline::default()
     };
     outline.up_to_date = tip.is_none() || outline.commit == there;

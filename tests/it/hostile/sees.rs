@@ -43,3 +43,19 @@ fn a_mode_that_git_is_told_to_overlook_is_seen() {
     std::fs::set_permissions(tree.join("README.md"), PermissionsExt::from_mode(0o755)).expect("a mode");
     assert!(place.ok(["diff", "x"]).contains("README.md"));
 }
+
+#[test]
+fn work_that_cannot_be_read_is_named_and_the_sync_is_not_called_done() {
+    let place = Place::new();
+    let project = place.project("app");
+    place.ok(["create", "work", "--from", "app"]);
+    let tree = place.tree("work");
+    write(&tree, "new.txt", "new\n");
+    write(&tree, &format!("{}file", "deep/".repeat(300)), "too deep to be read\n");
+    assert_eq!(place.json(["sync", "work", "--to", "-n"]).0, 0);
+    let (code, answer) = place.json(["sync", "work", "--to"]);
+    assert_eq!((code, &answer["complete"]), (1, &false.into()), "{answer}");
+    assert_eq!(place.git(&project, ["show", "stead/work:new.txt"]), "new\n");
+    std::fs::remove_dir_all(tree.join("deep")).expect("a directory");
+    assert_eq!(place.json(["sync", "work", "--to"]).1["complete"], true);
+}
