@@ -81,7 +81,8 @@ fn plain(output: &str) -> Vec<String> {
 fn word(word: &str) -> String {
     let kernel = word.trim_matches(|character: char| !character.is_ascii_alphanumeric());
     let hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let id = kernel.len() >= 7 && hex(kernel) && kernel.bytes().any(|byte| byte.is_ascii_digit());
+    // One in a thousand short ids has no digit; no word in the tour is of such letters alone.
+    let id = kernel.len() >= 7 && hex(kernel);
     let run = kernel.len() == 20 && kernel.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
     let range = kernel.split_once("..").is_some_and(|(one, other)| hex(one) && hex(other));
     let time = kernel.len() >= 20 && kernel.ends_with('Z') && kernel.contains('T');
