@@ -25,7 +25,7 @@ use git2::{ObjectType, OdbLookupFlags};
 use crate::error::Result;
 use crate::git::Oid;
 use crate::git::agentdir::{self, AgentRefs};
-use crate::git::repository::{Access, Store, named};
+use crate::git::repository::{Access, Store};
 use crate::store::beneath::Dir;
 use reader::Reader;
 use structure::{children, tree};
@@ -117,7 +117,6 @@ pub(crate) fn import_from(store: &Store, git: &Dir, bounds: Bounds) -> Result<Im
         extents: HashMap::new(),
         refused: HashMap::new(),
         commits: Vec::new(),
-        parts: HashSet::new(),
         shallow: agentdir::shallow(git),
     };
     let mut failed = Vec::new();
@@ -204,8 +203,6 @@ struct Walk<'a> {
     /// What cannot be whole, with the reason: many tips may lead there.
     refused: HashMap<Oid, String>,
     commits: Vec<Oid>,
-    /// The parents, but for the first, of the commit that was taken last.
-    parts: HashSet<Oid>,
     /// Commits before which the agent's own history is cut off, by its word.
     shallow: HashSet<Oid>,
 }
@@ -293,13 +290,11 @@ impl Walk<'_> {
                         }
                         self.extents.insert(id, extent);
                     }
-                    if kind == ObjectType::Commit {
-                        self.commits.push(id);
-                        // Its tree comes first, then its parents.
-                        self.parts = named(kind, &content).into_iter().skip(2).collect();
-                    }
                     self.store.write_known(id, kind, content)?;
                     self.written.insert(id);
+                    if kind == ObjectType::Commit {
+                        self.commits.push(id);
+                    }
                 }
             }
         }
@@ -311,7 +306,9 @@ impl Walk<'_> {
     fn take_stash(&mut self, entry: Oid, first: usize) -> Option<Oid> {
         // What was taken last is the tip itself.
         self.commits[first..].last().filter(|last| **last == entry)?;
-        let parts = std::mem::take(&mut self.parts);
+        // The first of what it names is the commit that it was made on, which is work of its own.
+        let named = self.read(entry, Some(ObjectType::Commit), &[]).map(|(_, _, named)| named).unwrap_or_default();
+        let parts: HashSet<Oid> = named.into_iter().skip(1).map(|(id, _)| id).collect();
         let new = self.commits.split_off(first);
         self.commits.extend(new.into_iter().filter(|id| *id != entry && !parts.contains(id)));
         Some(entry)

@@ -231,12 +231,16 @@ fn root(store: &Store, files: Oid, gitdir: Option<Oid>, meta: &Meta) -> Result<O
     store.write(ObjectType::Tree, tree)
 }
 
+/// Returns whether a path in a tree is a `.git` or below one.
+pub(super) fn is_in_git(path: &[u8]) -> bool {
+    path.split(|byte| *byte == b'/').any(|component| component == b".git")
+}
+
 /// Where most files have other permissions than 0644 and 0755 (another umask), names those once and lists the rest.
 fn settle_modes(meta: &mut Meta, writer: &seen::Writer, files: u64) {
     if (meta.modes.len() as u64) * 2 <= files {
         return;
     }
-    let is_in_git = |path: &[u8]| path.split(|byte| *byte == b'/').any(|component| component == b".git");
     let most = |kind: EntryKind, usual: u32| {
         let mut counts = BTreeMap::new();
         writer.each(|path, entry| {

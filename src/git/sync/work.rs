@@ -12,7 +12,7 @@ use crate::git::checkout::is_lfs_pointer;
 use crate::git::convert::Attributes;
 use crate::git::lfs;
 use crate::git::repository::Store;
-use crate::git::snapshot::Snapshot;
+use crate::git::snapshot::{Snapshot, is_in_git};
 
 /// A tree that git would commit, and what could not be part of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,8 +64,7 @@ pub(crate) fn work(store: &Store, snapshot: &Snapshot, head: Option<Oid>) -> Res
     // The tree is written by libgit2, which looks for each blob.
     store.flush()?;
     let tree = trees::edited(repository, head_tree, &edits)?;
-    let is_of_git = |path: &[u8]| path.split(|byte| *byte == b'/').any(|part| part == b".git");
-    let unread = snapshot.meta.unreadable.iter().filter(|(path, _)| !is_of_git(path)).count();
+    let unread = snapshot.meta.unreadable.iter().filter(|(path, _)| !is_in_git(path)).count();
     Ok(Work { tree, left_out: left_out.into_iter().collect(), unread, lfs: new_lfs })
 }
 
