@@ -353,13 +353,14 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
     // All have the same source: it is asked once.
     let pool = create::fetch(&at, &source, args.options.depth, &specs[0].requests(), &net, progress)?;
     let key = pool.as_ref().map(|pool| pool.key().to_owned());
-    drop(pool);
     let jobs =
         args.jobs.map_or_else(|| std::thread::available_parallelism().map_or(2, std::num::NonZero::get), usize::from);
     let made = in_parallel(&specs, jobs, progress, |spec| {
         let pool = key.as_deref().map(|key| Pool::open(&at, key)).transpose()?;
         one(spec, pool.as_ref())
     });
+    // Held until all of them have a record that keeps it.
+    drop(pool);
     Ok(Answer { workspaces: specs.iter().zip(made).map(|(spec, made)| Item::of(&spec.name, made)).collect() })
 }
 

@@ -328,7 +328,7 @@ impl Answer {
             workspaces,
             trash: trash.collect(),
             staging: plan.staging,
-            pools: plan.pools(),
+            pools: plan.pools.clone(),
             clock: plan.clock.reason(),
             more: plan.more,
             faults: Vec::new(),

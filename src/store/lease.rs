@@ -141,11 +141,6 @@ impl Lease {
 }
 
 impl Holder {
-    /// Returns the holder that the content of a lock file names, whether or not the lock is held.
-    pub(crate) fn last(path: &Path) -> Result<Option<Self>> {
-        Ok(open(path, OpenOptions::new().read(true))?.and_then(|file| Self::read(&file)))
-    }
-
     fn read(mut file: &File) -> Option<Self> {
         let mut text = String::new();
         file.seek(SeekFrom::Start(0)).ok()?;

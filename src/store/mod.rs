@@ -8,7 +8,7 @@
 //!   state/USER/NAME/             workspace.toml (the record, the commit point), store.git, seen, runs/RUN/…
 //!   homes/USER/NAME/{home,tmp}   private HOME and TMPDIR of runs: hostile
 //!   homes/USER/NAME/warm         which caches the private HOME was filled from
-//!   pools/KEY.git/               bare, append-only; pools/KEY.lock beside it
+//!   pools/KEY.git/               bare, append-only; itself locked while used without a record; pools/KEY.lock beside it
 //!   staging/ID/                  under construction; not leased = garbage
 //!   trash/ID/{tree,state,homes,why.toml}
 //!   audit.jsonl                  one line per event
@@ -16,6 +16,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod beneath;
+pub(crate) mod directory_lock;
 pub(crate) mod dotgit;
 pub(crate) mod fs;
 pub(crate) mod lease;

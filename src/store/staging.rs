@@ -2,17 +2,15 @@
 //!
 //! The lock is on the directory itself, so that it moves with it and there is no file to forget.
 
-use std::fs::File;
-use std::io::ErrorKind;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::Mode;
 
 use crate::error::Result;
 use crate::progress::Silent;
+use crate::store::directory_lock::DirectoryLock;
 use crate::store::fs;
 use crate::store::root::Root;
 
@@ -49,35 +47,6 @@ impl Drop for Staging {
     fn drop(&mut self) {
         // What stays behind is unlocked, and the next sweep takes it.
         let _removed: Result<()> = fs::remove_tree(&self.path, &Silent);
-    }
-}
-
-/// An exclusive hold of a directory by its own descriptor; moves with the directory.
-#[must_use = "the lock ends when the value is dropped"]
-#[derive(Debug)]
-pub(crate) struct DirectoryLock {
-    _file: File,
-}
-
-impl DirectoryLock {
-    /// Locks the directory at `path`; `None` when somebody else holds it or it is not there (any more).
-    pub(crate) fn try_take(path: &Path) -> Result<Option<Self>> {
-        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW;
-        let file = match File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path) {
-            Ok(file) => file,
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
-            Err(error) => return Err(error).with_context(|| format!("cannot open `{}`", path.display())),
-        };
-        match fs2::FileExt::try_lock_exclusive(&file) {
-            Ok(()) => {}
-            Err(error) if error.raw_os_error() == fs2::lock_contended_error().raw_os_error() => return Ok(None),
-            Err(error) => return Err(error).with_context(|| format!("cannot lock `{}`", path.display())),
-        }
-        // Between opening and locking it may have been moved away, and another have come.
-        let held = file.metadata().with_context(|| format!("cannot read `{}`", path.display()))?;
-        let same =
-            std::fs::symlink_metadata(path).is_ok_and(|named| named.dev() == held.dev() && named.ino() == held.ino());
-        Ok(same.then_some(Self { _file: file }))
     }
 }
 

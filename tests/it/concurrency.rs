@@ -99,6 +99,47 @@ fn many_processes_create_run_list_remove_restore_and_collect() {
 }
 
 #[test]
+fn a_pool_that_comes_and_goes_is_never_taken_from_anybody() {
+    let place = Place::new();
+    place.project("api");
+    let until = Instant::now() + Duration::from_secs(seconds()) / 2;
+    let (created, restored, gone) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        let (place, created, restored, gone) = (&place, &created, &restored, &gone);
+        for (name, seed) in NAMES[..2].iter().zip(0..) {
+            scope.spawn(move || {
+                let mut random = Random::new(seed);
+                while Instant::now() < until {
+                    // Anywhere in the work of the others, who would find a workspace there at any time without it.
+                    std::thread::sleep(Duration::from_millis(random.below(150) as u64));
+                    run(place, &["create", name, "--from", "api"], &[]).expect("nobody else has the name");
+                    place.git(&place.tree(name), ["fsck", "--strict"]);
+                    created.fetch_add(1, Ordering::Relaxed);
+                    run(place, &["rm", "--force", name], &[]).expect("it is there");
+                    // Its entry may be gone by now, or about to go.
+                    if run(place, &["restore", name], &["not-found", "busy"]).is_some() {
+                        place.git(&place.tree(name), ["fsck", "--strict"]);
+                        restored.fetch_add(1, Ordering::Relaxed);
+                        run(place, &["rm", "--force", name], &[]).expect("it is there");
+                    }
+                }
+            });
+        }
+        for _ in 0..2 {
+            scope.spawn(move || {
+                while Instant::now() < until {
+                    let answer = run(place, &["gc", "--purge", "--yes"], &[]).expect("gc fails for nobody");
+                    assert_eq!(answer["faults"].as_array().map(Vec::len), Some(0), "{answer}");
+                    gone.fetch_add(answer["pools"].as_array().map_or(0, Vec::len), Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    let [created, restored, gone] = [created, restored, gone].map(AtomicUsize::into_inner);
+    assert!(created > 6 && gone > 1, "{created} made, {restored} restored, {gone} gone");
+}
+
+#[test]
 fn processes_that_are_killed_leave_every_workspace_whole_or_absent() {
     let place = Place::new();
     place.project("api");

@@ -215,9 +215,6 @@ fn purging_asks_and_takes_the_pool_along_when_nothing_refers_to_it() {
     assert_eq!(output.status.code(), Some(7), "{}", describe(&output));
     assert!(String::from_utf8_lossy(&output.stderr).contains("--yes"), "{}", describe(&output));
     assert_eq!(entries(&place, "trash").len(), 1);
-    // As if the fetch were long ago.
-    let lock = entries(&place, "pools").into_iter().find(|path| path.extension().is_some_and(|end| end == "lock"));
-    set_time(&lock.expect("a lock"), "since", "2020-01-01T00:00:00Z");
     let before = place.ok(["gc", "-n"]);
     assert_eq!(before, "", "the trash refers to the pool");
     let text = place.ok(["gc", "--purge", "--yes"]);
@@ -279,12 +276,6 @@ fn a_watch_collects_and_ends_when_it_is_told_to() {
     assert!(!place.tree("x").exists());
 }
 
-/// Makes the pool look as if it was not used lately.
-fn forget_the_fetch(place: &Place) {
-    let lock = entries(place, "pools").into_iter().find(|path| path.extension().is_some_and(|end| end == "lock"));
-    write(&place.root(), lock.expect("a lock").strip_prefix(place.root()).expect("inside").to_str().expect("text"), "");
-}
-
 #[test]
 fn a_pool_stays_for_a_workspace_whose_record_is_lost() {
     let place = Place::new();
@@ -292,7 +283,6 @@ fn a_pool_stays_for_a_workspace_whose_record_is_lost() {
     place.ok(["create", "x", "--from", "api"]);
     let record = place.root().join("state/local/x/workspace.toml");
     std::fs::remove_file(&record).expect("removed");
-    forget_the_fetch(&place);
     assert_eq!(place.ok(["gc", "--all"]), "Kept `x`: it is damaged: its record is missing.\n");
     place.ok(["doctor", "--repair"]);
     place.git(&place.tree("x"), ["fsck", "--strict"]);
@@ -303,23 +293,25 @@ fn a_pool_stays_for_a_workspace_that_is_being_made() {
     let place = Place::new();
     place.project("api");
     place.ok(["create", "x", "--from", "api"]);
-    // As a `create` that goes on has it: the record is the last that leaves the directory of its own, which is locked.
-    let staging = place.root().join("staging/20260101-000000-000000-0000");
     let record = std::fs::read(place.root().join("state/local/x/workspace.toml")).expect("a record");
-    write(&staging, "state/workspace.toml", record);
-    let lock = std::fs::File::open(&staging).expect("a directory");
-    lock.lock().expect("a lock");
+    let pools = || entries(&place, "pools").into_iter().filter(|path| path.is_dir()).collect::<Vec<_>>();
+    let pool = pools().remove(0);
+    // As a `create` has it from the end of its fetch on: shared with others.
+    let used: Vec<_> = (0..2).map(|_| std::fs::File::open(&pool).expect("a directory")).collect();
+    for user in &used {
+        user.lock_shared().expect("a lock");
+    }
     place.ok(["rm", "x"]);
-    forget_the_fetch(&place);
-    let pools = || entries(&place, "pools").into_iter().filter(|path| path.is_dir()).count();
     place.ok(["gc", "--all", "--purge", "--yes"]);
-    assert_eq!((pools(), staging.exists()), (1, true));
-    drop(lock);
-    // What is dead is removed by the first, and refers to nothing for the second.
+    assert_eq!(pools().len(), 1);
+    // What was left in staging counts until it is swept.
+    let staging = place.root().join("staging/20260101-000000-000000-0000");
+    write(&staging, "state/workspace.toml", record);
+    drop(used);
     place.ok(["gc"]);
-    forget_the_fetch(&place);
+    assert_eq!((pools().len(), staging.exists()), (1, false));
     place.ok(["gc"]);
-    assert_eq!((pools(), staging.exists()), (0, false));
+    assert_eq!(pools().len(), 0);
 }
 
 #[test]

@@ -10,6 +10,9 @@
 //! pools/KEY.lock            held while it is made or brought up to date
 //! ```
 //!
+//! Who uses a pool that no record names yet shares a lock of its directory, which its removal takes alone: no time is long
+//! enough for a rule by the clock.
+//!
 //! Refs are written last, so what they name is there whole. A pool of a workspace (a fork) mirrors that workspace's branches as
 //! far as its store has their commits.
 
@@ -28,6 +31,7 @@ use crate::git::source::Source;
 use crate::git::transport::Net;
 use crate::git::{Oid, local};
 use crate::progress::Progress;
+use crate::store::directory_lock::DirectoryLock;
 use crate::store::fs::{self, Durability};
 use crate::store::lease::{Lease, Wait};
 use crate::store::root::UserRoot;
@@ -43,6 +47,8 @@ pub(crate) struct Pool {
     path: PathBuf,
     key: String,
     repository: Repository,
+    /// Keeps it from being removed.
+    _held: Option<DirectoryLock>,
 }
 
 /// A revision of a pool, resolved.
@@ -73,7 +79,8 @@ pub(crate) enum SourceHead {
 
 impl Pool {
     /// Brings the pool of `source` up to date, making it when missing: takes the pool's lock, fetches heads, tags and `requests`
-    /// (full ref names such as `refs/pull/1/head`), releases. A failed or cancelled first fetch leaves nothing.
+    /// (full ref names such as `refs/pull/1/head`), releases. A failed or cancelled first fetch leaves nothing. For as long as the
+    /// value lives the pool is not removed.
     pub(crate) fn update(
         at: &UserRoot,
         source: &Source,
@@ -98,18 +105,24 @@ impl Pool {
             fetch.update(&fresh)?;
             fs::publish(&fresh, &path, Durability::Synced)?;
         }
+        let held = Self::hold(at, &key)?;
         drop(lease);
-        Self::open(at, &key)
+        Ok(Self { _held: held, ..Self::open(at, &key)? })
     }
 
-    /// Opens the pool of a record as it is, without the network.
+    /// Keeps the pool from being removed for as long as the value lives; `None` when there is none.
+    pub(crate) fn hold(at: &UserRoot, key: &str) -> Result<Option<DirectoryLock>> {
+        DirectoryLock::share(&path_of(at, key))
+    }
+
+    /// Opens the pool of a record as it is, without the network. The record keeps it, or a hold of its own.
     pub(crate) fn open(at: &UserRoot, key: &str) -> Result<Self> {
         let path = path_of(at, key);
         let repository = open_bare(&path).map_err(|error| {
             Failure::new(Kind::Damaged, format!("cannot open the pool `{}`: {error:#}", path.display()))
                 .hint("see what is wrong with `stead doctor`")
         })?;
-        Ok(Self { path, key: key.to_owned(), repository })
+        Ok(Self { path, key: key.to_owned(), repository, _held: None })
     }
 
     pub(crate) fn key(&self) -> &str {

@@ -60,11 +60,6 @@ impl Clock {
         self.first = anything && self.last.is_none();
     }
 
-    /// Returns whether it does not go on from the last run.
-    pub(super) fn has_jumped(&self) -> bool {
-        self.jumped
-    }
-
     /// Returns whether nothing may be called old in this run.
     pub(crate) fn is_suspect(&self) -> bool {
         let confirmed = !self.jumped && self.last.as_ref().is_some_and(|last| last.suspect);

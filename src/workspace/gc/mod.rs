@@ -25,7 +25,6 @@ use crate::workspace::unsaved::{self, Looked, Unsaved};
 use crate::workspace::{Listed, Workspace};
 pub(crate) use clock::Clock;
 pub(crate) use code::{CODES, Code};
-use pools::PoolRemoval;
 
 /// So many workspaces are taken in one plan: each holds a descriptor.
 const AT_ONCE: usize = 400;
@@ -58,7 +57,8 @@ pub(crate) struct GcPlan {
     spent: Vec<Entry>,
     /// Dead directories in `staging/`.
     pub(crate) staging: usize,
-    pools: Vec<PoolRemoval>,
+    /// Keys of pools that nothing refers to.
+    pub(crate) pools: Vec<String>,
     /// The clock, which decides whether anything in the trash is old.
     pub(crate) clock: Clock,
     /// More workspaces than one plan takes are due.
@@ -152,16 +152,8 @@ impl GcPlan {
         if let Some(most) = rules.max_size {
             plan.shrink(most, users, idle, config, progress)?;
         }
-        // Whether a fetch has just ended is asked of the clock.
-        if !plan.clock.has_jumped() {
-            plan.pools = pools::unreferenced(root, &plan.leaving(), now)?;
-        }
+        plan.pools = pools::unreferenced(root, &plan.leaving())?;
         Ok(plan)
-    }
-
-    /// Returns the keys of the pools that would go.
-    pub(crate) fn pools(&self) -> Vec<String> {
-        self.pools.iter().map(|pool| pool.key.clone()).collect()
     }
 
     /// Does it. What fails is named and the rest is done.
@@ -205,10 +197,9 @@ impl GcPlan {
         if let Err(error) = self.clock.write(&self.root) {
             done.faults.push(format!("{error:#}"));
         }
-        for pool in self.pools {
+        for key in self.pools {
             progress::check(progress)?;
-            let key = pool.key.clone();
-            match pool.apply(&self.root, progress) {
+            match pools::remove(&self.root, &key, progress) {
                 Ok(true) => done.pools.push(key),
                 Ok(false) => {}
                 Err(error) => done.faults.push(format!("{error:#}")),

@@ -1,71 +1,57 @@
 //! Pools that nothing refers to.
 //!
-//! A record names its pool, and so do the records in staging and in the trash. A pool is removed under its own lock,
-//! which a fetch holds, and not while anything is under construction or shortly after a fetch: a workspace in the making
-//! has no record yet.
+//! A record names its pool, and so do the records in staging and in the trash. A pool is removed under its own lock, which a
+//! fetch holds, and under that of its directory, which everybody shares who uses it before a record of theirs is in its place.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use jiff::{SignedDuration, Timestamp};
 
 use crate::error::Result;
 use crate::progress::Progress;
+use crate::store::directory_lock::DirectoryLock;
 use crate::store::fs::{self, Durability};
-use crate::store::lease::{Holder, Lease};
+use crate::store::lease::Lease;
 use crate::store::root::{Root, read_small};
-use crate::store::staging::{self, Staging};
+use crate::store::staging::Staging;
 use crate::workspace::record;
 
-/// Longer than it takes from the end of a fetch to the beginning of a staging directory.
-const RECENT: SignedDuration = SignedDuration::from_mins(10);
-
-/// A pool on its way out; holds its lock.
-pub(super) struct PoolRemoval {
-    pub(super) key: String,
-    path: PathBuf,
-    _lease: Lease,
-}
-
-/// Returns the pools that nothing refers to but what is `leaving` the trash (ids of entries).
-pub(super) fn unreferenced(root: &Root, leaving: &[String], now: Timestamp) -> Result<Vec<PoolRemoval>> {
+/// Returns the keys of the pools that nobody uses and nothing refers to but what is `leaving` the trash (ids of entries).
+pub(super) fn unreferenced(root: &Root, leaving: &[String]) -> Result<Vec<String>> {
     let mut found = Vec::new();
-    if staging::dead(root)?.len() < fs::entries(&root.staging())?.len() {
-        return Ok(found);
-    }
     for path in fs::entries(&root.pools())? {
         let Some(key) = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".git"))
         else {
             continue;
         };
-        let lock = root.pools().join(format!("{key}.lock"));
-        // Taking the lock writes a new time, so the last one is read first.
-        let last = Holder::last(&lock)?.map(|holder| holder.since);
-        if last.is_some_and(|last| now.duration_since(last).abs() < RECENT) || is_referenced(root, key, leaving)? {
-            continue;
-        }
-        let Some(lease) = Lease::try_acquire(&lock, "gc")? else { continue };
-        if !is_referenced(root, key, leaving)? {
-            found.push(PoolRemoval { key: key.to_owned(), path: path.clone(), _lease: lease });
+        let is_used = Lease::holder(&lock_of(root, key))?.is_some() || DirectoryLock::try_take(&path)?.is_none();
+        if !is_used && !is_referenced(root, key, leaving)? {
+            found.push(key.to_owned());
         }
     }
     Ok(found)
 }
 
-impl PoolRemoval {
-    /// Removes it unless something refers to it by now; returns whether it did.
-    pub(super) fn apply(self, root: &Root, progress: &dyn Progress) -> Result<bool> {
-        if is_referenced(root, &self.key, &[])? {
-            return Ok(false);
-        }
-        // Whole or not at all: half a pool would look like a damaged one.
-        let staging = Staging::create(root)?;
-        let aside = staging.path().join("pool");
-        fs::publish(&self.path, &aside, Durability::Lazy)
-            .with_context(|| format!("cannot remove the pool `{}`", self.key))?;
-        fs::remove_tree(&aside, progress)?;
-        Ok(true)
+/// Removes a pool unless somebody uses it or something refers to it by now; returns whether it did.
+pub(super) fn remove(root: &Root, key: &str, progress: &dyn Progress) -> Result<bool> {
+    let path = root.pools().join(format!("{key}.git"));
+    let Some(lease) = Lease::try_acquire(&lock_of(root, key), "gc")? else { return Ok(false) };
+    let Some(alone) = DirectoryLock::try_take(&path)? else { return Ok(false) };
+    if is_referenced(root, key, &[])? {
+        return Ok(false);
     }
+    // Whole or not at all: half a pool would look like a damaged one.
+    let staging = Staging::create(root)?;
+    let aside = staging.path().join("pool");
+    fs::publish(&path, &aside, Durability::Lazy).with_context(|| format!("cannot remove the pool `{key}`"))?;
+    // Whoever waits makes a new one.
+    drop((alone, lease));
+    fs::remove_tree(&aside, progress)?;
+    Ok(true)
+}
+
+fn lock_of(root: &Root, key: &str) -> PathBuf {
+    root.pools().join(format!("{key}.lock"))
 }
 
 /// Returns whether any record names the pool, wherever the record is, or any store borrows from it: a record that is lost is

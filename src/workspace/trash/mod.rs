@@ -22,11 +22,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Failure, Kind, Result};
 use crate::progress::Progress;
+use crate::store::directory_lock::DirectoryLock;
 use crate::store::fs::{self, Durability};
 use crate::store::lease::Lease;
 use crate::store::name::WorkspaceName;
 use crate::store::root::{Root, UserRoot, read_small};
-use crate::store::staging::{DirectoryLock, Staging};
+use crate::store::staging::Staging;
 use crate::workspace::LeasedWorkspace;
 use crate::workspace::record::{self, Record};
 pub(crate) use restore::{find, restore};

@@ -7,10 +7,11 @@ use jiff::Timestamp;
 
 use super::{Entry, WHY, busy, entries, exists, move_directory};
 use crate::error::{Failure, Kind, Result};
+use crate::git::pool::Pool;
+use crate::store::directory_lock::DirectoryLock;
 use crate::store::lease::Wait;
 use crate::store::name::WorkspaceName;
 use crate::store::root::UserRoot;
-use crate::store::staging::DirectoryLock;
 use crate::workspace::create::ports;
 use crate::workspace::record::{self, Record};
 use crate::workspace::{LeasedWorkspace, Workspace};
@@ -82,6 +83,8 @@ pub(crate) fn restore(at: &UserRoot, found: &Found, target: &WorkspaceName, port
         return Err(Failure::new(Kind::Refused, message).hint("name its user with `--user`").into());
     }
     check_halves(at, entry, target)?;
+    // Who looks for records that name it may look where the record goes before it comes, and where it was when it is gone.
+    let pool = record.pool.as_ref().map(|key| Pool::hold(at, key)).transpose()?;
     let mut why = entry.why.clone().expect("only entries with a reason are found");
     let removed = why.removed;
     why.restoring_as = Some(target.as_str().to_owned());
@@ -98,7 +101,7 @@ pub(crate) fn restore(at: &UserRoot, found: &Found, target: &WorkspaceName, port
     for (part, to) in [("tree", at.tree(target)), ("homes", at.homes(target)), ("state", at.state(target))] {
         move_directory(&entry.path.join(part), &to).with_context(|| format!("cannot restore workspace `{name}`"))?;
     }
-    drop((ports, lock));
+    drop((pool, ports, lock));
     // What stays behind is spent, and collected.
     let _removed: Result<bool> = entry.remove_spent();
     let workspace = LeasedWorkspace::new(Workspace::of(at.clone(), target.clone(), record), lease);
