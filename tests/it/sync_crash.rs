@@ -205,5 +205,15 @@ fn a_branch_that_was_written_right_before_a_cut_is_known_later() {
         write(&tree, "new.txt", "two\n");
         place.ok(arguments);
         assert_eq!(place.git(target, ["show", "stead/work:new.txt"]), "two\n");
+        // Nor after a second cut, between the announcement of what comes next and the branch.
+        std::fs::write(&record, &before).expect("the record");
+        write(&tree, "new.txt", "three\n");
+        let in_the_way = place.git(target, ["rev-parse", "--git-path", "refs/heads/stead/work.lock"]);
+        let in_the_way = target.join(in_the_way.trim());
+        std::fs::write(&in_the_way, "").expect("a lock");
+        assert_ne!(place.json(arguments).0, 0, "{arguments:?}");
+        std::fs::remove_file(&in_the_way).expect("the lock");
+        place.ok(arguments);
+        assert_eq!(place.git(target, ["show", "stead/work:new.txt"]), "three\n");
     }
 }

@@ -88,7 +88,7 @@ impl BranchPlan {
 
     pub(crate) fn apply(self, workspace: &mut LeasedWorkspace, state: &State) -> Result<Outline> {
         let Some(tip) = &self.tip else { return Ok(self.outline) };
-        super::announce(&state.store, &self.target, &self.refname, tip.commit)?;
+        super::announce(workspace, &state.store, &self.target, &self.refname, self.expected, tip.commit)?;
         if !self.outline.up_to_date {
             branch::deliver(&state.store, &self.project, &self.refname, tip.commit, self.expected)?;
         }

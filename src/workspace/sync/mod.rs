@@ -263,15 +263,34 @@ fn delivered_commit(workspace: &Workspace, target: &str, refname: Option<&str>) 
 
 /// Returns the commits that stead has written to a ref of a target, or was cut off in writing to it, the last first.
 fn own_commits(workspace: &Workspace, store: &Store, target: &str, refname: &str) -> Vec<Oid> {
-    let announced = store.repository().refname_to_id(&announcement(target, refname)).ok();
-    announced.into_iter().chain(delivered_commit(workspace, target, Some(refname))).collect()
+    let delivered = delivered_commit(workspace, target, Some(refname));
+    announced(store, target, refname).into_iter().chain(delivered).collect()
 }
 
-/// Keeps a commit that is about to be written to a ref of a target, and puts on record that it is: whoever comes after a
-/// cut knows the ref for stead's own.
-fn announce(store: &Store, target: &str, refname: &str, commit: Oid) -> Result<()> {
+/// Keeps a commit that is about to be written to a ref of a target, which is at `there`, and puts on record that it is: whoever
+/// comes after a cut knows the ref for stead's own.
+fn announce(
+    workspace: &mut LeasedWorkspace,
+    store: &Store,
+    target: &str,
+    refname: &str,
+    there: Option<Oid>,
+    commit: Oid,
+) -> Result<()> {
+    // What was announced before a cut, and has arrived, is announced no longer after this.
+    if let Some(arrived) = announced(store, target, refname)
+        && there == Some(arrived)
+        && arrived != commit
+        && delivered_commit(workspace, target, Some(refname)) != there
+    {
+        remember(workspace, target, Some(refname), arrived)?;
+    }
     store.set_ref(&format!("refs/kept/{commit}"), commit)?;
     store.set_ref(&announcement(target, refname), commit)
+}
+
+fn announced(store: &Store, target: &str, refname: &str) -> Option<Oid> {
+    store.repository().refname_to_id(&announcement(target, refname)).ok()
 }
 
 fn announcement(target: &str, refname: &str) -> String {

@@ -132,7 +132,8 @@ impl PushPlan {
 
     pub(crate) fn apply(self, workspace: &mut LeasedWorkspace, state: &State, way: Way<'_>) -> Result<Outline> {
         let Some(tip) = &self.tip else { return Ok(self.outline) };
-        super::announce(&state.store, &self.outline.target, &self.refname, tip.commit)?;
+        let (target, there) = (&self.outline.target, self.outline.old_commit);
+        super::announce(workspace, &state.store, target, &self.refname, there, tip.commit)?;
         if !self.outline.up_to_date {
             let name = format!("refs/kept/{}", tip.commit);
             let refspec = format!("{}{name}:{}", if self.force { "+" } else { "" }, self.refname);

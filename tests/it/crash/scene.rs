@@ -40,12 +40,12 @@ impl Scene {
         let memory = Path::new("/dev/shm");
         let place = Place::within(&if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() });
         let project = place.project("api");
-        // Of another source, whose pool nothing refers to in the end.
+        // Of another source, whose pool nothing refers to in the end; a `gc` would take that along.
         place.project("other");
         place.ok(["create", "w", "--from", "other"]);
-        place.ok(["rm", "w"]);
-        place.ok(["gc", "--purge", "--yes"]);
-        age_locks(&place.root().join("pools"));
+        for part in ["state", "workspaces", "homes"] {
+            std::fs::remove_dir_all(place.root().join(part).join("local/w")).expect("removed");
+        }
         let [x, y] = ["x", "y"].map(|name| {
             place.ok(["create", name, "--from", "api"]);
             place.ok(["exec", name, "--isolation", "none", "--", "sh", "-c", WORK]);
@@ -140,17 +140,6 @@ const PARTS: [&str; 3] = ["home", "projects", "root"];
 
 fn copy(from: &Path, into: &Path) {
     succeed(Command::new("cp").args(["-a", "--reflink=auto"]).arg(from).arg(into));
-}
-
-/// Makes the locks in a directory look as if they were held long ago.
-fn age_locks(directory: &Path) {
-    let locks = std::fs::read_dir(directory).expect("directory").map(|entry| entry.expect("entry").path());
-    for lock in locks.filter(|path| path.extension().is_some_and(|extension| extension == "lock")) {
-        let text = std::fs::read_to_string(&lock).expect("text");
-        let lines =
-            text.lines().map(|line| if line.starts_with("since") { "since = \"2020-01-01T00:00:00Z\"" } else { line });
-        std::fs::write(&lock, lines.collect::<Vec<_>>().join("\n")).expect("written");
-    }
 }
 
 /// Returns the names in a directory of the root.
