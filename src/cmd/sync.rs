@@ -100,6 +100,8 @@ pub(crate) struct Answer {
     /// What needs `--allow-exec`, with the reason.
     runs_code: Vec<Named>,
     other_refs: Vec<OtherRef>,
+    /// Stash entries, not part of it, newest first.
+    stashes: Vec<String>,
     /// What in the workspace's `.git` would run commands, where that was taken out or kept.
     git_config_held: Vec<String>,
     /// Whether that was left in place.
@@ -133,8 +135,17 @@ impl Report for Answer {
         if !self.complete {
             page.line("Not done: what could not be read is left out, and is work; sync again when it can be read.");
         }
+        let stashed = match self.stashes.len() {
+            0 => None,
+            1 => Some("1 stash entry".to_owned()),
+            count => Some(format!("{count} stash entries")),
+        };
+        if let (Some(stashed), true) = (&stashed, self.other_refs.is_empty()) {
+            page.line(format!("Not part of it: {stashed}."));
+        }
         if !self.other_refs.is_empty() {
-            page.line("Other refs with commits of their own, not part of it:");
+            let stashed = stashed.map(|stashed| format!(", and {stashed}")).unwrap_or_default();
+            page.line(format!("Other refs with commits of their own{stashed}, not part of it:"));
             for other in &self.other_refs {
                 page.line(format!("  {} ({})", quote(other.name.as_bytes()), commits(other.commits)));
             }
@@ -202,6 +213,7 @@ impl Answer {
             complete: outline.unread == 0,
             runs_code: named(outline.runs_code),
             other_refs: outline.other_refs.into_iter().map(|(name, commits)| OtherRef { name, commits }).collect(),
+            stashes: outline.stashes.iter().map(ToString::to_string).collect(),
             git_config_held: Vec::new(),
             git_config_kept: false,
         }

@@ -73,10 +73,21 @@ fn work_on_another_branch_comes_over_and_the_rest_is_named() {
     commit(&place, &tree, "one.txt", "one\n");
     place.git(&tree, ["checkout", "-q", "-b", "other", "origin/main"]);
     let head = commit(&place, &tree, "two.txt", "two\n");
+    write(&tree, "two.txt", "stashed\n");
+    place.git(&tree, ["stash", "--quiet"]);
+    let stashed = place.git(&tree, ["rev-parse", "stash"]);
+    let text = place.ok(["sync", "work", "--to", "-n"]);
+    let other = "Other refs with commits of their own, and 1 stash entry, not part of it:\n  refs/heads/stead/work (1 commit)\n";
+    assert!(text.contains(other), "{text}");
     let (_, answer) = place.json(["sync", "work", "--to"]);
     assert_eq!(place.git(&project, ["rev-parse", "stead/work"]).trim(), head);
-    assert_eq!(answer["other_refs"][0]["ref"], "refs/heads/stead/work");
-    assert_eq!(answer["other_refs"][0]["commits"], 1);
+    assert_eq!(answer["other_refs"], serde_json::json!([{ "ref": "refs/heads/stead/work", "commits": 1 }]));
+    assert_eq!(answer["stashes"], serde_json::json!([stashed.trim()]));
+    // What upstream has by now is named no longer; the log of the stash is not all there is of it.
+    place.git(&tree, ["branch", "-D", "-q", "stead/work"]);
+    std::fs::remove_file(tree.join(".git/logs/refs/stash")).expect("the log");
+    let text = place.ok(["sync", "work", "--to"]);
+    assert!(text.contains("Not part of it: 1 stash entry.\n"), "{text}");
 }
 
 #[test]

@@ -57,6 +57,10 @@ pub(crate) fn plan(workspace: &Workspace, state: &State, path: &Path, said: &Sai
         outline.uncommitted = tip.uncommitted;
         outline.commits = beyond(state, &project, tip.commit)?;
         outline.other_refs = other_refs(state, &project, tip.commit)?;
+        let refs = &state.imported.refs;
+        outline.stashes.clone_from(&refs.stash);
+        // Without its log there is one entry.
+        outline.stashes.extend(refs.find("refs/stash").filter(|last| !refs.stash.contains(last)));
     }
     if !outline.up_to_date {
         if let Some(directory) = branch::checked_out(&project, &refname)? {
@@ -152,7 +156,7 @@ fn other_refs(state: &State, project: &crate::git::Repository, commit: Oid) -> R
         .refs
         .iter()
         .filter(|(_, id)| !failed.contains(id))
-        .filter(|(name, _)| name.starts_with("refs/heads/") || name.starts_with("refs/tags/") || name == "refs/stash")
+        .filter(|(name, _)| name.starts_with("refs/heads/") || name.starts_with("refs/tags/"))
         .filter(|(name, _)| Some(name.as_str()) != super::head_branch(state));
     let mut found = Vec::new();
     for (name, id) in others {

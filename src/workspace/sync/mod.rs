@@ -176,6 +176,8 @@ pub(crate) struct Outline {
     pub(crate) runs_code: Vec<(Vec<u8>, String)>,
     /// Other refs of the workspace with commits that do not come over.
     pub(crate) other_refs: Vec<(String, usize)>,
+    /// Its stash entries, which do not come over either, newest first.
+    pub(crate) stashes: Vec<Oid>,
 }
 
 /// What the user said about a plan.
