@@ -1,5 +1,6 @@
 //! How runs behind each wall end: whoever is killed, nothing of them stays alive.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -154,6 +155,31 @@ fn when_both_are_killed_at_once_nothing_is_left_for_the_next_run() {
         assert!(behind.exec(&["--wait"], "true").status.success());
         behind.nothing_is_alive();
     }
+}
+
+#[test]
+fn what_only_somebody_else_could_end_is_told_and_waited_for_shortly() {
+    let user = User::ordinary();
+    // Only root can make a program that takes another's power.
+    let User::Other(_) = user else { return };
+    let place = ready(user);
+    let program = place.path().join("tools/setpriv");
+    assert!(Command::new("cp").arg("/usr/bin/setpriv").arg(&program).status().expect("cp starts").success());
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o4755)).expect("mode");
+    let mut command = start(&place, user);
+    command.args(["exec", "x", "--empty", "--isolation", "none", "--timeout", "1", "--", "sh", "-c"]);
+    command.arg("\"$1\" --reuid 0 --clear-groups sleep 1000 & echo $! > left; sleep 1000").arg("sh").arg(&program);
+    let began = Instant::now();
+    let output = command.stdin(Stdio::null()).output().expect("stead starts");
+    let left = std::fs::read_to_string(place.tree("x").join("left")).expect("its id");
+    let state = std::fs::read_to_string(format!("/proc/{}/status", left.trim())).unwrap_or_default();
+    kill(left.trim().parse().expect("a number"), "KILL");
+    assert!(state.contains("Uid:\t0\t0\t0\t0"), "{state}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("warning: 1 process of the run cannot be ended"), "{}", describe(&output));
+    assert!(stderr.contains("create left"), "{}", describe(&output));
+    assert_eq!(output.status.code(), Some(125), "{}", describe(&output));
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
 }
 
 #[test]
