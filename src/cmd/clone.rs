@@ -15,7 +15,7 @@ use crate::git::source::Source;
 use crate::git::sync::join::Way;
 use crate::store::lease::Wait;
 use crate::store::name::WorkspaceName;
-use crate::ui::text::{JsonPath, Page, quote};
+use crate::ui::text::{JsonPath, Page, quote, times};
 use crate::ui::{Report, Ui};
 use crate::workspace::create::{self, BranchChoice, extra};
 use crate::workspace::sync::{State, upstream};
@@ -96,11 +96,8 @@ impl Report for Answer {
                     page.line(format!("Workspace `{}` is up to date with `{}`.", item.name, updated.source));
                 }
                 Done::Updated(updated) => {
-                    let commits = if updated.commits == 1 { "commit" } else { "commits" };
-                    page.line(format!(
-                        "Brought workspace `{}` up to `{}`: {} {commits}.",
-                        item.name, updated.source, updated.commits
-                    ));
+                    let commits = times(updated.commits, "commit");
+                    page.line(format!("Brought workspace `{}` up to `{}`: {commits}.", item.name, updated.source));
                 }
                 Done::Added(added) => {
                     let commit = added.commit.as_deref().map_or("no commit", |commit| &commit[..10]);

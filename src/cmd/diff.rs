@@ -15,7 +15,7 @@ use crate::git::snapshot;
 use crate::run::RunId;
 use crate::run::record;
 use crate::store::name::WorkspaceName;
-use crate::ui::text::{Page, quote};
+use crate::ui::text::{Page, quote, times};
 use crate::ui::{Report, Ui};
 use crate::workspace::Workspace;
 use crate::workspace::work::{Sides, Work};
@@ -269,12 +269,11 @@ fn stat(changes: &[Change]) -> Vec<String> {
         deleted += deletions;
     }
     if !changes.is_empty() {
-        let count = |count: u64, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
         lines.push(format!(
             " {} changed, {}(+), {}(-)",
-            count(changes.len() as u64, "file"),
-            count(added, "insertion"),
-            count(deleted, "deletion")
+            times(changes.len(), "file"),
+            times(added, "insertion"),
+            times(deleted, "deletion")
         ));
     }
     lines

@@ -147,10 +147,10 @@ impl Report for Answer {
             }
         }
         if self.staging > 0 {
-            page.line(format!("{removed} what was left of {} that never ended.", times(self.staging, "command")));
+            page.line(format!("{removed} what was left of {} that never ended.", text::times(self.staging, "command")));
         }
         if !self.pools.is_empty() {
-            page.line(format!("{removed} {} that nothing refers to.", times(self.pools.len(), "pool")));
+            page.line(format!("{removed} {} that nothing refers to.", text::times(self.pools.len(), "pool")));
         }
         if let Some(reason) = &self.clock {
             page.line(format!("Nothing was taken out of the trash by its age: {reason}."));
@@ -391,8 +391,4 @@ impl Answer {
 pub(crate) fn codes() -> String {
     let lines = CODES.iter().map(|(word, meaning)| format!("  {word:<10}  {meaning}"));
     ["Codes in JSON:".to_owned()].into_iter().chain(lines).collect::<Vec<_>>().join("\n")
-}
-
-fn times(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

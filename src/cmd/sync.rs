@@ -17,7 +17,7 @@ use crate::store::beneath::Dir;
 use crate::store::lease::Wait;
 use crate::store::name::WorkspaceName;
 use crate::store::root::UserRoot;
-use crate::ui::text::{JsonPath, Page, quote};
+use crate::ui::text::{JsonPath, Page, quote, times};
 use crate::ui::{Report, Ui};
 use crate::workspace::agentgit::Running;
 use crate::workspace::sync::{self, Outline, Said, State, apply, branch, from, push, upstream};
@@ -135,20 +135,17 @@ impl Report for Answer {
         if !self.complete {
             page.line("Not done: what could not be read is left out, and is work; sync again when it can be read.");
         }
-        let stashed = match self.stashes.len() {
-            0 => None,
-            1 => Some("1 stash entry".to_owned()),
-            count => Some(format!("{count} stash entries")),
-        };
-        if let (Some(stashed), true) = (&stashed, self.other_refs.is_empty()) {
-            page.line(format!("Not part of it: {stashed}."));
-        }
-        if !self.other_refs.is_empty() {
-            let stashed = stashed.map(|stashed| format!(", and {stashed}")).unwrap_or_default();
-            page.line(format!("Other refs with commits of their own{stashed}, not part of it:"));
-            for other in &self.other_refs {
-                page.line(format!("  {} ({})", quote(other.name.as_bytes()), commits(other.commits)));
+        let stashed = times(self.stashes.len(), "stash entry");
+        match (self.other_refs.is_empty(), self.stashes.is_empty()) {
+            (true, true) => {}
+            (true, false) => page.line(format!("Not part of it: {stashed}.")),
+            (false, true) => page.line("Other refs with commits of their own, not part of it:"),
+            (false, false) => {
+                page.line(format!("Other refs with commits of their own, and {stashed}, not part of it:"));
             }
+        }
+        for other in &self.other_refs {
+            page.line(format!("  {} ({})", quote(other.name.as_bytes()), times(other.commits, "commit")));
         }
         changes::held(page, &self.git_config_held, self.git_config_kept);
         if let (false, false, "to", Some(branch)) = (self.dry_run, self.up_to_date, self.direction, &self.branch) {
@@ -177,8 +174,8 @@ impl Answer {
         let verb = |planned: &str, done: &str| if self.dry_run { format!("Would {planned}") } else { done.to_owned() };
         let work = match (self.commits, self.uncommitted) {
             (0, _) => String::new(),
-            (count, true) => format!(" ({}, the last of uncommitted work)", commits(count)),
-            (count, false) => format!(" ({})", commits(count)),
+            (count, true) => format!(" ({}, the last of uncommitted work)", times(count, "commit")),
+            (count, false) => format!(" ({})", times(count, "commit")),
         };
         match self.direction {
             "upstream" => format!("{} workspace {name} up to {target}{work}.", verb("bring", "Brought")),
@@ -228,10 +225,6 @@ fn list(page: &mut Page, heading: &str, list: &[Named]) {
     for one in list {
         page.line(format!("  {} ({})", one.shown, one.reason));
     }
-}
-
-fn commits(count: usize) -> String {
-    format!("{count} commit{}", if count == 1 { "" } else { "s" })
 }
 
 pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {

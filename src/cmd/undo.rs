@@ -247,7 +247,7 @@ fn prepare(
 ) -> Result<(UndoPlan, Snapshot)> {
     let mut now = workspace.capture(store, config, ui.progress())?;
     // Without it there is no whole way back; a read that fails once may not fail again.
-    if now.meta.unreadable.iter().any(|(path, _)| path == b".git" || path.starts_with(b".git/")) {
+    if now.meta.unreadable.iter().any(|(path, _)| snapshot::is_in_git(path)) {
         now = workspace.capture(store, config, ui.progress())?;
     }
     let mut plan = undo::plan(workspace, store, &now, then, asked)?;

@@ -9,6 +9,7 @@ use anyhow::Context;
 use rustix::fs::OFlags;
 
 use crate::error::Result;
+use crate::store::lease;
 
 /// A hold of a directory, for one alone or shared with others; freed by the kernel when the holder dies.
 #[must_use = "the lock ends when the value is dropped"]
@@ -21,11 +22,7 @@ impl DirectoryLock {
     /// Locks the directory at `path` for itself; `None` when somebody else holds it or it is not there (any more).
     pub(crate) fn try_take(path: &Path) -> Result<Option<Self>> {
         let Some(file) = open(path)? else { return Ok(None) };
-        match fs2::FileExt::try_lock_exclusive(&file) {
-            Ok(()) => still_at(path, file),
-            Err(error) if error.raw_os_error() == fs2::lock_contended_error().raw_os_error() => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("cannot lock `{}`", path.display())),
-        }
+        if lease::answer(fs2::FileExt::try_lock_exclusive(&file), path)? { still_at(path, file) } else { Ok(None) }
     }
 
     /// Holds the directory at `path` together with others, when nobody has it for itself any more; `None` when it is not there

@@ -205,7 +205,8 @@ fn try_shared(file: &File, path: &Path) -> Result<bool> {
     answer(fs2::FileExt::try_lock_shared(file), path)
 }
 
-fn answer(locked: std::io::Result<()>, path: &Path) -> Result<bool> {
+/// Returns whether a try to lock what is at `path` took the lock, or somebody else has it.
+pub(super) fn answer(locked: std::io::Result<()>, path: &Path) -> Result<bool> {
     match locked {
         Ok(()) => Ok(true),
         Err(error) if error.raw_os_error() == fs2::lock_contended_error().raw_os_error() => Ok(false),

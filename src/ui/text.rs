@@ -1,7 +1,7 @@
 //! Text for people: pages, tables, sizes, ages, and the quoting of names from outside.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -201,6 +201,15 @@ pub(crate) fn bytes(count: u64) -> String {
     unreachable!("the last unit takes everything")
 }
 
+/// Returns how many: `1 commit`, `2 commits`, `3 entries`.
+pub(crate) fn times<N: Copy + Display + PartialEq + From<u8>>(count: N, noun: &str) -> String {
+    match noun.strip_suffix("ry") {
+        _ if count == N::from(1) => format!("{count} {noun}"),
+        Some(stem) => format!("{count} {stem}ries"),
+        None => format!("{count} {noun}s"),
+    }
+}
+
 /// Returns how long ago: `3 minutes ago`, `in the future`.
 pub(crate) fn age(time: Timestamp, now: Timestamp) -> String {
     let seconds = now.as_second() - time.as_second();
@@ -212,7 +221,7 @@ pub(crate) fn age(time: Timestamp, now: Timestamp) -> String {
         3600..86400 => (seconds / 3600, "hour"),
         _ => (seconds / 86400, "day"),
     };
-    format!("{count} {unit}{} ago", if count == 1 { "" } else { "s" })
+    format!("{} ago", times(count, unit))
 }
 
 /// Returns in how long: `in 7 days`, `now`.
@@ -230,7 +239,7 @@ pub(crate) fn due(left: Duration) -> String {
         seconds @ 3600..86400 => (seconds.div_ceil(3600), "hour"),
         seconds => (seconds.div_ceil(86400), "day"),
     };
-    format!("in {count} {unit}{}", if count == 1 { "" } else { "s" })
+    format!("in {}", times(count, unit))
 }
 
 /// Returns a time without the fractions of its second.
@@ -276,6 +285,12 @@ impl JsonPath {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_no_plural() {
+        assert_eq!([times(1, "day"), times(0, "day"), times(2, "day")], ["1 day", "0 days", "2 days"]);
+        assert_eq!([times(1_u64, "new stash entry"), times(3, "entry")], ["1 new stash entry", "3 entries"]);
+    }
 
     #[test]
     fn names_are_quoted_as_git_quotes_them() {

@@ -123,7 +123,7 @@ impl Workspace {
     /// Returns the objects of the pool that the agent's repository borrows from.
     pub(crate) fn borrowed_objects(&self) -> Option<PathBuf> {
         let key = self.record.pool.as_ref()?;
-        Some(self.at.root().pools().join(format!("{key}.git/objects")))
+        Some(self.at.root().pool(key).join("objects"))
     }
 
     pub(crate) fn runs(&self) -> PathBuf {

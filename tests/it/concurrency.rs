@@ -37,8 +37,8 @@ impl Count {
 struct Until(Instant);
 
 impl Until {
-    fn seconds(seconds: Duration) -> Self {
-        Self(Instant::now() + seconds)
+    fn after(time: Duration) -> Self {
+        Self(Instant::now() + time)
     }
 
     fn is_over(&self, enough: impl FnOnce() -> bool) -> bool {
@@ -79,7 +79,7 @@ fn many_processes_create_run_list_remove_restore_and_collect() {
     let place = Place::new();
     place.project("api");
     let count = Count::default();
-    let until = Until::seconds(Duration::from_secs(seconds()));
+    let until = Until::after(Duration::from_secs(seconds()));
     // A run that ended well has written its line; wherever its workspace went, the line is there.
     let written: Vec<String> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..PROCESSES)
@@ -127,7 +127,7 @@ fn many_processes_create_run_list_remove_restore_and_collect() {
 fn a_pool_that_comes_and_goes_is_never_taken_from_anybody() {
     let place = Place::new();
     place.project("api");
-    let until = Until::seconds(Duration::from_secs(seconds()) / 2);
+    let until = Until::after(Duration::from_secs(seconds()) / 2);
     let (created, restored, gone) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         let (place, until, created, restored, gone) = (&place, &until, &created, &restored, &gone);

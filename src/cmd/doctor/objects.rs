@@ -77,7 +77,7 @@ impl<'a> Objects<'a> {
 
     fn pool(&mut self, at: &UserRoot, key: &str, workspaces: &[Workspace]) -> Result<Option<Check>> {
         let Some(fault) = self.fault(at, key, workspaces)? else { return Ok(None) };
-        if Lease::holder(&at.root().pools().join(format!("{key}.lock")))?.is_some() {
+        if Lease::holder(&at.root().pool_lock(key))?.is_some() {
             return Ok(Some(Check::new("pool", Status::Info, format!("{key} is being fetched"))));
         }
         let message = format!("{key}: {fault}");
@@ -107,7 +107,7 @@ impl<'a> Objects<'a> {
 
     /// Says what is wrong with a pool.
     fn fault(&mut self, at: &UserRoot, key: &str, workspaces: &[Workspace]) -> Result<Option<String>> {
-        let path = at.root().pools().join(format!("{key}.git"));
+        let path = at.root().pool(key);
         if !path.exists() {
             return Ok(Some("it is not there".to_owned()));
         }

@@ -7,7 +7,7 @@ use crate::cmd::exec::plan::Plan;
 use crate::error::{Exit, Result};
 use crate::run::limits::Bound;
 use crate::run::record::Outcome as End;
-use crate::ui::text::Page;
+use crate::ui::text::{Page, times};
 use crate::ui::{Report, Ui};
 
 /// The answer: of a run, whose stdout belongs to the command, or of `--dry-run`.
@@ -120,12 +120,9 @@ impl Report for Ran {
             page.line(line);
         }
         self.beside.text(page);
-        let counts = [(self.commits.len(), "commit", "commits"), (self.stashes.len(), "stash entry", "stash entries")];
-        for (count, one, many) in counts {
-            match count {
-                0 => {}
-                1 => page.line(format!("1 new {one}")),
-                count => page.line(format!("{count} new {many}")),
+        for (count, noun) in [(self.commits.len(), "new commit"), (self.stashes.len(), "new stash entry")] {
+            if count > 0 {
+                page.line(times(count, noun));
             }
         }
         changes::held(page, &self.git_config_held, self.git_config_kept);

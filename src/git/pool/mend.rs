@@ -9,7 +9,7 @@ use git2::Repository;
 use rustix::fs::Mode;
 
 use crate::error::{Failure, Kind, Result};
-use crate::git::pool::{Pool, init, open_bare, path_of};
+use crate::git::pool::{Pool, init, open_bare};
 use crate::git::source::Source;
 use crate::git::transport::Net;
 use crate::git::whole;
@@ -44,9 +44,9 @@ impl Pool {
         progress: &dyn Progress,
     ) -> Result<Mended> {
         anyhow::ensure!(source.pool_key(at.user(), depth) == key, "`{source}` has another pool");
-        let path = path_of(at, key);
+        let path = at.root().pool(key);
         if path.exists() {
-            let lock = at.root().pools().join(format!("{key}.lock"));
+            let lock = at.root().pool_lock(key);
             let Some(lease) = Lease::try_acquire(&lock, "doctor")? else {
                 return Err(Failure::new(Kind::Busy, format!("the pool of `{source}` is in use")).into());
             };

@@ -92,8 +92,8 @@ impl Pool {
         // A local source is copied whole: depth would only cost a second pool.
         let depth = depth.filter(|_| matches!(source, Source::Remote { .. }));
         let key = source.pool_key(at.user(), depth);
-        let path = path_of(at, &key);
-        let lock = at.root().pools().join(format!("{key}.lock"));
+        let path = at.root().pool(&key);
+        let lock = at.root().pool_lock(&key);
         let lease = Lease::acquire(&lock, &format!("the pool of `{source}`"), "fetch", Wait::Forever)?;
         let fetch = Fetch { at, source, depth, requests, net, progress };
         if path.exists() {
@@ -112,12 +112,12 @@ impl Pool {
 
     /// Keeps the pool from being removed for as long as the value lives; `None` when there is none.
     pub(crate) fn hold(at: &UserRoot, key: &str) -> Result<Option<DirectoryLock>> {
-        DirectoryLock::share(&path_of(at, key))
+        DirectoryLock::share(&at.root().pool(key))
     }
 
     /// Opens the pool of a record as it is, without the network. The record keeps it, or a hold of its own.
     pub(crate) fn open(at: &UserRoot, key: &str) -> Result<Self> {
-        let path = path_of(at, key);
+        let path = at.root().pool(key);
         let repository = open_bare(&path).map_err(|error| {
             Failure::new(Kind::Damaged, format!("cannot open the pool `{}`: {error:#}", path.display()))
                 .hint("see what is wrong with `stead doctor`")
@@ -319,10 +319,6 @@ fn read_shallow(pool: &Path) -> Result<Option<Vec<u8>>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("cannot read `{}`", path.display())),
     }
-}
-
-fn path_of(at: &UserRoot, key: &str) -> PathBuf {
-    at.root().pools().join(format!("{key}.git"))
 }
 
 fn init(path: &Path) -> Result<()> {

@@ -232,7 +232,7 @@ fn root(store: &Store, files: Oid, gitdir: Option<Oid>, meta: &Meta) -> Result<O
 }
 
 /// Returns whether a path in a tree is a `.git` or below one.
-pub(super) fn is_in_git(path: &[u8]) -> bool {
+pub(crate) fn is_in_git(path: &[u8]) -> bool {
     path.split(|byte| *byte == b'/').any(|component| component == b".git")
 }
 

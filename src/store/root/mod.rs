@@ -71,6 +71,16 @@ impl Root {
         self.path.join("pools")
     }
 
+    /// Returns where the pool `key` is.
+    pub(crate) fn pool(&self, key: &str) -> PathBuf {
+        self.pools().join(format!("{key}.git"))
+    }
+
+    /// Returns the lock that is held while the pool `key` is made or brought up to date.
+    pub(crate) fn pool_lock(&self, key: &str) -> PathBuf {
+        self.pools().join(format!("{key}.lock"))
+    }
+
     pub(crate) fn staging(&self) -> PathBuf {
         self.path.join("staging")
     }

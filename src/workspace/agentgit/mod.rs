@@ -219,7 +219,7 @@ pub(crate) fn clean(workspace: &LeasedWorkspace, keep: &Path) -> Result<()> {
 
 /// Returns the directory of the pool that the workspace borrows from.
 pub(crate) fn pool_path(workspace: &Workspace) -> Option<PathBuf> {
-    workspace.record.pool.as_ref().map(|key| workspace.at().root().pools().join(format!("{key}.git")))
+    workspace.record.pool.as_ref().map(|key| workspace.at().root().pool(key))
 }
 
 fn put(dir: &Dir, path: &str, content: &[u8]) -> Result<()> {

@@ -19,13 +19,14 @@ use crate::workspace::record;
 /// Returns the keys of the pools that nobody uses and nothing refers to but what is `leaving` the trash (ids of entries).
 pub(super) fn unreferenced(root: &Root, leaving: &[String]) -> Result<Vec<String>> {
     let mut found = Vec::new();
+    let references = References::read(root, leaving)?;
     for path in fs::entries(&root.pools())? {
         let Some(key) = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".git"))
         else {
             continue;
         };
-        let is_used = Lease::holder(&lock_of(root, key))?.is_some() || DirectoryLock::try_take(&path)?.is_none();
-        if !is_used && !is_referenced(root, key, leaving)? {
+        let is_used = Lease::holder(&root.pool_lock(key))?.is_some() || DirectoryLock::try_take(&path)?.is_none();
+        if !is_used && !references.have(key) {
             found.push(key.to_owned());
         }
     }
@@ -34,10 +35,10 @@ pub(super) fn unreferenced(root: &Root, leaving: &[String]) -> Result<Vec<String
 
 /// Removes a pool unless somebody uses it or something refers to it by now; returns whether it did.
 pub(super) fn remove(root: &Root, key: &str, progress: &dyn Progress) -> Result<bool> {
-    let path = root.pools().join(format!("{key}.git"));
-    let Some(lease) = Lease::try_acquire(&lock_of(root, key), "gc")? else { return Ok(false) };
+    let path = root.pool(key);
+    let Some(lease) = Lease::try_acquire(&root.pool_lock(key), "gc")? else { return Ok(false) };
     let Some(alone) = DirectoryLock::try_take(&path)? else { return Ok(false) };
-    if is_referenced(root, key, &[])? {
+    if References::read(root, &[])?.have(key) {
         return Ok(false);
     }
     // Whole or not at all: half a pool would look like a damaged one.
@@ -50,31 +51,41 @@ pub(super) fn remove(root: &Root, key: &str, progress: &dyn Progress) -> Result<
     Ok(true)
 }
 
-fn lock_of(root: &Root, key: &str) -> PathBuf {
-    root.pools().join(format!("{key}.lock"))
+/// The text of all that may name a pool: of records, wherever they are, and of what stores borrow from, since a record that is
+/// lost is made anew from the store. It is searched as it is, so that records that are damaged or newer than this program count
+/// as well; what cannot be read may name any.
+struct References {
+    texts: Vec<String>,
+    unreadable: bool,
 }
 
-/// Returns whether any record names the pool, wherever the record is, or any store borrows from it: a record that is lost is
-/// made anew from the store. The text is searched, so that records that are damaged or newer than this program count as well.
-fn is_referenced(root: &Root, key: &str, leaving: &[String]) -> Result<bool> {
-    let mut records: Vec<PathBuf> = Vec::new();
-    for user in fs::entries(&root.path().join("state"))? {
-        records.extend(fs::entries_of_directory(&user)?.iter().flat_map(|state| names_pool(state)));
-    }
-    for entry in fs::entries(&root.trash())? {
-        if !leaving.iter().any(|id| entry.file_name().is_some_and(|name| name == id.as_str())) {
-            records.extend(names_pool(&entry.join("state")));
+impl References {
+    fn read(root: &Root, leaving: &[String]) -> Result<Self> {
+        let mut files: Vec<PathBuf> = Vec::new();
+        for user in fs::entries(&root.path().join("state"))? {
+            files.extend(fs::entries_of_directory(&user)?.iter().flat_map(|state| names_pool(state)));
         }
-    }
-    for staging in fs::entries(&root.staging())? {
-        records.extend(fs::entries_of_directory(&staging)?.into_iter().map(|part| part.join(record::FILE)));
-    }
-    for record in records {
-        if read_small(&record).map_or(true, |text| text.is_some_and(|text| text.contains(key))) {
-            return Ok(true);
+        for entry in fs::entries(&root.trash())? {
+            if !leaving.iter().any(|id| entry.file_name().is_some_and(|name| name == id.as_str())) {
+                files.extend(names_pool(&entry.join("state")));
+            }
         }
+        for staging in fs::entries(&root.staging())? {
+            files.extend(fs::entries_of_directory(&staging)?.into_iter().map(|part| part.join(record::FILE)));
+        }
+        let mut references = Self { texts: Vec::new(), unreadable: false };
+        for file in files {
+            match read_small(&file) {
+                Ok(text) => references.texts.extend(text),
+                Err(_) => references.unreadable = true,
+            }
+        }
+        Ok(references)
     }
-    Ok(false)
+
+    fn have(&self, key: &str) -> bool {
+        self.unreadable || self.texts.iter().any(|text| text.contains(key))
+    }
 }
 
 /// Returns the files of a state that name its pool.
