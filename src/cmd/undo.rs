@@ -14,7 +14,7 @@ use crate::error::{Exit, Failure, Kind, Result};
 use crate::git::change::Change;
 use crate::git::ignore;
 use crate::git::repository::{Access, Store};
-use crate::git::snapshot::{self, Snapshot};
+use crate::git::snapshot::Snapshot;
 use crate::run::RunId;
 use crate::run::record::{self, End, Outcome as How, RunRecord};
 use crate::store::beneath::Dir;
@@ -26,7 +26,7 @@ use crate::ui::{Report, Ui};
 use crate::workspace::agentgit::Running;
 use crate::workspace::sync;
 use crate::workspace::sync::revert::{self, Applied};
-use crate::workspace::undo::{self, Asked, Outline, RefChange, UndoPlan};
+use crate::workspace::undo::{self, Asked, Before, Outline, RefChange, UndoPlan};
 use crate::workspace::{LeasedWorkspace, Workspace, keep};
 
 /// Put a workspace back to where it was before a run
@@ -169,7 +169,7 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
     let asked = Asked { paths: &paths, excludes: &excludes.unwrap_or_default() };
     if args.dry_run {
         let store = workspace.store(Access::Read)?;
-        let (run, then) = target(&workspace, &store, run)?;
+        let (run, then) = target(&workspace, &store, run, config)?;
         let now = workspace.look(&store, config, 1)?;
         let plan = undo::plan(&workspace, &store, &now, &then, asked)?;
         let also = obstacles(&workspace, &plan)?;
@@ -184,7 +184,7 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
     }
     let mut workspace = cmd::lease(workspace, "undo", Wait::No, ui)?;
     let store = workspace.store(Access::Write)?;
-    let (run, then) = target(&workspace, &store, run)?;
+    let (run, then) = target(&workspace, &store, run, config)?;
     let (plan, now) = prepare(&mut workspace, &store, &then, asked, config, ui)?;
     if plan.is_empty() {
         return Ok(answer(&workspace, &run, None, plan.into_outline(), Did { dry_run: false, keep }));
@@ -240,16 +240,12 @@ fn reverted(workspace: &Workspace, applied: &Applied, id: Option<String>, change
 fn prepare(
     workspace: &mut LeasedWorkspace,
     store: &Store,
-    then: &Snapshot,
+    then: &Before,
     asked: Asked<'_>,
     config: &Config,
     ui: &Ui,
 ) -> Result<(UndoPlan, Snapshot)> {
     let mut now = workspace.capture(store, config, ui.progress())?;
-    // Without it there is no whole way back; a read that fails once may not fail again.
-    if now.meta.unreadable.iter().any(|(path, _)| snapshot::is_in_git(path)) {
-        now = workspace.capture(store, config, ui.progress())?;
-    }
     let mut plan = undo::plan(workspace, store, &now, then, asked)?;
     let also = obstacles(workspace, &plan)?;
     if !also.is_empty() {
@@ -312,7 +308,7 @@ fn apply(
 }
 
 /// Returns the run that is meant, and the state before it.
-fn target(workspace: &Workspace, store: &Store, run: Option<RunId>) -> Result<(RunId, Snapshot)> {
+fn target(workspace: &Workspace, store: &Store, run: Option<RunId>, config: &Config) -> Result<(RunId, Before)> {
     let name = workspace.name();
     let has_before = |id: &RunId| store.repository().refname_to_id(&id.refs().0).ok();
     let id = if let Some(id) = run {
@@ -335,7 +331,8 @@ fn target(workspace: &Workspace, store: &Store, run: Option<RunId>) -> Result<(R
             .hint(format!("`stead log {name}` lists its runs, and says which can be undone"))
             .into());
     };
-    Ok((id, snapshot::load(store, commit)?))
+    let before = Before::of(workspace, store, &id, commit, config)?;
+    Ok((id, before))
 }
 
 /// Tells the run from the paths.

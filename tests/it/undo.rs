@@ -341,16 +341,51 @@ fn without_a_run_there_is_nothing_to_undo() {
     assert!(place.ok(["undo", "x"]).starts_with("`x` is as it was before the run "));
 }
 
-/// Ends `stead ARGS` at its `nth` change of a name below the place; returns whether it ended by itself before.
-fn killed(place: &Place, args: &[&str], nth: usize) -> bool {
-    let calls = "renameat,renameat2,rename,unlinkat,unlink,symlinkat,mkdirat,linkat";
+/// Runs `stead ARGS` under strace with these filters.
+fn traced(place: &Place, args: &[&str], filters: &[&str]) -> std::process::Output {
     let mut command = std::process::Command::new("strace");
-    command.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={calls}")]);
-    command.args(["-e", &format!("inject={calls}:signal=KILL:when={nth}")]);
+    command.args(["-f", "-qq", "-o", "/dev/null"]).args(filters);
     let stead = place.stead(args);
     command.arg(stead.get_program()).args(stead.get_args());
     place.isolate(&mut command);
-    let output = command.env("STEAD_ROOT", place.root()).output().expect("strace starts: the tests need it");
+    command.env("STEAD_ROOT", place.root()).output().expect("strace starts: the tests need it")
+}
+
+#[test]
+fn what_an_undo_cannot_read_of_git_is_put_aside_and_comes_back_from_there() {
+    for unreadable in [".git/refs/heads", ".git/refs", "lib/.git/refs/heads"] {
+        let place = Place::new();
+        let tree = full(&place);
+        place.git(&tree, ["init", "-q", "lib"]);
+        write(&tree, "lib/a", "a\n");
+        place.git(&tree.join("lib"), ["add", "."]);
+        place.git(&tree.join("lib"), ["commit", "-q", "-m", "nested"]);
+        exec(
+            &place,
+            "for at in . lib; do (cd $at; git checkout -q -b new; echo more > more; git add more; git commit -q -m more; \
+             echo x > more; git stash -q); done",
+        );
+        let states = || (files(&tree), state(&place, &tree), state(&place, &tree.join("lib")));
+        let after = states();
+        let path = tree.join(unreadable).display().to_string();
+        let filters = ["-P", &path, "-e", "trace=openat,openat2", "-e", "inject=openat,openat2:error=EIO"];
+        let output = traced(&place, &["undo", "x"], &filters);
+        assert!(output.status.success(), "{unreadable}: {}", describe(&output));
+        assert_ne!(states(), after);
+        place.git(&tree, ["rev-parse", "-q", "--verify", "refs/heads/side"]);
+        let planned = place.ok(["undo", "x", "--dry-run"]);
+        assert!(planned.contains("refs/heads/new"), "{unreadable}: {planned}");
+        let (code, answer) = place.json(["undo", "x"]);
+        assert_eq!((code, &answer["left"]), (0, &serde_json::json!([])), "{unreadable}: {answer}");
+        assert_eq!(states(), after, "{unreadable}");
+    }
+}
+
+/// Ends `stead ARGS` at its `nth` change of a name below the place; returns whether it ended by itself before.
+fn killed(place: &Place, args: &[&str], nth: usize) -> bool {
+    let calls = "renameat,renameat2,rename,unlinkat,unlink,symlinkat,mkdirat,linkat";
+    let inject = format!("inject={calls}:signal=KILL:when={nth}");
+    let output = traced(place, args, &["-e", &format!("trace={calls}"), "-e", &inject]);
     output.status.success()
 }
 

@@ -2,9 +2,9 @@
 //! cut off and begun again at any point.
 //!
 //! ```text
-//! runs/UNDO/git-build/.git    under construction
-//! runs/UNDO/git-new-INODE     whole; after the exchange it is the old one, which its inode tells
-//! runs/UNDO/git               the old one
+//! runs/UNDO/git-N-build/.git    under construction
+//! runs/UNDO/git-N-new-INODE     whole; after the exchange it is the old one, which its inode tells
+//! runs/UNDO/git/PATH/.git       the old one
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +23,9 @@ use crate::store::beneath::Dir;
 use crate::store::fs::{self, Durability};
 use crate::workspace::agentgit::{self, Running, rebuild};
 use crate::workspace::{Workspace, agentgit::rebuild::Recorded as Files};
+
+/// Where in the directory of the run the old ones are.
+pub(super) const ASIDE: &str = "git";
 
 /// A `.git` that is to be as it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,17 +99,22 @@ impl Replacement {
     }
 
     fn name(&self) -> String {
-        if self.path.is_empty() { "git".to_owned() } else { format!("git.{}", self.number) }
+        format!("git-{}", self.number)
+    }
+
+    /// Returns the directory that takes the old one in.
+    fn aside(&self, runs: &Path) -> Result<Dir> {
+        let aside = Dir::open(runs)?.create_dir_all(Path::new(ASIDE))?;
+        if self.path.is_empty() { Ok(aside) } else { aside.create_dir_all(as_path(&self.path)) }
     }
 
     /// Takes a `.git` away that was not there.
     pub(super) fn remove(&self, tree: &Dir, runs: &Path) -> Result<()> {
-        let keep = runs.join(self.name());
-        let place = self.gitdir();
-        if exists(&keep) || look_at(tree, &place)?.is_none() {
+        let (aside, place) = (self.aside(runs)?, self.gitdir());
+        if aside.stat(Path::new(".git"))?.is_some() || look_at(tree, &place)?.is_none() {
             return Ok(());
         }
-        tree.rename(as_path(&place), &Dir::open(runs)?, Path::new(&self.name()))
+        tree.rename(as_path(&place), &aside, Path::new(".git"))
     }
 
     /// Puts a `.git` back; returns the refs that are lost.
@@ -118,9 +126,9 @@ impl Replacement {
         tree: &Dir,
         (runs, running): (&Path, Running),
     ) -> Result<Vec<String>> {
-        let keep = runs.join(self.name());
+        let aside = self.aside(runs)?;
         let mut lost = Vec::new();
-        if exists(&keep) {
+        if aside.stat(Path::new(".git"))?.is_some() {
             return Ok(lost);
         }
         let ready = if let Some(ready) = self.ready(runs)? {
@@ -152,7 +160,7 @@ impl Replacement {
         if is_new {
             own.exchange_with(name, tree, as_path(&place))?;
         }
-        fs::publish(&ready, &keep, Durability::Lazy)?;
+        own.rename(name, &aside, Path::new(".git"))?;
         Ok(lost)
     }
 
@@ -174,8 +182,4 @@ impl Replacement {
 fn inode(path: &Path) -> Result<u64> {
     let metadata = std::fs::symlink_metadata(path).with_context(|| format!("cannot read `{}`", path.display()))?;
     Ok(metadata.ino())
-}
-
-fn exists(path: &Path) -> bool {
-    std::fs::symlink_metadata(path).is_ok()
 }

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! refs/runs/UNDO/before   the state that the undo replaces, recorded as before a run: an undo can be undone
-//! runs/UNDO/git           the `.git` that was replaced; `git.N` those of nested repositories
+//! runs/UNDO/git/          the `.git` that were replaced, at their paths in the tree
 //! runs/UNDO/aside/        what had come into its way after the plan
 //! ```
 //!
 //! The two snapshots and the [`Order`] are all that it needs, so that the journal finishes one that was cut off. What was
 //! ignored and not recorded then stays as it is, wherever it may have been there before.
 
+mod before;
 mod gitdirs;
 mod order;
 mod tree;
@@ -27,6 +28,7 @@ use crate::workspace::Workspace;
 use gitdirs::Replacement;
 use tree::{Step, Steps, as_path, look_at};
 
+pub(crate) use before::Before;
 pub(crate) use order::{Order, finish};
 
 /// What is to be put back.
@@ -75,6 +77,7 @@ impl Outline {
 
 pub(crate) struct UndoPlan {
     then: Oid,
+    aside: Option<Oid>,
     now: Oid,
     paths: Vec<Vec<u8>>,
     /// What stays although it is not recorded, uppermost paths.
@@ -89,10 +92,10 @@ pub(crate) fn plan(
     workspace: &Workspace,
     store: &Store,
     now: &Snapshot,
-    then: &Snapshot,
+    then: &Before,
     asked: Asked<'_>,
 ) -> Result<UndoPlan> {
-    let (was, is) = (Recorded::of(store, then)?, Recorded::of(store, now)?);
+    let (was, is) = (then.recorded(store)?, Recorded::of(store, now)?);
     for path in asked.paths {
         if !was.has(path) && !is.has(path) {
             let path = String::from_utf8_lossy(path);
@@ -118,15 +121,16 @@ pub(crate) fn plan(
     let replacements =
         if asked.paths.is_empty() { gitdirs::replacements(workspace, store, &tree, &was, &is)? } else { Vec::new() };
     let outline = Outline {
-        changes: changes(store, now, then, &steps)?,
+        changes: changes(store, now, &then.snapshot, &steps)?,
         refs: if asked.paths.is_empty() { refs(store, &was, &is)? } else { Vec::new() },
         repositories: replacements.iter().map(|replacement| replacement.path.clone()).collect(),
         held: gitdirs::held(store, &replacements)?,
         left: left(&was, &is, asked.paths, &spared, &replacements),
         ..Outline::default()
     };
-    let (then, now, paths) = (then.commit, now.commit, asked.paths.to_vec());
-    Ok(UndoPlan { then, now, paths, spared, steps, replacements, outline })
+    let aside = then.aside.as_ref().map(|aside| aside.commit);
+    let (then, now, paths) = (then.snapshot.commit, now.commit, asked.paths.to_vec());
+    Ok(UndoPlan { then, aside, now, paths, spared, steps, replacements, outline })
 }
 
 impl UndoPlan {
@@ -299,8 +303,8 @@ fn left(
         left.insert(path.clone(), format!("it was not recorded before the run ({reason})"));
     }
     for (path, reason) in is.unrecorded.iter().filter(|(path, _)| !was.unrecorded.contains_key(*path)) {
-        let replaced = path.ends_with(b".git") && replacements.iter().any(|one| one.gitdir() == *path);
-        if !replaced {
+        // That of a replaced `.git` is put aside with it, for the undo of this one.
+        if !replacements.iter().any(|one| is_at_or_below(path, &one.gitdir())) {
             left.insert(path.clone(), format!("{STAYS} ({reason})"));
         }
     }

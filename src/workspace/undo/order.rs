@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::{Outline, UndoPlan, gitdirs, steps};
+use super::{Before, Outline, UndoPlan, gitdirs, steps};
 use crate::error::Result;
 use crate::git::Oid;
 use crate::git::recorded::Recorded;
@@ -27,6 +27,9 @@ pub(crate) struct Order {
     /// Commits of the two snapshots, in hex.
     then: String,
     now: String,
+    /// The commit of what was put aside by the undo that is undone, where `then` lacks something of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    aside: Option<String>,
     paths: Vec<String>,
     spared: Vec<String>,
     /// Whether `.git` keeps what would run commands.
@@ -49,6 +52,7 @@ impl UndoPlan {
             id: id.to_owned(),
             then: self.then.to_string(),
             now: self.now.to_string(),
+            aside: self.aside.map(|aside| aside.to_string()),
             paths: self.paths.iter().map(encode).collect(),
             spared: self.spared.iter().map(encode).collect(),
             keep: running == Running::Kept,
@@ -66,7 +70,8 @@ impl UndoPlan {
 pub(crate) fn finish(order: &Order, workspace: &mut LeasedWorkspace) -> Result<String> {
     let store = workspace.store(Access::Write)?;
     let commit = |hex: &str| Oid::from_str(hex).with_context(|| format!("`{hex}` is no commit"));
-    let was = Recorded::of(&store, &snapshot::load(&store, commit(&order.then)?)?)?;
+    let aside = order.aside.as_deref().map(commit).transpose()?;
+    let was = Before::read(&store, commit(&order.then)?, aside)?.recorded(&store)?;
     let is = Recorded::of(&store, &snapshot::load(&store, commit(&order.now)?)?)?;
     let decode = |paths: &[String]| -> Result<Vec<Vec<u8>>> {
         paths.iter().map(|path| STANDARD.decode(path).context("a path in the journal cannot be read")).collect()
