@@ -138,10 +138,10 @@ impl Report for Answer {
         let stashed = times(self.stashes.len(), "stash entry");
         match (self.other_refs.is_empty(), self.stashes.is_empty()) {
             (true, true) => {}
-            (true, false) => page.line(format!("Not part of it: {stashed}.")),
-            (false, true) => page.line("Other refs with commits of their own, not part of it:"),
+            (true, false) => page.line(format!("Not brought over: {stashed}.")),
+            (false, true) => page.line("Not brought over: other refs with commits of their own:"),
             (false, false) => {
-                page.line(format!("Other refs with commits of their own, and {stashed}, not part of it:"));
+                page.line(format!("Not brought over: {stashed}, and other refs with commits of their own:"));
             }
         }
         for other in &self.other_refs {

@@ -35,6 +35,5 @@ mod status;
 mod store;
 mod support;
 mod sync;
-mod sync_crash;
 mod tidy;
 mod undo;

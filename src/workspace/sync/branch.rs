@@ -56,12 +56,12 @@ pub(crate) fn plan(workspace: &Workspace, state: &State, path: &Path, said: &Sai
         outline.runs_code.clone_from(&tip.runs_code);
         outline.uncommitted = tip.uncommitted;
         outline.commits = beyond(state, &project, tip.commit)?;
-        outline.other_refs = other_refs(state, &project, tip.commit)?;
-        let refs = &state.imported.refs;
-        outline.stashes.clone_from(&refs.stash);
-        // Without its log there is one entry.
-        outline.stashes.extend(refs.find("refs/stash").filter(|last| !refs.stash.contains(last)));
     }
+    outline.other_refs = other_refs(state, &project, commit.or(state.head))?;
+    let refs = &state.imported.refs;
+    outline.stashes.clone_from(&refs.stash);
+    // Without its log there is one entry.
+    outline.stashes.extend(refs.find("refs/stash").filter(|last| !refs.stash.contains(last)));
     if !outline.up_to_date {
         if let Some(directory) = branch::checked_out(&project, &refname)? {
             return Err(Failure::new(
@@ -146,8 +146,8 @@ fn beyond(state: &State, project: &crate::git::Repository, commit: Oid) -> Resul
     Ok(walk.flatten().count())
 }
 
-/// Returns the other refs of the workspace that hold commits of their own.
-fn other_refs(state: &State, project: &crate::git::Repository, commit: Oid) -> Result<Vec<(String, usize)>> {
+/// Returns the other refs of the workspace with commits that neither the project nor `commit` holds.
+fn other_refs(state: &State, project: &crate::git::Repository, commit: Option<Oid>) -> Result<Vec<(String, usize)>> {
     let refs = &state.imported.refs;
     let repository = state.store.repository();
     // libgit2 would look through its packs anew for each.
@@ -163,7 +163,7 @@ fn other_refs(state: &State, project: &crate::git::Repository, commit: Oid) -> R
         let Ok(tip) = repository.find_object(*id, None).and_then(|object| object.peel_to_commit()) else { continue };
         let mut walk = repository.revwalk()?;
         walk.push(tip.id())?;
-        walk.hide(commit)?;
+        commit.map(|commit| walk.hide(commit)).transpose()?;
         hide(state, project, &mut walk)?;
         let count = walk.flatten().count();
         if count > 0 {

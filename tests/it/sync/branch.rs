@@ -1,0 +1,250 @@
+//! Work that becomes a branch: `--to`, `--push`.
+
+use super::{commit, read, workspace};
+use crate::support::{Place, write};
+
+#[test]
+fn uncommitted_work_becomes_one_commit_on_a_branch_of_the_project() {
+    let place = Place::new();
+    let (project, tree) = workspace(&place);
+    let before = place.git(&project, ["rev-parse", "HEAD"]);
+    write(&tree, "new.txt", "new\n");
+    write(&tree, "src/main.rs", "fn main() { run() }\n");
+    std::fs::remove_file(tree.join("docs/guide.md")).expect("a file");
+    let (code, answer) = place.json(["sync", "work", "--to", "-n"]);
+    assert_eq!((code, &answer["dry_run"], &answer["commits"]), (0, &true.into(), &1.into()));
+    assert_eq!(place.git(&project, ["branch", "--list", "stead/*"]), "");
+    place.ok(["sync", "work", "--to", "-m", "the work"]);
+    assert_eq!(
+        place.git(&project, ["log", "-1", "--format=%s", "--name-status", "stead/work"]),
+        "the work\n\nD\tdocs/guide.md\nA\tnew.txt\nM\tsrc/main.rs\n"
+    );
+    assert_eq!(place.git(&project, ["rev-parse", "HEAD", "stead/work~1"]), format!("{before}{before}"));
+    assert_eq!(place.git(&project, ["status", "--porcelain"]), "");
+    place.git(&project, ["fsck", "--strict"]);
+    // The tree is what git itself would commit.
+    place.git(&tree, ["add", "-A"]);
+    assert_eq!(place.git(&tree, ["write-tree"]), place.git(&project, ["rev-parse", "stead/work^{tree}"]));
+}
+
+#[test]
+fn a_second_sync_is_up_to_date_and_a_third_follows_the_work() {
+    let place = Place::new();
+    let (project, tree) = workspace(&place);
+    write(&tree, "new.txt", "one\n");
+    place.ok(["sync", "work", "--to"]);
+    let first = place.git(&project, ["rev-parse", "stead/work"]);
+    let (_, answer) = place.json(["sync", "work", "--to"]);
+    assert_eq!(answer["up_to_date"], true);
+    assert_eq!(place.git(&project, ["rev-parse", "stead/work"]), first);
+    write(&tree, "new.txt", "two\n");
+    place.ok(["sync", "work", "--to"]);
+    assert_eq!(place.git(&project, ["show", "stead/work:new.txt"]), "two\n");
+    // The agent commits; the commit made of uncommitted work gives way to it.
+    let head = commit(&place, &tree, "more.txt", "more\n");
+    place.ok(["sync", "work", "--to"]);
+    assert_eq!(place.git(&project, ["rev-parse", "stead/work"]).trim(), head);
+    place.git(&project, ["fsck"]);
+}
+
+#[test]
+fn work_on_another_branch_comes_over_and_the_rest_is_named() {
+    let place = Place::new();
+    let (project, tree) = workspace(&place);
+    commit(&place, &tree, "one.txt", "one\n");
+    place.git(&tree, ["checkout", "-q", "-b", "other", "origin/main"]);
+    let text = place.ok(["sync", "work", "--to"]);
+    let rest = "Not brought over: other refs with commits of their own:\n  refs/heads/stead/work (1 commit)\n";
+    assert!(text.starts_with("Workspace `work` has no work to bring to ") && text.contains(rest), "{text}");
+    let head = commit(&place, &tree, "two.txt", "two\n");
+    write(&tree, "two.txt", "stashed\n");
+    place.git(&tree, ["stash", "--quiet"]);
+    let stashed = place.git(&tree, ["rev-parse", "stash"]);
+    let text = place.ok(["sync", "work", "--to", "-n"]);
+    let other = "Not brought over: 1 stash entry, and other refs with commits of their own:\n  refs/heads/stead/work (1 commit)\n";
+    assert!(text.contains(other), "{text}");
+    let (_, answer) = place.json(["sync", "work", "--to"]);
+    assert_eq!(place.git(&project, ["rev-parse", "stead/work"]).trim(), head);
+    assert_eq!(answer["other_refs"], serde_json::json!([{ "ref": "refs/heads/stead/work", "commits": 1 }]));
+    assert_eq!(answer["stashes"], serde_json::json!([stashed.trim()]));
+    // What upstream has by now is named no longer; the log of the stash is not all there is of it.
+    place.git(&tree, ["branch", "-D", "-q", "stead/work"]);
+    std::fs::remove_file(tree.join(".git/logs/refs/stash")).expect("the log");
+    let text = place.ok(["sync", "work", "--to"]);
+    assert!(text.contains("Not brought over: 1 stash entry.\n"), "{text}");
+}
+
+#[test]
+fn a_branch_that_stead_did_not_write_is_a_conflict() {
+    let place = Place::new();
+    let (project, tree) = workspace(&place);
+    write(&tree, "new.txt", "one\n");
+    place.git(&project, ["branch", "stead/work"]);
+    place.fails(&["sync", "work", "--to"], 6, "which stead did not write");
+    place.git(&project, ["branch", "-D", "stead/work"]);
+    place.ok(["sync", "work", "--to"]);
+    let theirs = place.git(&project, ["commit-tree", "-m", "x", "HEAD^{tree}"]);
+    place.git(&project, ["branch", "-f", "stead/work", theirs.trim()]);
+    write(&tree, "new.txt", "two\n");
+    place.fails(&["sync", "work", "--to"], 6, "which stead did not write");
+    assert_eq!(place.git(&project, ["rev-parse", "stead/work"]), theirs);
+}
+
+#[test]
+fn a_branch_that_is_checked_out_is_refused() {
+    let place = Place::new();
+    let (project, tree) = workspace(&place);
+    write(&tree, "new.txt", "one\n");
+    place.ok(["sync", "work", "--to"]);
+    write(&tree, "new.txt", "two\n");
+    let linked = place.path().join("projects/linked");
+    place.git(&project, ["worktree", "add", "-q", linked.to_str().expect("UTF-8"), "stead/work"]);
+    place.fails(&["sync", "work", "--to"], 7, "is checked out in");
+    place.git(&project, ["worktree", "remove", linked.to_str().expect("UTF-8")]);
+    place.git(&project, ["checkout", "-q", "stead/work"]);
+    place.fails(&["sync", "work", "--to"], 7, "is checked out in");
+    assert_eq!(read(&project, "new.txt"), "one\n");
+}
+
+#[test]
+fn what_was_reviewed_is_what_is_synced() {
+    let place = Place::new();
+    let (_, tree) = workspace(&place);
+    write(&tree, "new.txt", "one\n");
+    let (_, answer) = place.json(["sync", "work", "--to", "-n"]);
+    let id = answer["snapshot"].as_str().expect("an id").to_owned();
+    write(&tree, "new.txt", "two\n");
+    place.fails(&["sync", "work", "--to", "--snapshot", &id], 6, "is not snapshot");
+    write(&tree, "new.txt", "one\n");
+    place.ok(["sync", "work", "--to", "--snapshot", &id[..12]]);
+}
+
+#[test]
+fn files_that_run_code_need_to_be_allowed() {
+    let place = Place::new();
+    let (project, tree) = workspace(&place);
+    write(&tree, ".envrc", "rm -rf /\n");
+    std::os::unix::fs::symlink("/etc/passwd", tree.join("link")).expect("a link");
+    place.fails(&["sync", "work", "--to"], 7, "`.envrc` (runs code when opened), `link` (link to /etc/passwd)");
+    place.fails(&["sync", "work", "--to", "--apply"], 7, "--allow-exec");
+    assert_eq!(place.git(&project, ["branch", "--list", "stead/*"]), "");
+    let (_, answer) = place.json(["sync", "work", "--to", "--allow-exec"]);
+    assert_eq!(answer["runs_code"].as_array().expect("a list").len(), 2);
+    place.git(&project, ["rev-parse", "stead/work:.envrc"]);
+}
+
+#[test]
+fn nothing_is_brought_into_the_root() {
+    let place = Place::new();
+    let (_, tree) = workspace(&place);
+    write(&tree, "new.txt", "new\n");
+    let path = tree.display().to_string();
+    place.fails(&["sync", "work", "--to", &path, "--apply"], 7, "is inside of stead's own root");
+    place.fails(&["sync", "work", "--to", &path], 7, "is inside of stead's own root");
+    place.fails(&["sync", "work", "--from", &path], 7, "is inside of stead's own root");
+}
+
+#[test]
+fn nested_repositories_are_never_part_of_it() {
+    let place = Place::new();
+    let (project, tree) = workspace(&place);
+    write(&tree, "new.txt", "new\n");
+    write(&tree, "nested/file", "x\n");
+    place.git(&tree.join("nested"), ["init", "-q"]);
+    place.git(&tree.join("nested"), ["add", "."]);
+    place.git(&tree.join("nested"), ["commit", "-q", "-m", "x"]);
+    let (_, answer) = place.json(["sync", "work", "--to"]);
+    assert_eq!(answer["left_out"][0]["path"], "nested");
+    assert_eq!(place.git(&project, ["diff", "--name-only", "main", "stead/work"]), "new.txt\n");
+}
+
+#[test]
+fn work_is_pushed_to_a_branch_of_origin() {
+    let place = Place::new();
+    let project = place.project("app");
+    let bare = place.path().join("projects/origin.git");
+    place.git(&project, ["clone", "-q", "--bare", ".", bare.to_str().expect("UTF-8")]);
+    place.ok(["create", "work", "--from", "origin.git"]);
+    let tree = place.tree("work");
+    write(&tree, "new.txt", "one\n");
+    place.ok(["sync", "work", "--push"]);
+    assert_eq!(place.git(&bare, ["show", "stead/work:new.txt"]), "one\n");
+    // A commit of uncommitted work gives way to the next.
+    write(&tree, "new.txt", "two\n");
+    place.ok(["sync", "work", "--push"]);
+    assert_eq!(place.git(&bare, ["log", "--format=%s", "main..stead/work"]).lines().count(), 1);
+    let (_, answer) = place.json(["sync", "work", "--push"]);
+    assert_eq!(answer["up_to_date"], true);
+    place.ok(["sync", "work", "--push", "--as", "topic"]);
+    assert_eq!(place.git(&bare, ["show", "topic:new.txt"]), "two\n");
+    let other = place.git(&bare, ["commit-tree", "-m", "x", "main^{tree}"]);
+    place.git(&bare, ["branch", "-f", "topic", other.trim()]);
+    write(&tree, "new.txt", "three\n");
+    place.fails(&["sync", "work", "--push", "--as", "topic"], 6, "has commits that the workspace lacks");
+    place.git(&bare, ["symbolic-ref", "HEAD", "refs/heads/stead/work"]);
+    place.fails(&["sync", "work", "--push"], 7, "is the default branch");
+    place.ok(["sync", "work", "--push", "--as", "stead/work"]);
+    assert_eq!(place.git(&bare, ["show", "stead/work:new.txt"]), "three\n");
+    place.git(&bare, ["fsck"]);
+}
+
+#[test]
+fn a_path_with_a_working_tree_is_not_pushed_to() {
+    let place = Place::new();
+    let (project, tree) = workspace(&place);
+    write(&tree, "new.txt", "one\n");
+    let said = "has a working tree, and only a bare repository can be pushed to by its path";
+    place.fails(&["sync", "work", "--push"], 8, said);
+    place.fails(&["sync", "work", "--push", "--as", "main"], 7, "is checked out");
+    assert_eq!(place.git(&project, ["branch", "--list", "stead/*"]), "");
+}
+
+#[test]
+fn converted_files_go_across_as_git_would_commit_them() {
+    let place = Place::new();
+    let project = place.project("app");
+    write(&project, ".gitattributes", "*.txt text eol=crlf\n");
+    commit(&place, &project, "dos.txt", "one\r\ntwo\r\n");
+    place.ok(["create", "work", "--from", "app"]);
+    let tree = place.tree("work");
+    assert_eq!(read(&tree, "dos.txt"), "one\r\ntwo\r\n");
+    let (_, answer) = place.json(["sync", "work", "--to"]);
+    assert_eq!(answer["up_to_date"], true, "{answer}");
+    write(&tree, "dos.txt", "one\r\ntwo\r\nthree\r\n");
+    place.ok(["sync", "work", "--to"]);
+    assert_eq!(place.git(&project, ["show", "stead/work:dos.txt"]), "one\ntwo\nthree\n");
+    place.ok(["sync", "work", "--to", "--apply"]);
+    assert_eq!(read(&project, "dos.txt"), "one\r\ntwo\r\nthree\r\n");
+}
+
+#[test]
+fn an_empty_workspace_has_no_project_and_says_so() {
+    let place = Place::new();
+    place.ok(["create", "work", "--empty"]);
+    place.fails(&["sync", "work"], 2, "has no source");
+    place.fails(&["sync", "work", "--to"], 2, "has no local project");
+    place.fails(&["sync", "none"], 3, "none");
+    place.fails(&["sync", "work", "--apply"], 2, "--to");
+}
+
+#[test]
+fn work_survives_a_git_directory_that_is_gone_or_broken() {
+    let place = Place::new();
+    let (project, tree) = workspace(&place);
+    commit(&place, &tree, "committed.txt", "x\n");
+    place.git(&tree, ["branch", "broken"]);
+    write(&tree, ".git/refs/heads/broken", "1234567890123456789012345678901234567890\n");
+    let (_, answer) = place.json(["sync", "work", "--to"]);
+    assert_eq!(answer["left_out"][0]["path"], "refs/heads/broken", "{answer}");
+    std::fs::remove_dir_all(tree.join(".git")).expect("a directory");
+    let base = place.git(&project, ["rev-parse", "main"]);
+    place.ok(["sync", "work", "--to"]);
+    assert_eq!(place.git(&project, ["rev-parse", "stead/work~1"]), base);
+    assert_eq!(place.git(&project, ["diff", "--name-only", "main", "stead/work"]), "committed.txt\n");
+    // A git directory elsewhere is not followed, whatever it holds.
+    write(&tree, ".git", format!("gitdir: {}/.git\n", project.display()));
+    write(&tree, "more.txt", "x\n");
+    let (_, answer) = place.json(["sync", "work", "--to"]);
+    assert_eq!(answer["left_out"][0]["path"], ".git", "{answer}");
+    assert_eq!(place.git(&project, ["diff", "--name-only", "main", "stead/work"]), "committed.txt\nmore.txt\n");
+}
