@@ -11,6 +11,7 @@ use crate::store::root::UserRoot;
 use crate::ui::text::{self, JsonPath, Page, quote};
 use crate::ui::{Report, Ui};
 use crate::workspace::ignored::{self, Ignored};
+use crate::workspace::journal;
 use crate::workspace::trash::RemovalPlan;
 use crate::workspace::unsaved::{self, Code, Looked, Unsaved};
 use crate::workspace::{self, Workspace};
@@ -211,13 +212,23 @@ struct Planned {
 /// Takes the lease and decides; refused when work would be lost and `--force` was not given.
 fn plan(args: &Args, at: &UserRoot, name: &WorkspaceName, config: &Config, ui: &Ui) -> Result<Planned> {
     const REASON: &str = "removed by hand";
+    let as_it_is = |damage: String| {
+        let lease = workspace::lease(at, name, "rm", Wait::No)?;
+        let plan = RemovalPlan::of_damaged(at, name, lease, ("rm", REASON), damage);
+        Ok(Planned { plan, reasons: Vec::new(), ignored: None })
+    };
     let found = match Workspace::find(at, name) {
         Err(error) if args.force && Kind::of(&error) == Kind::Damaged => {
-            let lease = workspace::lease(at, name, "rm", Wait::No)?;
-            let plan = RemovalPlan::of_damaged(at, name, lease, "rm", REASON);
-            return Ok(Planned { plan, reasons: Vec::new(), ignored: None });
+            return as_it_is("its record is damaged".to_owned());
         }
-        found => cmd::lease(found?, "rm", Wait::No, ui)?,
+        found => found?,
+    };
+    let found = match cmd::lease(found, "rm", Wait::No, ui) {
+        // What was cut off goes along, and whoever brings it back finishes it.
+        Err(error) if args.force && journal::unfinished(&at.state(name)).is_some() => {
+            return as_it_is(format!("{error:#}"));
+        }
+        leased => leased?,
     };
     let Looked { unsaved, ignored } = unsaved::look(&found, config);
     let reasons: Vec<Reason> = unsaved.iter().map(Reason::of).collect();

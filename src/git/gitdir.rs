@@ -97,7 +97,7 @@ fn names_objects(path: &[u8]) -> bool {
         || path.starts_with(b"logs/")
         || path == b"packed-refs"
         || file.ends_with(b"HEAD")
-        || path == b"AUTO_MERGE"
+        || matches!(path, b"AUTO_MERGE" | b"MERGE_AUTOSTASH")
         || matches!(file, b"onto" | b"orig-head" | b"stopped-sha" | b"autostash" | b"squash-onto")
 }
 

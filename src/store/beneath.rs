@@ -306,8 +306,8 @@ pub(super) fn open_beneath(at: BorrowedFd<'_>, path: &Path, flags: OFlags, mode:
         return match openat2(at, path, flags, mode, resolve) {
             // A rename elsewhere made the kernel unsure; it asks for another try.
             Err(Errno::AGAIN) => continue,
-            // An old kernel, or a seccomp filter that does not know the call.
-            Err(Errno::NOSYS | Errno::PERM) => open_by_component(at, path, flags, mode),
+            // An old kernel, a seccomp filter that does not know the call, or more than one path may have.
+            Err(Errno::NOSYS | Errno::PERM | Errno::NAMETOOLONG) => open_by_component(at, path, flags, mode),
             opened => opened,
         };
     }

@@ -1,10 +1,11 @@
 //! Directories of stead's own that a run could change as it liked: taken back for the next one.
 
 use std::ffi::OsString;
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{FileType, Mode, OFlags, Stat, chmod};
+use rustix::io::Errno;
 
 use super::beneath::{Dir, fault, open_beneath};
 use super::fs::temporary_name;
@@ -39,16 +40,49 @@ impl Dir {
     /// Makes a directory usable for its owner again; returns whether it was not.
     pub(crate) fn make_usable(&self, name: &Path) -> Result<bool> {
         let Some(stat) = self.stat(name)?.filter(is_closed) else { return Ok(false) };
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        // By way of /proc it is this very directory, whatever the name has become meanwhile.
-        open_beneath(std::os::fd::AsFd::as_fd(self.fd()), name, flags, Mode::empty())
-            .and_then(|fd| {
-                let mode = Mode::from_raw_mode((stat.st_mode & 0o777) | USABLE);
-                chmod(format!("/proc/self/fd/{}", fd.as_raw_fd()), mode)
-            })
-            .map_err(|error| fault("make usable", name, error))?;
+        self.open_up(name, &stat).map_err(|error| fault("make usable", name, error))?;
         Ok(true)
     }
+
+    /// Does something with `path`. Where a directory on the way, or `path` itself, is closed to its owner, it is opened for as
+    /// long as that takes.
+    pub(crate) fn with_access<T>(&self, path: &Path, act: impl Fn() -> Result<T>) -> Result<T> {
+        let denied = match act() {
+            Err(error) if error.downcast_ref() == Some(&Errno::ACCESS) => error,
+            done => return done,
+        };
+        let mut opened = Vec::new();
+        let mut places: Vec<&Path> = path.ancestors().filter(|place| !place.as_os_str().is_empty()).collect();
+        places.reverse();
+        for place in places {
+            match self.stat(place) {
+                Ok(Some(stat)) if is_closed(&stat) => opened.extend(self.open_up(place, &stat).map(|fd| (fd, stat))),
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => break,
+            }
+        }
+        if opened.is_empty() {
+            return Err(denied);
+        }
+        let done = act();
+        for (fd, stat) in opened.iter().rev() {
+            // It may be gone; what was to be done is what counts.
+            set_mode(fd, stat.st_mode & 0o7777).ok();
+        }
+        done
+    }
+
+    fn open_up(&self, name: &Path, stat: &Stat) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = open_beneath(self.fd().as_fd(), name, flags, Mode::empty())?;
+        set_mode(&fd, (stat.st_mode & 0o777) | USABLE)?;
+        Ok(fd)
+    }
+}
+
+/// By way of /proc it is this very directory, whatever its name has become meanwhile.
+fn set_mode(fd: &OwnedFd, mode: u32) -> Result<(), Errno> {
+    chmod(format!("/proc/self/fd/{}", fd.as_raw_fd()), Mode::from_raw_mode(mode))
 }
 
 fn is_closed(stat: &Stat) -> bool {

@@ -111,6 +111,12 @@ impl Journal {
 
     fn write(&self, entry: &Entry) -> Result<()> {
         let text = toml::to_string(entry).with_context(|| format!("cannot write `{}`", self.path.display()))?;
+        // Nobody could read it back.
+        anyhow::ensure!(
+            text.len() as u64 <= root::SMALL,
+            "too much is to be done at once: {} bytes of names",
+            text.len()
+        );
         fs::write_atomic(&self.path, text.as_bytes(), Durability::Synced)
     }
 }

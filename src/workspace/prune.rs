@@ -86,18 +86,18 @@ pub(crate) fn has_much(workspace: &Workspace, config: &Config) -> bool {
 pub(crate) fn prune(workspace: &LeasedWorkspace, keep_size: u64, now: Timestamp) -> Result<Pruned> {
     let store = workspace.store(Access::Write)?;
     let dropped = choose(workspace, &store, keep_size, now)?;
-    let mut runs = HashSet::new();
+    let ids = dropped.iter().filter_map(|name| name.strip_prefix("refs/runs/")?.split('/').next());
+    // Before the refs go: nobody would know of it any more.
+    for id in ids.collect::<HashSet<_>>() {
+        forget(&workspace.runs().join(id), time(id).is_none_or(|time| is_old(time, now)))?;
+    }
     for name in &dropped {
         let mut reference = store.repository().find_reference(name).with_context(|| format!("cannot read `{name}`"))?;
         reference.delete().with_context(|| format!("cannot remove `{name}`"))?;
-        runs.extend(name.strip_prefix("refs/runs/").and_then(|rest| rest.split('/').next()).map(str::to_owned));
     }
     let path = workspace.state().join("store.git");
     let before = walk::usage(&path, 1).bytes;
     repack(&store, &path)?;
-    for id in runs {
-        forget(&workspace.runs().join(&id), time(&id).is_none_or(|time| is_old(time, now)))?;
-    }
     let bytes = before.saturating_sub(walk::usage(&path, 1).bytes);
     Ok(Pruned { snapshots: dropped.len(), bytes })
 }

@@ -104,7 +104,12 @@ impl Conclusion<'_> {
         if !held.is_empty() && !kept {
             let cleaned = agentgit::clean(workspace, &directory.join("git"))
                 .context("cannot take out of `.git` what runs commands");
-            kept = problems.note(cleaned).is_none();
+            let left = problems.note(cleaned);
+            kept = left.is_none();
+            for (path, reason) in left.iter().flatten().take(NAMED) {
+                let path = text::quote(path.as_os_str().as_encoded_bytes());
+                problems.0.push(format!("cannot take `.git/{path}` over from the `.git` that was put aside: {reason}"));
+            }
         }
         let nested = after.as_ref().map(tops).unwrap_or_default();
         let held_nested = problems.note(agentgit::nested::held(workspace, &nested)).unwrap_or_default();

@@ -161,18 +161,27 @@ pub(crate) fn logged(git: &Dir) -> Vec<Oid> {
     lines.filter_map(|line| id(line.get(41..81)?)).filter(|id| seen.insert(*id)).collect()
 }
 
-/// Returns what the index and an operation under way name: contents that were staged, and what is to be joined; without the
-/// contents where the tree that they make is known with all that is in it.
+/// Returns what the index, those of linked worktrees, and an operation under way name: contents that were staged, and what is
+/// to be joined; without the contents where the tree that they make is known with all that is in it.
 pub(crate) fn staged(git: &Dir, is_known: impl Fn(Oid) -> bool) -> Vec<Oid> {
-    let index = read(git, Path::new("index"), MAX_INDEX).ok().flatten().unwrap_or_default();
-    let mut named = tracked::named(&index);
-    // Mostly it is that of a commit, which is cheaper to find out than to look for each.
-    let entries = tracked::entries(&index);
-    if tracked::tree(&entries).is_some_and(is_known) {
-        let contents: HashSet<Oid> = entries.iter().map(|entry| entry.id).collect();
-        named.retain(|id| !contents.contains(id));
+    let linked = git.dir(Path::new("worktrees")).and_then(|worktrees| worktrees.names()).unwrap_or_default();
+    let linked = linked.iter().take(MAX_WORKTREES).map(|name| Path::new("worktrees").join(name).join("index"));
+    let (mut named, mut room) = (Vec::new(), MAX_INDEX);
+    for path in std::iter::once(PathBuf::from("index")).chain(linked) {
+        let index = read(git, &path, room).ok().flatten().unwrap_or_default();
+        room -= index.len() as u64;
+        let mut staged = tracked::named(&index);
+        // Mostly it is that of a commit, which is cheaper to find out than to look for each.
+        let entries = tracked::entries(&index);
+        if tracked::tree(&entries).is_some_and(&is_known) {
+            let contents: HashSet<Oid> = entries.iter().map(|entry| entry.id).collect();
+            staged.retain(|id| !contents.contains(id));
+        }
+        named.extend(staged);
     }
-    for name in ["ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD", "AUTO_MERGE"] {
+    let operations =
+        ["ORIG_HEAD", "MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD", "AUTO_MERGE", "MERGE_AUTOSTASH"];
+    for name in operations {
         let content = read(git, Path::new(name), MAX_LOOSE).ok().flatten().unwrap_or_default();
         named.extend(content.split(|byte| *byte == b'\n').filter_map(id));
     }

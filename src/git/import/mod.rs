@@ -164,14 +164,14 @@ pub(crate) fn import_from(store: &Store, git: &Dir, bounds: Bounds) -> Result<Im
     Ok(Imported { refs, commits, stashes, failed })
 }
 
-/// Returns whether some of `ids` are neither in a git directory nor in the pool, by the names of objects alone.
-pub(crate) fn lacks(git: &Dir, pool: Option<&Path>, ids: &BTreeSet<Oid>) -> Result<bool> {
+/// Returns which of `ids` are neither in a git directory nor in the pool, by the names of objects alone.
+pub(crate) fn lacking(git: &Dir, pool: Option<&Path>, ids: &BTreeSet<Oid>) -> Result<BTreeSet<Oid>> {
     let here: HashSet<Oid> = objects::Objects::open(git, 0).ids(usize::MAX).into_iter().collect();
     let borrowed = git2::Odb::new().context("cannot open objects")?;
     if let Some(pool) = pool.and_then(|pool| pool.join("objects").to_str().map(str::to_owned)) {
         borrowed.add_disk_alternate(&pool).with_context(|| format!("cannot open `{pool}`"))?;
     }
-    Ok(ids.iter().any(|id| !here.contains(id) && !borrowed.exists(*id)))
+    Ok(ids.iter().copied().filter(|id| !here.contains(id) && !borrowed.exists(*id)).collect())
 }
 
 /// Points `refs/kept/OID` at every tip that came over, and at the heads and stash entries that were known before: their

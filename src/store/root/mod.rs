@@ -173,9 +173,11 @@ pub(crate) fn damaged(path: &Path, reason: &str) -> anyhow::Error {
         .into()
 }
 
-/// Reads a small trusted file; `None` when it is not there.
+/// The most bytes that a small file of the root may have.
+pub(crate) const SMALL: u64 = 64 << 20;
+
+/// Reads a small trusted file, of at most [`SMALL`] bytes; `None` when it is not there.
 pub(crate) fn read_small(path: &Path) -> Result<Option<String>> {
-    const LARGEST: u64 = 16 << 20;
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = match OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path) {
         Ok(file) => file,
@@ -183,7 +185,7 @@ pub(crate) fn read_small(path: &Path) -> Result<Option<String>> {
         Err(error) => return Err(error).with_context(|| format!("cannot read `{}`", path.display())),
     };
     let mut bytes = Vec::new();
-    Read::take(&file, LARGEST).read_to_end(&mut bytes).with_context(|| format!("cannot read `{}`", path.display()))?;
+    Read::take(&file, SMALL).read_to_end(&mut bytes).with_context(|| format!("cannot read `{}`", path.display()))?;
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Some(text)),
         Err(_) => Err(damaged(path, "it is not text")),

@@ -1,12 +1,16 @@
 //! Taking over what a new `.git` does not understand: by hard links beneath both directories, links as links, nothing
 //! else. Regular files are never opened.
+//!
+//! A directory that is closed, or too deep, does not come over: whoever runs something in `.git` could keep it from ever being
+//! built anew. It is named, and is in the old one, which nobody throws away.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use rustix::fs::{AtFlags, FileType};
+use rustix::io::Errno;
 
 use crate::error::Result;
 use crate::git::snapshot;
@@ -17,55 +21,69 @@ use crate::workspace::agentgit::{Running, settings};
 pub(super) const MAX_FILE: u64 = 64 << 20;
 const MAX_DEPTH: usize = 64;
 
+/// Paths in a `.git` that did not come over, with the reason.
+pub(crate) type Left = Vec<(PathBuf, &'static str)>;
+
 /// Brings everything from `old` to `new` that is not there yet and cannot lead elsewhere; what runs commands only if it is kept.
-pub(super) fn over(old: &Dir, new: &Dir, running: Running) -> Result<()> {
+pub(super) fn over(old: &Dir, new: &Dir, running: Running) -> Result<Left> {
+    let mut left = Left::new();
     for name in old.names()? {
         let path = Path::new(&name);
         match name.as_bytes() {
-            b"hooks" | b"config.worktree" | b"modules" if running == Running::Kept => entry(old, new, path, 0)?,
+            b"hooks" | b"config.worktree" | b"modules" if running == Running::Kept => entry(old, new, path, &mut left)?,
             // Built anew, or not to come along: configuration, hooks, and what makes git look elsewhere.
             b"HEAD" | b"config" | b"packed-refs" | b"refs" | b"reftable" | b"shallow" | b"hooks"
             | b"config.worktree" | b"commondir" | b"gitdir" | b"branches" | b"remotes" => {}
-            b"objects" => objects(old, new)?,
-            b"info" => info(old, new)?,
-            b"modules" => modules(old, new, path, 0)?,
+            b"objects" => objects(old, new, &mut left)?,
+            b"info" => info(old, new, &mut left)?,
+            b"modules" => modules(old, new, path, true, &mut left)?,
             name if name.ends_with(b".lock") || name == b"stead-sync" => {}
             _ if new.stat(path)?.is_some() => {}
-            _ => entry(old, new, path, 0)?,
+            _ => entry(old, new, path, &mut left)?,
+        }
+    }
+    Ok(left)
+}
+
+/// Brings what no snapshot records from `old` to `new`, but for objects.
+pub(super) fn unrecorded(old: &Dir, new: &Dir, running: Running, left: &mut Left) -> Result<()> {
+    for name in old.names()? {
+        let path = Path::new(&name);
+        match name.as_bytes() {
+            b"modules" if running == Running::Kept => entry(old, new, path, left)?,
+            b"modules" => modules(old, new, path, true, left)?,
+            b"objects" | b"reftable" | b"commondir" | b"gitdir" | b"branches" | b"remotes" => {}
+            name if name.ends_with(b".lock") || snapshot::records_of_git(name) => {}
+            _ if new.stat(path)?.is_some() => {}
+            _ => entry(old, new, path, left)?,
         }
     }
     Ok(())
 }
 
-/// Brings what no snapshot records from `old` to `new`, but for objects.
-pub(super) fn unrecorded(old: &Dir, new: &Dir, running: Running) -> Result<()> {
-    for name in old.names()? {
-        let path = Path::new(&name);
-        match name.as_bytes() {
-            b"modules" if running == Running::Kept => entry(old, new, path, 0)?,
-            b"modules" => modules(old, new, path, 0)?,
-            b"objects" | b"reftable" | b"commondir" | b"gitdir" | b"branches" | b"remotes" => {}
-            name if name.ends_with(b".lock") || snapshot::records_of_git(name) => {}
-            _ if new.stat(path)?.is_some() => {}
-            _ => entry(old, new, path, 0)?,
-        }
+/// Brings `path` as it is in the place of what was built; none of what runs commands or makes git look elsewhere.
+pub(super) fn as_it_is(old: &Dir, new: &Dir, path: &Path, left: &mut Left) -> Result<()> {
+    let name = path.components().next().map_or(OsStr::new(""), |first| first.as_os_str());
+    if !["HEAD", "packed-refs", "refs", "logs", "index"].iter().any(|known| name == OsStr::new(known)) {
+        return Ok(());
     }
-    Ok(())
+    new.remove_all(path)?;
+    entry(old, new, path, left)
 }
 
 /// Puts HEAD and all refs as they are in the place of those that were built: some cannot be read, and must neither be lost
 /// nor be taken for never having been there.
-pub(super) fn refs(old: &Dir, new: &Dir) -> Result<()> {
+pub(super) fn refs(old: &Dir, new: &Dir, left: &mut Left) -> Result<()> {
     for name in ["HEAD", "packed-refs", "refs", "reftable"] {
         let path = Path::new(name);
         new.remove_all(path)?;
-        entry(old, new, path, 0)?;
+        entry(old, new, path, left)?;
     }
     Ok(())
 }
 
 /// Loose objects and packs; not what makes git read objects elsewhere or differently.
-pub(super) fn objects(old: &Dir, new: &Dir) -> Result<()> {
+pub(super) fn objects(old: &Dir, new: &Dir, left: &mut Left) -> Result<()> {
     if !is_dir(old, Path::new("objects"))? {
         return Ok(());
     }
@@ -73,13 +91,13 @@ pub(super) fn objects(old: &Dir, new: &Dir) -> Result<()> {
         let fan = name.len() == 2 && name.as_bytes().iter().all(u8::is_ascii_hexdigit);
         let path = Path::new("objects").join(&name);
         if (fan || name == OsStr::new("pack")) && is_dir(old, &path)? {
-            entry(old, new, &path, 0)?;
+            entry(old, new, &path, left)?;
         }
     }
     Ok(())
 }
 
-fn info(old: &Dir, new: &Dir) -> Result<()> {
+fn info(old: &Dir, new: &Dir, left: &mut Left) -> Result<()> {
     if !is_dir(old, Path::new("info"))? {
         return Ok(());
     }
@@ -89,7 +107,7 @@ fn info(old: &Dir, new: &Dir) -> Result<()> {
             old.stat(&path)?.is_some_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile);
         if regular {
             new.unlink(&path)?;
-            entry(old, new, &path, 0)?;
+            entry(old, new, &path, left)?;
         }
     }
     Ok(())
@@ -97,43 +115,42 @@ fn info(old: &Dir, new: &Dir) -> Result<()> {
 
 /// Submodules: each a git directory of its own (names may hold slashes), without its hooks and with what is harmless of its
 /// configuration.
-fn modules(old: &Dir, new: &Dir, path: &Path, depth: usize) -> Result<()> {
+fn modules(old: &Dir, new: &Dir, path: &Path, is_top: bool, left: &mut Left) -> Result<()> {
     if !is_dir(old, path)? {
         return Ok(());
     }
-    anyhow::ensure!(depth < MAX_DEPTH, "`.git/{}` is nested too deep", path.display());
+    let Some(from) = opened(old, path, left)? else { return Ok(()) };
     new.create_dir_all(path)?;
-    let from = old.dir(path)?;
-    if depth > 0 && from.stat(Path::new("HEAD"))?.is_some() {
+    if !is_top && from.stat(Path::new("HEAD"))?.is_some() {
         let kept = settings::harmless_in(&from);
         let worktree = settings::worktree_in(&from, path);
         for name in from.names()? {
             match name.as_bytes() {
                 b"config" | b"hooks" | b"config.worktree" | b"commondir" => {}
-                b"modules" => modules(old, new, &path.join("modules"), 0)?,
-                _ => entry(old, new, &path.join(&name), 0)?,
+                b"modules" => modules(old, new, &path.join("modules"), true, left)?,
+                _ => entry(old, new, &path.join(&name), left)?,
             }
         }
         let text = settings::text(&[kept, worktree.into_iter().collect()].concat());
         return new.replace(&path.join("config"), text.as_bytes(), 0o644);
     }
     for name in from.names()? {
-        modules(old, new, &path.join(&name), depth + 1)?;
+        modules(old, new, &path.join(&name), false, left)?;
     }
     Ok(())
 }
 
 /// Brings one entry with all below it; sockets and the like stay behind.
-fn entry(old: &Dir, new: &Dir, path: &Path, depth: usize) -> Result<()> {
-    anyhow::ensure!(depth < MAX_DEPTH, "`.git/{}` is nested too deep", path.display());
+fn entry(old: &Dir, new: &Dir, path: &Path, left: &mut Left) -> Result<()> {
     let Some(stat) = old.stat(path)? else { return Ok(()) };
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::Directory => {
+            let Some(from) = opened(old, path, left)? else { return Ok(()) };
             new.create_dir_all(path)?;
-            for name in old.dir(path)?.names()? {
+            for name in from.names()? {
                 // A list over several packs may speak of some that did not come along.
                 if name != OsStr::new("multi-pack-index") {
-                    entry(old, new, &path.join(&name), depth + 1)?;
+                    entry(old, new, &path.join(&name), left)?;
                 }
             }
         }
@@ -141,7 +158,7 @@ fn entry(old: &Dir, new: &Dir, path: &Path, depth: usize) -> Result<()> {
             let (parent, name) = (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default());
             let (from, to) = (beneath(old, parent)?, beneath(new, parent)?);
             match rustix::fs::linkat(from.fd(), name, to.fd(), name, AtFlags::empty()) {
-                Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+                Ok(()) | Err(Errno::EXIST) => {}
                 Err(error) => return Err(error).with_context(|| format!("cannot link `.git/{}`", path.display())),
             }
         }
@@ -152,6 +169,21 @@ fn entry(old: &Dir, new: &Dir, path: &Path, depth: usize) -> Result<()> {
         _ => {}
     }
     Ok(())
+}
+
+/// Opens a directory that is to come over; `None` when it cannot, and is named.
+fn opened(old: &Dir, path: &Path, left: &mut Left) -> Result<Option<Dir>> {
+    if path.components().count() > MAX_DEPTH {
+        left.push((path.to_owned(), "it is nested too deep"));
+        return Ok(None);
+    }
+    match old.dir(path) {
+        Err(error) if error.downcast_ref() == Some(&Errno::ACCESS) => {
+            left.push((path.to_owned(), "permission denied"));
+            Ok(None)
+        }
+        opened => opened.map(Some),
+    }
 }
 
 fn beneath(dir: &Dir, path: &Path) -> Result<Dir> {

@@ -24,6 +24,7 @@ use crate::store::fs::{self, Durability};
 use crate::store::staging::Staging;
 use crate::workspace::{LeasedWorkspace, Workspace};
 
+pub(crate) use carry::Left;
 pub(crate) use settings::{Setting, harmless};
 
 /// Whether hooks and settings that run commands come over to a new `.git`.
@@ -152,26 +153,27 @@ fn fill(spec: &AgentGit<'_>, into: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Puts the `.git` at `built` in the place of the workspace's and moves the old one to `keep`, where nothing is yet (its parent
-/// is there). What is opaque comes over first; a failure before the exchange leaves the old one as it was.
-pub(crate) fn swap(workspace: &LeasedWorkspace, built: &Path, keep: &Path, running: Running) -> Result<()> {
-    exchange(workspace, built, running)?;
-    if built.symlink_metadata().is_err() {
-        return Ok(());
+/// Puts the `.git` at `built` in the place of the workspace's; the old one, if there was one, is at `built` afterwards. What is
+/// opaque comes over first, and all of it, or the old one stays as it was. The exchange is the last step, and on disk.
+pub(crate) fn exchange(workspace: &LeasedWorkspace, built: &Path, running: Running) -> Result<()> {
+    if let Some((path, reason)) = carry_over(workspace, built, running)?.first() {
+        anyhow::bail!("cannot take `.git/{}` over: {reason}", path.display());
     }
-    fs::publish(built, keep, Durability::Lazy)
+    put_in_place(workspace, built)
 }
 
-/// The same, and the old one, if there was one, is at `built` afterwards. The exchange is the last step, and on disk.
-pub(crate) fn exchange(workspace: &LeasedWorkspace, built: &Path, running: Running) -> Result<()> {
-    let place = workspace.tree().join(".git");
-    let tree = Dir::open(&workspace.tree())?;
-    if tree.stat(Path::new(".git"))?.is_none() {
-        return fs::publish(built, &place, Durability::Synced);
+/// A `.git` that is a file or a link is kept as it is, and nothing is taken from where it points.
+fn carry_over(workspace: &LeasedWorkspace, built: &Path, running: Running) -> Result<Left> {
+    match agentdir::git_dir(&Dir::open(&workspace.tree())?, &mut Vec::new()) {
+        Some(old) => carry::over(&old, &Dir::open(built)?, running),
+        None => Ok(Left::new()),
     }
-    // A `.git` that is a file or a link is kept as it is, and nothing is taken from where it points.
-    if let Some(old) = agentdir::git_dir(&tree, &mut Vec::new()) {
-        carry::over(&old, &Dir::open(built)?, running)?;
+}
+
+fn put_in_place(workspace: &LeasedWorkspace, built: &Path) -> Result<()> {
+    let place = workspace.tree().join(".git");
+    if Dir::open(&workspace.tree())?.stat(Path::new(".git"))?.is_none() {
+        return fs::publish(built, &place, Durability::Synced);
     }
     fs::exchange(built, &place)?;
     fs::sync_dir(&workspace.tree())
@@ -180,12 +182,13 @@ pub(crate) fn exchange(workspace: &LeasedWorkspace, built: &Path, running: Runni
 /// Takes out of the workspace's `.git` what would run commands, by building it anew; the old one is moved to `keep`.
 ///
 /// A `.git` that is no directory is moved away and nothing takes its place: a new one would look as if all work were there.
-pub(crate) fn clean(workspace: &LeasedWorkspace, keep: &Path) -> Result<()> {
+/// Returns what did not come over.
+pub(crate) fn clean(workspace: &LeasedWorkspace, keep: &Path) -> Result<Left> {
     let tree = Dir::open(&workspace.tree())?;
     let Some(git) = agentdir::git_dir(&tree, &mut Vec::new()) else {
         return match tree.stat(Path::new(".git"))? {
-            Some(_) => fs::publish(&workspace.tree().join(".git"), keep, Durability::Lazy),
-            None => Ok(()),
+            Some(_) => fs::publish(&workspace.tree().join(".git"), keep, Durability::Lazy).map(|()| Left::new()),
+            None => Ok(Left::new()),
         };
     };
     let refs = agentdir::refs_in(&git);
@@ -211,10 +214,16 @@ pub(crate) fn clean(workspace: &LeasedWorkspace, keep: &Path) -> Result<()> {
     let staging = Staging::create(workspace.at().root())?;
     let built = staging.path().join("git");
     build(&spec, &built)?;
+    let mut left = Left::new();
     if opaque {
-        carry::refs(&git, &Dir::open(&built)?)?;
+        carry::refs(&git, &Dir::open(&built)?, &mut left)?;
     }
-    swap(workspace, &built, keep, Running::Dropped)
+    left.extend(carry_over(workspace, &built, Running::Dropped)?);
+    put_in_place(workspace, &built)?;
+    if built.symlink_metadata().is_ok() {
+        fs::publish(&built, keep, Durability::Lazy)?;
+    }
+    Ok(left)
 }
 
 /// Returns the directory of the pool that the workspace borrows from.

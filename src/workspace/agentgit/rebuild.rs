@@ -1,8 +1,8 @@
 //! A `.git` built anew from what a snapshot recorded of it: the small files as they were, and a pack of all objects that
 //! they name and the pool lacks.
 //!
-//! What was not recorded and no command changes (submodules' git directories, `lfs/`, descriptions) comes over from the `.git`
-//! that is there now, objects only where the store lacks some.
+//! What was not recorded and no command changes (submodules' git directories, `lfs/`, descriptions) comes over from another
+//! `.git`, and so does what could not be read when the rest was recorded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -11,11 +11,12 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use super::{Running, carry, settings};
+use super::{Left, Running, carry, settings};
 use crate::error::Result;
 use crate::git::gitdir::{self, File};
+use crate::git::recorded::is_at_or_below;
 use crate::git::repository::Store;
-use crate::git::{ObjectType, Oid, agentdir, pack};
+use crate::git::{ObjectType, Oid, agentdir, import, pack};
 use crate::store::beneath::Dir;
 
 /// What a new `.git` is made of.
@@ -27,23 +28,44 @@ pub(crate) struct Recorded<'a> {
     pub(crate) pool: Option<&'a Path>,
     /// Permission bits that are not as usual, by the paths in `.git`.
     pub(crate) modes: &'a BTreeMap<Vec<u8>, u32>,
+    /// Paths in `.git` that could not be read when it was recorded.
+    pub(crate) unread: &'a [Vec<u8>],
     pub(crate) running: Running,
 }
 
-/// Builds the `.git` in the empty directory `place`. `old` is the one that is there now. Returns the refs that could not be
-/// brought back, because their objects are nowhere.
-pub(crate) fn rebuild(recorded: &Recorded<'_>, old: Option<&Dir>, place: &Path) -> Result<Vec<String>> {
-    let into = place.join(".git");
-    fill(recorded, old, place, &into).with_context(|| format!("cannot build `{}`", into.display()))
+/// What a new `.git` is without.
+#[derive(Debug, Default)]
+pub(crate) struct Lacks {
+    /// Refs of which the objects are nowhere.
+    pub(crate) refs: Vec<String>,
+    /// What is in the old one and could not come over.
+    pub(crate) left: Left,
 }
 
-fn fill(recorded: &Recorded<'_>, old: Option<&Dir>, place: &Path, into: &Path) -> Result<Vec<String>> {
+/// Where what is not recorded comes from.
+pub(crate) enum Source {
+    Nothing,
+    /// From what the `.git` has become since.
+    Later(Dir),
+    /// From the very one that was recorded.
+    Same(Dir),
+}
+
+/// Builds the `.git` in the empty directory `place`.
+pub(crate) fn rebuild(recorded: &Recorded<'_>, source: &Source, place: &Path) -> Result<Lacks> {
+    let into = place.join(".git");
+    fill(recorded, source, place, &into).with_context(|| format!("cannot build `{}`", into.display()))
+}
+
+fn fill(recorded: &Recorded<'_>, source: &Source, place: &Path, into: &Path) -> Result<Lacks> {
     let repository = recorded.store.repository();
     let mut files = gitdir::files(repository, recorded.gitdir)?;
     if recorded.running == Running::Dropped {
         files.retain(|path, file| !agentdir::runs_as_file(path, file.mode));
     }
-    for directory in ["objects/info", "objects/pack", "refs/heads", "refs/tags", "info", "hooks"] {
+    // A run may have put a file in the place of one of these.
+    let directories = ["objects/info", "objects/pack", "refs/heads", "refs/tags", "info", "hooks"];
+    for directory in directories.iter().filter(|one| !files.keys().any(|file| is_at_or_below(one.as_bytes(), file))) {
         let path = into.join(directory);
         std::fs::create_dir_all(&path).with_context(|| format!("cannot make `{}`", path.display()))?;
     }
@@ -55,13 +77,20 @@ fn fill(recorded: &Recorded<'_>, old: Option<&Dir>, place: &Path, into: &Path) -
     let odb = repository.odb().context("cannot open objects")?;
     let (known, missing): (Vec<Oid>, Vec<Oid>) =
         gitdir::named(repository, &files).into_iter().partition(|id| odb.exists(*id));
-    let mut lost = Vec::new();
+    let mut lacks = Lacks::default();
+    let mut missing: BTreeSet<Oid> = missing.into_iter().collect();
+    match source {
+        Source::Nothing => {}
+        // Those of another format, and what no file names that is known here.
+        Source::Same(same) => carry::objects(same, &dir, &mut lacks.left)?,
+        Source::Later(_) if missing.is_empty() && recorded.unread.is_empty() => {}
+        Source::Later(later) => carry::objects(later, &dir, &mut lacks.left)?,
+    }
     if !missing.is_empty() {
-        match old {
-            // They may be there: nobody can say before git reads them.
-            Some(old) => carry::objects(old, &dir)?,
-            None => lost = without(recorded.store, &mut files, &missing.into_iter().collect())?,
-        }
+        missing = import::lacking(&dir, None, &missing)?;
+    }
+    if !missing.is_empty() {
+        lacks.refs = without(recorded.store, &mut files, &missing)?;
     }
     for (path, file) in &files {
         write(recorded, &dir, path, *file)?;
@@ -71,10 +100,13 @@ fn fill(recorded: &Recorded<'_>, old: Option<&Dir>, place: &Path, into: &Path) -
         dir.replace(Path::new("config"), text.as_bytes(), recorded.mode(b"config").unwrap_or(0o644))?;
     }
     pack::write_beyond_alternates(repository, &known, into)?;
-    if let Some(old) = old {
-        carry::unrecorded(old, &dir, recorded.running)?;
+    if let Source::Later(from) | Source::Same(from) = source {
+        carry::unrecorded(from, &dir, recorded.running, &mut lacks.left)?;
+        for path in recorded.unread {
+            carry::as_it_is(from, &dir, Path::new(OsStr::from_bytes(path)), &mut lacks.left)?;
+        }
     }
-    Ok(lost)
+    Ok(lacks)
 }
 
 /// Takes refs and log entries out that name what is nowhere, and returns the names of the refs: git would find fault with

@@ -238,6 +238,15 @@ fn outside_root(workspace: &Workspace, path: &Path) -> Result<PathBuf> {
             .hint("to start from another workspace's work use `stead create --from PATH`")
             .into());
     }
+    if canonical.to_str().is_none() {
+        // It is put on record as text, by which a later command finds it again.
+        return Err(Failure::new(
+            Kind::Refused,
+            format!("the path `{}` is not UTF-8", shown(path.as_os_str().as_encoded_bytes())),
+        )
+        .hint("rename it, or use another directory")
+        .into());
+    }
     Ok(canonical)
 }
 

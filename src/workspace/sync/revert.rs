@@ -63,9 +63,10 @@ pub(crate) fn applies(store: &Store) -> Result<Vec<Applied>> {
     for reference in store.repository().references_glob("refs/applies/*")?.flatten() {
         let (Ok(name), Ok(commit)) = (reference.name(), reference.peel_to_commit()) else { continue };
         let Ok(message) = commit.message() else { continue };
-        let (target, undoes) = match message.trim_end().strip_prefix("apply to ") {
+        let message = message.strip_suffix('\n').unwrap_or(message);
+        let (target, undoes) = match message.strip_prefix("apply to ") {
             Some(target) => (target, None),
-            None => match message.trim_end().strip_prefix("undo of ").and_then(|rest| rest.split_once(" in ")) {
+            None => match message.strip_prefix("undo of ").and_then(|rest| rest.split_once(" in ")) {
                 Some((id, target)) => (target, Some(id.to_owned())),
                 None => continue,
             },

@@ -77,9 +77,15 @@ impl RemovalPlan {
         Self { at: workspace.at, name: workspace.name, why, into: None, _lease: lease }
     }
 
-    /// Plans to move a workspace to the trash whose record cannot be read. `lease` is the lease of the name.
-    pub(crate) fn of_damaged(at: &UserRoot, name: &WorkspaceName, lease: Lease, command: &str, reason: &str) -> Self {
-        let why = Why::new(at, name, command, reason, vec!["its record is damaged".to_owned()]);
+    /// Plans to move a workspace to the trash that cannot be looked at, for what `damage` says. `lease` is the lease of the name.
+    pub(crate) fn of_damaged(
+        at: &UserRoot,
+        name: &WorkspaceName,
+        lease: Lease,
+        (command, reason): (&str, &str),
+        damage: String,
+    ) -> Self {
+        let why = Why::new(at, name, command, reason, vec![damage]);
         Self { at: at.clone(), name: name.clone(), why, into: None, _lease: lease }
     }
 

@@ -12,6 +12,7 @@ use crate::run::{RunId, record};
 use crate::workspace::Workspace;
 
 pub(crate) struct Before {
+    pub(super) run: RunId,
     pub(super) snapshot: Snapshot,
     /// What the undo put aside, recorded where the snapshot lacks something of it.
     pub(super) aside: Option<Snapshot>,
@@ -26,7 +27,7 @@ impl Before {
         let lacks = snapshot.meta.unreadable.iter().any(|(path, _)| is_in_git(path));
         let is_undo = lacks && record::RunRecord::read(&directory).is_ok_and(|record| record.undoes.is_some());
         if !is_undo || !tree.is_dir() {
-            return Ok(Self { snapshot, aside: None });
+            return Ok(Self { run: run.clone(), snapshot, aside: None });
         }
         let spec = CaptureSpec {
             tree: &tree,
@@ -39,21 +40,20 @@ impl Before {
             threads: 1,
         };
         let aside = snapshot::capture(store, &spec, &Silent)?;
-        Ok(Self { snapshot, aside: Some(aside) })
-    }
-
-    pub(super) fn read(store: &Store, snapshot: Oid, aside: Option<Oid>) -> Result<Self> {
-        let aside = aside.map(|commit| snapshot::load(store, commit)).transpose()?;
-        Ok(Self { snapshot: snapshot::load(store, snapshot)?, aside })
+        Ok(Self { run: run.clone(), snapshot, aside: Some(aside) })
     }
 
     pub(super) fn recorded(&self, store: &Store) -> Result<Recorded> {
-        let mut recorded = Recorded::of(store, &self.snapshot)?;
-        if let Some(aside) = &self.aside {
-            complete(&mut recorded, &Recorded::of(store, aside)?);
-        }
-        Ok(recorded)
+        recorded(store, &self.snapshot, self.aside.as_ref())
     }
+}
+
+pub(super) fn recorded(store: &Store, snapshot: &Snapshot, aside: Option<&Snapshot>) -> Result<Recorded> {
+    let mut recorded = Recorded::of(store, snapshot)?;
+    if let Some(aside) = aside {
+        complete(&mut recorded, &Recorded::of(store, aside)?);
+    }
+    Ok(recorded)
 }
 
 /// Takes from `aside` the git directories of which more is known there.

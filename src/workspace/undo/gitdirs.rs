@@ -21,8 +21,9 @@ use crate::git::{Oid, agentdir, gitdir, import};
 use crate::progress::Silent;
 use crate::store::beneath::Dir;
 use crate::store::fs::{self, Durability};
-use crate::workspace::agentgit::{self, Running, rebuild};
-use crate::workspace::{Workspace, agentgit::rebuild::Recorded as Files};
+use crate::workspace::Workspace;
+use crate::workspace::agentgit::rebuild::{self, Lacks, Recorded as Files};
+use crate::workspace::agentgit::{self, Running};
 
 /// Where in the directory of the run the old ones are.
 pub(super) const ASIDE: &str = "git";
@@ -36,6 +37,8 @@ pub(super) struct Replacement {
     pub(super) then: Option<Oid>,
     /// Permission bits that are not as usual, by the paths in it.
     modes: BTreeMap<Vec<u8>, u32>,
+    /// Paths in it that could not be read then.
+    unread: Vec<Vec<u8>>,
     /// Its place among all repositories of both snapshots.
     number: usize,
 }
@@ -57,7 +60,9 @@ pub(super) fn replacements(
         // One that could not be read cannot be put back.
         let is_known = then.is_some() || !was.unrecorded.contains_key(&join(path, b".git"));
         if is_known && (differs || lacks_objects(workspace, store, tree, path, then)?) {
-            replacements.push(Replacement { path: path.clone(), then, modes, number });
+            let top = join(path, b".git/");
+            let unread = was.unrecorded.keys().filter_map(|path| Some(path.strip_prefix(&top[..])?.to_vec())).collect();
+            replacements.push(Replacement { path: path.clone(), then, modes, unread, number });
         }
     }
     Ok(replacements)
@@ -90,7 +95,7 @@ fn lacks_objects(workspace: &Workspace, store: &Store, tree: &Dir, path: &[u8], 
     let repository = store.repository();
     let named = gitdir::named(repository, &gitdir::files(repository, then)?);
     let pool = agentgit::pool_path(workspace).filter(|_| path.is_empty());
-    import::lacks(&git, pool.as_deref(), &named)
+    Ok(!import::lacking(&git, pool.as_deref(), &named)?.is_empty())
 }
 
 impl Replacement {
@@ -114,33 +119,41 @@ impl Replacement {
         if aside.stat(Path::new(".git"))?.is_some() || look_at(tree, &place)?.is_none() {
             return Ok(());
         }
-        tree.rename(as_path(&place), &aside, Path::new(".git"))
+        let place = as_path(&place);
+        tree.with_access(place, || tree.rename(place, &aside, Path::new(".git")))
     }
 
-    /// Puts a `.git` back; returns the refs that are lost.
+    /// Puts a `.git` back; `undone` is the directory of the run that is undone. Where that was an undo itself, what no snapshot
+    /// records comes from the one that it had put aside.
     pub(super) fn put(
         &self,
         then: Oid,
         workspace: &Workspace,
         store: &Store,
         tree: &Dir,
-        (runs, running): (&Path, Running),
-    ) -> Result<Vec<String>> {
+        (runs, undone, running): (&Path, Option<&Path>, Running),
+    ) -> Result<Lacks> {
         let aside = self.aside(runs)?;
-        let mut lost = Vec::new();
+        let mut lacks = Lacks::default();
         if aside.stat(Path::new(".git"))?.is_some() {
-            return Ok(lost);
+            return Ok(lacks);
         }
         let ready = if let Some(ready) = self.ready(runs)? {
             ready
         } else {
             let pool = agentgit::pool_path(workspace).filter(|_| self.path.is_empty());
-            let files = Files { store, gitdir: then, pool: pool.as_deref(), modes: &self.modes, running };
-            let old = self.old(tree);
+            let files =
+                Files { store, gitdir: then, pool: pool.as_deref(), modes: &self.modes, unread: &self.unread, running };
+            let aside =
+                undone.and_then(|undone| Dir::open(&undone.join(ASIDE)).ok()?.dir(as_path(&self.gitdir())).ok());
+            let source = match aside {
+                Some(same) => rebuild::Source::Same(same),
+                None => self.old(tree).map_or(rebuild::Source::Nothing, rebuild::Source::Later),
+            };
             let build = runs.join(format!("{}-build", self.name()));
             fs::remove_tree(&build, &Silent)?;
             std::fs::create_dir(&build).with_context(|| format!("cannot make `{}`", build.display()))?;
-            lost = rebuild::rebuild(&files, old.as_ref(), &build)?;
+            lacks = rebuild::rebuild(&files, &source, &build)?;
             let built = build.join(".git");
             let ready = runs.join(format!("{}-new-{}", self.name(), inode(&built)?));
             fs::sync_file_system(&built)?;
@@ -153,15 +166,16 @@ impl Replacement {
         let name = Path::new(ready.file_name().unwrap_or_default());
         let is_new = ready.to_str().and_then(|path| path.rsplit('-').next()?.parse().ok()) == Some(inode(&ready)?);
         if is_new && look_at(tree, &place)?.is_none() {
-            tree.create_dir_all(as_path(if self.path.is_empty() { b"." } else { &self.path }))?;
-            own.rename(name, tree, as_path(&place))?;
-            return Ok(lost);
+            let around = as_path(if self.path.is_empty() { b"." } else { &self.path });
+            tree.with_access(around, || tree.create_dir_all(around))?;
+            tree.with_access(as_path(&place), || own.rename(name, tree, as_path(&place)))?;
+            return Ok(lacks);
         }
         if is_new {
-            own.exchange_with(name, tree, as_path(&place))?;
+            tree.with_access(as_path(&place), || own.exchange_with(name, tree, as_path(&place)))?;
         }
-        own.rename(name, &aside, Path::new(".git"))?;
-        Ok(lost)
+        own.with_access(name, || own.rename(name, &aside, Path::new(".git")))?;
+        Ok(lacks)
     }
 
     fn old(&self, tree: &Dir) -> Option<Dir> {

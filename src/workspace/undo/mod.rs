@@ -20,11 +20,13 @@ use crate::error::{Failure, Kind, Result};
 use crate::git::Oid;
 use crate::git::change::{self, Change, ChangeKind};
 use crate::git::gitdir;
-use crate::git::recorded::{Entry, Recorded, Rules, is_at_or_below};
+use crate::git::recorded::{Entry, Recorded, Rules, is_at_or_below, join};
 use crate::git::repository::Store;
 use crate::git::snapshot::Snapshot;
+use crate::run::RunId;
 use crate::store::beneath::Dir;
 use crate::workspace::Workspace;
+use crate::workspace::agentgit::rebuild::Lacks;
 use gitdirs::Replacement;
 use tree::{Step, Steps, as_path, look_at};
 
@@ -67,15 +69,27 @@ pub(crate) struct Outline {
 
 /// Why something that is there now, and was not before, is there when all is done.
 const STAYS: &str = "it cannot be recorded, so it stays";
+/// Why something in a `.git` is not there any more.
+const NOT_OVER: &str = "it is in the one that was put aside, and cannot be taken over";
 
 impl Outline {
-    /// Returns whether nothing stays that should have gone.
+    /// Returns whether nothing stays that should have gone, and nothing is gone that should be there.
     pub(crate) fn is_complete(&self) -> bool {
-        !self.left.iter().any(|(_, reason)| reason.starts_with(STAYS))
+        self.lost.is_empty()
+            && !self.left.iter().any(|(_, reason)| reason.starts_with(STAYS) || reason.starts_with(NOT_OVER))
+    }
+
+    fn add(&mut self, gitdir: &[u8], lacks: Lacks) {
+        self.lost.extend(lacks.refs);
+        self.left.extend(lacks.left.into_iter().map(|(path, reason)| {
+            (join(gitdir, path.as_os_str().as_encoded_bytes()), format!("{NOT_OVER} ({reason})"))
+        }));
     }
 }
 
 pub(crate) struct UndoPlan {
+    /// The run that is undone.
+    run: RunId,
     then: Oid,
     aside: Option<Oid>,
     now: Oid,
@@ -92,10 +106,10 @@ pub(crate) fn plan(
     workspace: &Workspace,
     store: &Store,
     now: &Snapshot,
-    then: &Before,
+    before: &Before,
     asked: Asked<'_>,
 ) -> Result<UndoPlan> {
-    let (was, is) = (then.recorded(store)?, Recorded::of(store, now)?);
+    let (was, is) = (before.recorded(store)?, Recorded::of(store, now)?);
     for path in asked.paths {
         if !was.has(path) && !is.has(path) {
             let path = String::from_utf8_lossy(path);
@@ -121,16 +135,16 @@ pub(crate) fn plan(
     let replacements =
         if asked.paths.is_empty() { gitdirs::replacements(workspace, store, &tree, &was, &is)? } else { Vec::new() };
     let outline = Outline {
-        changes: changes(store, now, &then.snapshot, &steps)?,
+        changes: changes(store, now, &before.snapshot, &steps)?,
         refs: if asked.paths.is_empty() { refs(store, &was, &is)? } else { Vec::new() },
         repositories: replacements.iter().map(|replacement| replacement.path.clone()).collect(),
         held: gitdirs::held(store, &replacements)?,
         left: left(&was, &is, asked.paths, &spared, &replacements),
         ..Outline::default()
     };
-    let aside = then.aside.as_ref().map(|aside| aside.commit);
-    let (then, now, paths) = (then.snapshot.commit, now.commit, asked.paths.to_vec());
-    Ok(UndoPlan { then, aside, now, paths, spared, steps, replacements, outline })
+    let aside = before.aside.as_ref().map(|aside| aside.commit);
+    let (then, now, paths) = (before.snapshot.commit, now.commit, asked.paths.to_vec());
+    Ok(UndoPlan { run: before.run.clone(), then, aside, now, paths, spared, steps, replacements, outline })
 }
 
 impl UndoPlan {
@@ -153,10 +167,9 @@ impl UndoPlan {
         let known: BTreeMap<&[u8], &Step> = self.steps.steps.iter().map(|step| (step.path.as_slice(), step)).collect();
         let mut found = BTreeSet::new();
         let places = self.steps.steps.iter().filter(|step| step.then.is_some()).map(|step| &step.path);
-        for path in places.chain(&self.steps.empty) {
-            let is_directory = self.steps.empty.contains(path);
-            let parents = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| &path[..end]);
-            for parent in parents {
+        let gitdirs = self.replacements.iter().filter(|one| one.then.is_some()).map(Replacement::gitdir);
+        for path in places.clone().chain(&self.steps.empty).cloned().chain(gitdirs) {
+            for parent in path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| &path[..end]) {
                 let is_known = known.get(parent).is_some_and(|step| step.now.is_some());
                 match look_at(tree, parent)? {
                     None | Some(FileType::Directory) => {}
@@ -164,6 +177,9 @@ impl UndoPlan {
                     Some(_) => drop(found.insert(parent.to_vec())),
                 }
             }
+        }
+        for path in places.chain(&self.steps.empty) {
+            let is_directory = self.steps.empty.contains(path);
             match look_at(tree, path)? {
                 Some(FileType::Directory) if !is_directory => {
                     if self.has_unknown(tree, path, &known)? {
@@ -220,7 +236,9 @@ fn steps(was: &Recorded, is: &Recorded, paths: &[Vec<u8>], spared: &BTreeSet<Vec
         }
         steps.steps.push(Step { path: path.clone(), now, then });
     }
-    let gone = is.empty_dirs.iter().filter(|path| asked(path) && !was.has(path) && !stays(path));
+    let repositories = is.gitdirs.keys().filter(|path| paths.is_empty() && !path.is_empty());
+    let gone = is.empty_dirs.iter().chain(repositories);
+    let gone = gone.filter(|path| asked(path) && !was.has(path) && !stays(path));
     steps.gone.extend(gone.cloned());
     // Parents that only this one needed.
     let parents: Vec<Vec<u8>> = steps

@@ -7,23 +7,27 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::{Before, Outline, UndoPlan, gitdirs, steps};
+use super::{Outline, UndoPlan, before, gitdirs, steps};
 use crate::error::Result;
 use crate::git::Oid;
 use crate::git::recorded::Recorded;
 use crate::git::repository::{Access, Store};
 use crate::git::snapshot;
+use crate::git::sync::{list, shown};
 use crate::store::beneath::Dir;
 use crate::store::fs::{self, Durability};
 use crate::workspace::agentgit::Running;
 use crate::workspace::journal::Operation;
-use crate::workspace::{LeasedWorkspace, Workspace};
+use crate::workspace::{LeasedWorkspace, Workspace, keep};
 
 /// All that an undo needs to be done, or gone on with. Paths are in base64, for they need not be text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Order {
     /// The id under which it is recorded as a run.
     pub(crate) id: String,
+    /// The run that is undone.
+    #[serde(default)]
+    undoes: String,
     /// Commits of the two snapshots, in hex.
     then: String,
     now: String,
@@ -50,6 +54,7 @@ impl UndoPlan {
         let encode = |path: &Vec<u8>| STANDARD.encode(path);
         let order = Order {
             id: id.to_owned(),
+            undoes: self.run.to_string(),
             then: self.then.to_string(),
             now: self.now.to_string(),
             aside: self.aside.map(|aside| aside.to_string()),
@@ -70,9 +75,15 @@ impl UndoPlan {
 pub(crate) fn finish(order: &Order, workspace: &mut LeasedWorkspace) -> Result<String> {
     let store = workspace.store(Access::Write)?;
     let commit = |hex: &str| Oid::from_str(hex).with_context(|| format!("`{hex}` is no commit"));
-    let aside = order.aside.as_deref().map(commit).transpose()?;
-    let was = Before::read(&store, commit(&order.then)?, aside)?.recorded(&store)?;
-    let is = Recorded::of(&store, &snapshot::load(&store, commit(&order.now)?)?)?;
+    let load = |hex: &str| snapshot::load(&store, commit(hex)?);
+    let aside = order.aside.as_deref().map(load).transpose()?;
+    let was = before::recorded(&store, &load(&order.then)?, aside.as_ref())?;
+    let now = load(&order.now)?;
+    let is = Recorded::of(&store, &now)?;
+    // What was committed since it was cut off goes aside with the `.git`.
+    keep::commits(workspace, &store)?;
+    keep::nested(workspace, &store, &now.meta)?;
+    store.flush()?;
     let decode = |paths: &[String]| -> Result<Vec<Vec<u8>>> {
         paths.iter().map(|path| STANDARD.decode(path).context("a path in the journal cannot be read")).collect()
     };
@@ -81,8 +92,19 @@ pub(crate) fn finish(order: &Order, workspace: &mut LeasedWorkspace) -> Result<S
     let tree = Dir::open(&workspace.tree())?;
     let replacements =
         if paths.is_empty() { gitdirs::replacements(workspace, &store, &tree, &was, &is)? } else { Vec::new() };
-    order.carry_out(workspace, &store, (&steps, &replacements), &mut Outline::default())?;
-    Ok(format!("the undo {} is done", order.id))
+    let mut outline = Outline::default();
+    order.carry_out(workspace, &store, (&steps, &replacements), &mut outline)?;
+    let mut said = format!("the undo {} is done", order.id);
+    let named = |paths: &[Vec<u8>]| list(paths.iter().map(|path| shown(path)));
+    if !outline.aside.is_empty() {
+        let place = order.directory(workspace).join("aside");
+        said += &format!("; what came meanwhile is in `{}`: {}", place.display(), named(&outline.aside));
+    }
+    if !outline.lost.is_empty() {
+        let names: Vec<Vec<u8>> = outline.lost.into_iter().map(String::into_bytes).collect();
+        said += &format!("; not brought back, since the objects are gone: {}", named(&names));
+    }
+    Ok(said)
 }
 
 impl Order {
@@ -106,7 +128,9 @@ impl Order {
         outline.aside = steps.apply(store, &tree, &directory)?;
         for replacement in replacements {
             if let Some(then) = replacement.then {
-                outline.lost.extend(replacement.put(then, workspace, store, &tree, (&directory, running))?);
+                let undone = (!self.undoes.is_empty()).then(|| workspace.runs().join(&self.undoes));
+                let places = (directory.as_path(), undone.as_deref(), running);
+                outline.add(&replacement.gitdir(), replacement.put(then, workspace, store, &tree, places)?);
             }
         }
         fs::sync_file_system(&workspace.tree())?;

@@ -48,12 +48,13 @@ impl Steps {
         let mut writer = Writer { store, dir, own, moved: Vec::new() };
         for step in self.steps.iter().rev().filter(|step| step.then.is_none()) {
             if writer.clear(step)? {
-                dir.unlink(as_path(&step.path))?;
+                let path = as_path(&step.path);
+                dir.with_access(path, || dir.unlink(path))?;
             }
         }
         for path in self.gone.iter().rev() {
             // It has other entries, which nobody recorded: these stay.
-            dir.remove_dir(as_path(path)).ok();
+            dir.with_access(as_path(path), || dir.remove_dir(as_path(path))).ok();
         }
         for step in &self.steps {
             let Some(then) = step.then else { continue };
@@ -64,7 +65,7 @@ impl Steps {
         }
         for path in &self.empty {
             writer.parents(&[path, b"/x".as_slice()].concat())?;
-            dir.create_dir_all(as_path(path))?;
+            dir.with_access(as_path(path), || dir.create_dir_all(as_path(path)))?;
         }
         Ok(writer.moved)
     }
@@ -118,7 +119,8 @@ impl Writer<'_> {
     fn move_aside(&mut self, path: &[u8]) -> Result<()> {
         let aside = Dir::open(self.own)?.create_dir_all(Path::new("aside"))?;
         let name = aside.names()?.len();
-        self.dir.rename(as_path(path), &aside, &PathBuf::from(format!("{name:06}")))?;
+        let name = PathBuf::from(format!("{name:06}"));
+        self.dir.with_access(as_path(path), || self.dir.rename(as_path(path), &aside, &name))?;
         self.moved.push(path.to_vec());
         Ok(())
     }
@@ -139,9 +141,9 @@ impl Writer<'_> {
                 .with_context(|| format!("cannot write `{}`", shown.display()))?;
         }
         if let Some(parent) = shown.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            self.dir.create_dir_all(parent)?;
+            self.dir.with_access(parent, || self.dir.create_dir_all(parent))?;
         }
-        own.rename(fresh, self.dir, shown)
+        self.dir.with_access(shown, || own.rename(fresh, self.dir, shown))
     }
 }
 
