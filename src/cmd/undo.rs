@@ -82,6 +82,8 @@ pub(crate) struct Answer {
     left: Vec<Left>,
     /// Refs that could not be brought back.
     lost: Vec<String>,
+    /// What is only in a `.git` that was put aside, into the directory of the run.
+    not_taken_over: Vec<Left>,
     /// What came meanwhile and was moved aside, into the directory of the run.
     aside: Vec<JsonPath>,
     #[serde(skip)]
@@ -104,6 +106,12 @@ struct Left {
     reason: String,
     #[serde(skip)]
     shown: String,
+}
+
+impl Left {
+    fn new((path, reason): (Vec<u8>, String)) -> Self {
+        Self { path: JsonPath::of(&path), reason, shown: quote(&path).into_owned() }
+    }
 }
 
 impl Report for Answer {
@@ -143,6 +151,9 @@ impl Report for Answer {
         }
         for name in &self.lost {
             page.line(format!("Not brought back: {} (its objects are gone)", quote(name.as_bytes())));
+        }
+        for left in &self.not_taken_over {
+            page.line(format!("Only in the `.git` that was put aside: {} ({})", left.shown, left.reason));
         }
         for path in &self.aside {
             page.line(format!("Moved aside, because it came meanwhile: {}", quote(path.path.as_bytes())));
@@ -231,6 +242,7 @@ fn reverted(workspace: &Workspace, applied: &Applied, id: Option<String>, change
         complete: true,
         left: Vec::new(),
         lost: Vec::new(),
+        not_taken_over: Vec::new(),
         aside: Vec::new(),
         has_git: false,
     }
@@ -369,7 +381,6 @@ struct Did {
 }
 
 fn answer(workspace: &Workspace, run: &RunId, id: Option<&RunId>, outline: Outline, did: Did) -> Answer {
-    let shown = |path: &[u8]| quote(path).into_owned();
     Answer {
         workspace: workspace.name().to_string(),
         dry_run: did.dry_run,
@@ -384,11 +395,8 @@ fn answer(workspace: &Workspace, run: &RunId, id: Option<&RunId>, outline: Outli
         repositories: outline.repositories.iter().map(|path| JsonPath::of(path)).collect(),
         git_config_held: outline.held,
         git_config_kept: did.keep,
-        left: outline
-            .left
-            .iter()
-            .map(|(path, reason)| Left { path: JsonPath::of(path), reason: reason.clone(), shown: shown(path) })
-            .collect(),
+        left: outline.left.into_iter().map(Left::new).collect(),
+        not_taken_over: outline.not_taken_over.into_iter().map(Left::new).collect(),
         lost: outline.lost,
         aside: outline.aside.iter().map(|path| JsonPath::of(path)).collect(),
     }

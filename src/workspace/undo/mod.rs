@@ -63,27 +63,28 @@ pub(crate) struct Outline {
     pub(crate) held: Vec<String>,
     /// Refs of which the objects are nowhere, known once it is done.
     pub(crate) lost: Vec<String>,
+    /// What is in a `.git` that was put aside and cannot come over to the new one, with the reason.
+    pub(crate) not_taken_over: Vec<(Vec<u8>, String)>,
     /// What came into its way after the plan and was moved into the directory of the run.
     pub(crate) aside: Vec<Vec<u8>>,
 }
 
 /// Why something that is there now, and was not before, is there when all is done.
 const STAYS: &str = "it cannot be recorded, so it stays";
-/// Why something in a `.git` is not there any more.
-const NOT_OVER: &str = "it is in the one that was put aside, and cannot be taken over";
 
 impl Outline {
     /// Returns whether nothing stays that should have gone, and nothing is gone that should be there.
     pub(crate) fn is_complete(&self) -> bool {
         self.lost.is_empty()
-            && !self.left.iter().any(|(_, reason)| reason.starts_with(STAYS) || reason.starts_with(NOT_OVER))
+            && self.not_taken_over.is_empty()
+            && !self.left.iter().any(|(_, reason)| reason.starts_with(STAYS))
     }
 
     fn add(&mut self, gitdir: &[u8], lacks: Lacks) {
         self.lost.extend(lacks.refs);
-        self.left.extend(lacks.left.into_iter().map(|(path, reason)| {
-            (join(gitdir, path.as_os_str().as_encoded_bytes()), format!("{NOT_OVER} ({reason})"))
-        }));
+        let left = lacks.left.into_iter();
+        let left = left.map(|(path, reason)| (join(gitdir, path.as_os_str().as_encoded_bytes()), reason.to_owned()));
+        self.not_taken_over.extend(left);
     }
 }
 
@@ -303,6 +304,8 @@ fn refs(store: &Store, was: &Recorded, is: &Recorded) -> Result<Vec<RefChange>> 
     Ok(names
         .into_iter()
         .filter(|name| then.get(*name) != now.get(*name))
+        // One that could not be read then stays as it is.
+        .filter(|name| !is_covered(&join(b".git", name.as_bytes()), |part| was.unrecorded.contains_key(part)))
         .map(|name| RefChange { name: name.clone(), now: now.get(name).cloned(), then: then.get(name).cloned() })
         .collect())
 }

@@ -81,7 +81,7 @@ pub(crate) fn finish(order: &Order, workspace: &mut LeasedWorkspace) -> Result<S
     let now = load(&order.now)?;
     let is = Recorded::of(&store, &now)?;
     // What was committed since it was cut off goes aside with the `.git`.
-    keep::commits(workspace, &store)?;
+    let imported = keep::commits(workspace, &store)?;
     keep::nested(workspace, &store, &now.meta)?;
     store.flush()?;
     let decode = |paths: &[String]| -> Result<Vec<Vec<u8>>> {
@@ -99,6 +99,10 @@ pub(crate) fn finish(order: &Order, workspace: &mut LeasedWorkspace) -> Result<S
     if !outline.aside.is_empty() {
         let place = order.directory(workspace).join("aside");
         said += &format!("; what came meanwhile is in `{}`: {}", place.display(), named(&outline.aside));
+    }
+    if !imported.commits.is_empty() {
+        let commits = list(imported.commits.iter().map(ToString::to_string));
+        said += &format!("; its store keeps what was committed meanwhile: {commits}");
     }
     if !outline.lost.is_empty() {
         let names: Vec<Vec<u8>> = outline.lost.into_iter().map(String::into_bytes).collect();
