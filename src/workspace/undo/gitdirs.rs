@@ -51,12 +51,15 @@ pub(super) fn replacements(
     was: &Recorded,
     is: &Recorded,
 ) -> Result<Vec<Replacement>> {
-    let paths: BTreeSet<&Vec<u8>> = was.gitdirs.keys().chain(is.gitdirs.keys()).collect();
+    // A `.git` that is a file: of submodules and linked worktrees.
+    let new = is.nested.iter().filter(|path| !was.nested.contains(*path));
+    let paths: BTreeSet<&Vec<u8>> = was.gitdirs.keys().chain(is.gitdirs.keys()).chain(new).collect();
     let mut replacements = Vec::new();
     for (number, path) in paths.into_iter().enumerate() {
         let then = was.gitdirs.get(path).copied();
         let modes = modes(was, path);
-        let differs = then != is.gitdirs.get(path).copied() || modes != self::modes(is, path);
+        let is_new = then.is_none() && !path.is_empty();
+        let differs = is_new || then != is.gitdirs.get(path).copied() || modes != self::modes(is, path);
         // One that could not be read cannot be put back.
         let is_known = then.is_some() || !was.unrecorded.contains_key(&join(path, b".git"));
         if is_known && (differs || lacks_objects(workspace, store, tree, path, then)?) {
@@ -66,6 +69,34 @@ pub(super) fn replacements(
         }
     }
     Ok(replacements)
+}
+
+/// The most bytes that a `.git` file may have.
+const MAX_LINK: u64 = 8192;
+
+/// A `.git` that was a file: a submodule's or a linked worktree's.
+pub(super) struct Link {
+    pub(super) repository: Vec<u8>,
+    content: Vec<u8>,
+}
+
+/// Returns those that the undo which is undone had put aside into `undone`.
+pub(super) fn links(was: &Recorded, undone: &Path) -> Vec<Link> {
+    let Ok(aside) = Dir::open(&undone.join(ASIDE)) else { return Vec::new() };
+    let paths = was.nested.iter().filter(|path| !was.gitdirs.contains_key(*path));
+    let read = |path: &Vec<u8>| aside.read(as_path(&join(path, b".git")), MAX_LINK).ok()?;
+    paths.filter_map(|path| Some(Link { repository: path.clone(), content: read(path)? })).collect()
+}
+
+/// Puts these back where nothing is.
+pub(super) fn put_links(links: &[Link], tree: &Dir) -> Result<()> {
+    for Link { repository, content } in links {
+        let place = join(repository, b".git");
+        if look_at(tree, &place)?.is_none() {
+            tree.with_access(as_path(&place), || tree.replace(as_path(&place), content, 0o644))?;
+        }
+    }
+    Ok(())
 }
 
 /// Returns the unusual modes of the files in the `.git` of the repository at `path`.

@@ -15,6 +15,7 @@ mod order;
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use crate::error::{Failure, Kind, Result};
 use crate::git::Oid;
@@ -23,11 +24,11 @@ use crate::git::gitdir;
 use crate::git::recorded::{Entry, Recorded, Rules, is_at_or_below, join};
 use crate::git::repository::Store;
 use crate::git::snapshot::Snapshot;
-use crate::run::RunId;
+use crate::run::{RunId, record};
 use crate::store::beneath::Dir;
 use crate::workspace::Workspace;
 use crate::workspace::agentgit::rebuild::Lacks;
-use gitdirs::Replacement;
+use gitdirs::{Link, Replacement};
 use tree::{Step, Steps, as_path, look_at};
 
 pub(crate) use before::Before;
@@ -97,9 +98,35 @@ pub(crate) struct UndoPlan {
     paths: Vec<Vec<u8>>,
     /// What stays although it is not recorded, uppermost paths.
     spared: BTreeSet<Vec<u8>>,
+    work: Work,
+    outline: Outline,
+}
+
+/// All that is done.
+struct Work {
     steps: Steps,
     replacements: Vec<Replacement>,
-    outline: Outline,
+    links: Vec<Link>,
+}
+
+impl Work {
+    /// `undone` is the directory of the run that is undone.
+    fn new(
+        workspace: &Workspace,
+        store: &Store,
+        (was, is): (&Recorded, &Recorded),
+        (paths, spared): (&[Vec<u8>], &BTreeSet<Vec<u8>>),
+        undone: Option<&Path>,
+    ) -> Result<Self> {
+        let steps = steps(was, is, paths, spared);
+        if !paths.is_empty() {
+            return Ok(Self { steps, replacements: Vec::new(), links: Vec::new() });
+        }
+        let tree = Dir::open(&workspace.tree())?;
+        let replacements = gitdirs::replacements(workspace, store, &tree, was, is)?;
+        let links = undone.map(|undone| gitdirs::links(was, undone)).unwrap_or_default();
+        Ok(Self { steps, replacements, links })
+    }
 }
 
 /// Plans to bring the workspace from the state `now`, as it is, to `then`. Writes nothing.
@@ -131,21 +158,19 @@ pub(crate) fn plan(
             spared.insert(part.to_vec());
         }
     }
-    let steps = steps(&was, &is, asked.paths, &spared);
-    let tree = Dir::open(&workspace.tree())?;
-    let replacements =
-        if asked.paths.is_empty() { gitdirs::replacements(workspace, store, &tree, &was, &is)? } else { Vec::new() };
+    let undone = record::directory(&workspace.runs(), &before.run);
+    let work = Work::new(workspace, store, (&was, &is), (asked.paths, &spared), Some(&undone))?;
     let outline = Outline {
-        changes: changes(store, now, &before.snapshot, &steps)?,
+        changes: changes(store, now, &before.snapshot, &work.steps)?,
         refs: if asked.paths.is_empty() { refs(store, &was, &is)? } else { Vec::new() },
-        repositories: replacements.iter().map(|replacement| replacement.path.clone()).collect(),
-        held: gitdirs::held(store, &replacements)?,
-        left: left(&was, &is, asked.paths, &spared, &replacements),
+        repositories: work.replacements.iter().map(|replacement| replacement.path.clone()).collect(),
+        held: gitdirs::held(store, &work.replacements)?,
+        left: left(&was, &is, asked.paths, &spared, &work),
         ..Outline::default()
     };
     let aside = before.aside.as_ref().map(|aside| aside.commit);
     let (then, now, paths) = (before.snapshot.commit, now.commit, asked.paths.to_vec());
-    Ok(UndoPlan { run: before.run.clone(), then, aside, now, paths, spared, steps, replacements, outline })
+    Ok(UndoPlan { run: before.run.clone(), then, aside, now, paths, spared, work, outline })
 }
 
 impl UndoPlan {
@@ -159,17 +184,18 @@ impl UndoPlan {
 
     /// Returns whether everything is as it was.
     pub(crate) fn is_empty(&self) -> bool {
-        self.steps.is_empty() && self.replacements.is_empty()
+        self.work.steps.is_empty() && self.work.replacements.is_empty()
     }
 
     /// Returns what stands where something has to be put back and is not recorded as it is now: it would be lost.
     pub(crate) fn obstacles(&self, tree: &Dir) -> Result<Vec<Vec<u8>>> {
         use rustix::fs::FileType;
-        let known: BTreeMap<&[u8], &Step> = self.steps.steps.iter().map(|step| (step.path.as_slice(), step)).collect();
+        let known: BTreeMap<&[u8], &Step> =
+            self.work.steps.steps.iter().map(|step| (step.path.as_slice(), step)).collect();
         let mut found = BTreeSet::new();
-        let places = self.steps.steps.iter().filter(|step| step.then.is_some()).map(|step| &step.path);
-        let gitdirs = self.replacements.iter().filter(|one| one.then.is_some()).map(Replacement::gitdir);
-        for path in places.clone().chain(&self.steps.empty).cloned().chain(gitdirs) {
+        let places = self.work.steps.steps.iter().filter(|step| step.then.is_some()).map(|step| &step.path);
+        let gitdirs = self.work.replacements.iter().filter(|one| one.then.is_some()).map(Replacement::gitdir);
+        for path in places.clone().chain(&self.work.steps.empty).cloned().chain(gitdirs) {
             for parent in path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| &path[..end]) {
                 let is_known = known.get(parent).is_some_and(|step| step.now.is_some());
                 match look_at(tree, parent)? {
@@ -179,8 +205,8 @@ impl UndoPlan {
                 }
             }
         }
-        for path in places.chain(&self.steps.empty) {
-            let is_directory = self.steps.empty.contains(path);
+        for path in places.chain(&self.work.steps.empty) {
+            let is_directory = self.work.steps.empty.contains(path);
             match look_at(tree, path)? {
                 Some(FileType::Directory) if !is_directory => {
                     if self.has_unknown(tree, path, &known)? {
@@ -203,7 +229,7 @@ impl UndoPlan {
             let Ok(directory) = tree.dir(as_path(&path)) else { return Ok(true) };
             for name in directory.names()? {
                 let path = [&path, b"/".as_slice(), name.as_bytes()].concat();
-                if name == ".git" && self.replacements.iter().any(|one| path.starts_with(&one.path)) {
+                if name == ".git" && self.work.replacements.iter().any(|one| path.starts_with(&one.path)) {
                     continue;
                 }
                 match look_at(tree, &path)? {
@@ -237,7 +263,7 @@ fn steps(was: &Recorded, is: &Recorded, paths: &[Vec<u8>], spared: &BTreeSet<Vec
         }
         steps.steps.push(Step { path: path.clone(), now, then });
     }
-    let repositories = is.gitdirs.keys().filter(|path| paths.is_empty() && !path.is_empty());
+    let repositories = is.nested.iter().filter(|_| paths.is_empty());
     let gone = is.empty_dirs.iter().chain(repositories);
     let gone = gone.filter(|path| asked(path) && !was.has(path) && !stays(path));
     steps.gone.extend(gone.cloned());
@@ -316,7 +342,7 @@ fn left(
     is: &Recorded,
     paths: &[Vec<u8>],
     spared: &BTreeSet<Vec<u8>>,
-    replacements: &[Replacement],
+    work: &Work,
 ) -> Vec<(Vec<u8>, String)> {
     let asked = |path: &[u8]| paths.is_empty() || paths.iter().any(|top| is_at_or_below(path, top));
     let mut left: BTreeMap<Vec<u8>, String> = BTreeMap::new();
@@ -325,15 +351,19 @@ fn left(
     }
     for (path, reason) in is.unrecorded.iter().filter(|(path, _)| !was.unrecorded.contains_key(*path)) {
         // That of a replaced `.git` is put aside with it, for the undo of this one.
-        if !replacements.iter().any(|one| is_at_or_below(path, &one.gitdir())) {
+        if !work.replacements.iter().any(|one| is_at_or_below(path, &one.gitdir())) {
             left.insert(path.clone(), format!("{STAYS} ({reason})"));
         }
     }
     for path in spared {
         left.insert(path.clone(), "it was ignored before the run, and may have been there".to_owned());
     }
-    for path in was.nested.iter().filter(|path| !was.gitdirs.contains_key(*path) && !is.nested.contains(*path)) {
-        left.insert([path, b"/.git".as_slice()].concat(), "its git directory was elsewhere".to_owned());
+    for path in was.nested.iter().filter(|path| !was.gitdirs.contains_key(*path)) {
+        let is_changed = || work.steps.steps.iter().any(|step| is_at_or_below(&step.path, path));
+        let comes_back = work.links.iter().any(|link| link.repository == *path);
+        if !comes_back && (!is.nested.contains(path) || is_changed()) {
+            left.insert(join(path, b".git"), "a submodule's or linked worktree's, which no snapshot has".to_owned());
+        }
     }
     left.into_iter().filter(|(path, _)| asked(path)).collect()
 }

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::{Outline, UndoPlan, before, gitdirs, steps};
+use super::{Outline, UndoPlan, Work, before, gitdirs};
 use crate::error::Result;
 use crate::git::Oid;
 use crate::git::recorded::Recorded;
@@ -65,7 +65,7 @@ impl UndoPlan {
         };
         let journal = workspace.begin(Operation::Undo(order.clone()))?;
         let mut outline = self.outline;
-        order.carry_out(workspace, store, (&self.steps, &self.replacements), &mut outline)?;
+        order.carry_out(workspace, store, &self.work, &mut outline)?;
         journal.end()?;
         Ok(outline)
     }
@@ -88,27 +88,26 @@ pub(crate) fn finish(order: &Order, workspace: &mut LeasedWorkspace) -> Result<S
         paths.iter().map(|path| STANDARD.decode(path).context("a path in the journal cannot be read")).collect()
     };
     let paths = decode(&order.paths)?;
-    let steps = steps(&was, &is, &paths, &decode(&order.spared)?.into_iter().collect());
-    let tree = Dir::open(&workspace.tree())?;
-    let replacements =
-        if paths.is_empty() { gitdirs::replacements(workspace, &store, &tree, &was, &is)? } else { Vec::new() };
+    let spared = decode(&order.spared)?.into_iter().collect();
+    let undone = order.undone(workspace);
+    let work = Work::new(workspace, &store, (&was, &is), (&paths, &spared), undone.as_deref())?;
     let mut outline = Outline::default();
-    order.carry_out(workspace, &store, (&steps, &replacements), &mut outline)?;
-    let mut said = format!("the undo {} is done", order.id);
-    let named = |paths: &[Vec<u8>]| list(paths.iter().map(|path| shown(path)));
-    if !outline.aside.is_empty() {
-        let place = order.directory(workspace).join("aside");
-        said += &format!("; what came meanwhile is in `{}`: {}", place.display(), named(&outline.aside));
-    }
-    if !imported.commits.is_empty() {
-        let commits = list(imported.commits.iter().map(ToString::to_string));
-        said += &format!("; its store keeps what was committed meanwhile: {commits}");
-    }
-    if !outline.lost.is_empty() {
-        let names: Vec<Vec<u8>> = outline.lost.into_iter().map(String::into_bytes).collect();
-        said += &format!("; not brought back, since the objects are gone: {}", named(&names));
-    }
-    Ok(said)
+    order.carry_out(workspace, &store, &work, &mut outline)?;
+    let told = |said: &str, names: &mut dyn ExactSizeIterator<Item = String>| match names.len() {
+        0 => String::new(),
+        _ => format!("; {said}: {}", list(names)),
+    };
+    let aside = format!("what came meanwhile is in `{}`", order.directory(workspace).join("aside").display());
+    Ok([
+        format!("the undo {} is done", order.id),
+        told(&aside, &mut outline.aside.iter().map(|path| shown(path))),
+        told("its store keeps what was committed meanwhile", &mut imported.commits.iter().map(ToString::to_string)),
+        told(
+            "not brought back, since the objects are gone",
+            &mut outline.lost.iter().map(|name| shown(name.as_bytes())),
+        ),
+    ]
+    .concat())
 }
 
 impl Order {
@@ -116,27 +115,27 @@ impl Order {
         workspace.runs().join(&self.id)
     }
 
-    fn carry_out(
-        &self,
-        workspace: &Workspace,
-        store: &Store,
-        (steps, replacements): (&super::Steps, &[super::Replacement]),
-        outline: &mut Outline,
-    ) -> Result<()> {
+    /// Returns the directory of the run that is undone.
+    fn undone(&self, workspace: &Workspace) -> Option<PathBuf> {
+        (!self.undoes.is_empty()).then(|| workspace.runs().join(&self.undoes))
+    }
+
+    fn carry_out(&self, workspace: &Workspace, store: &Store, work: &Work, outline: &mut Outline) -> Result<()> {
         let directory = self.directory(workspace);
         let running = if self.keep { Running::Kept } else { Running::Dropped };
         let tree = Dir::open(&workspace.tree())?;
-        for replacement in replacements.iter().filter(|replacement| replacement.then.is_none()) {
+        for replacement in work.replacements.iter().filter(|replacement| replacement.then.is_none()) {
             replacement.remove(&tree, &directory)?;
         }
-        outline.aside = steps.apply(store, &tree, &directory)?;
-        for replacement in replacements {
+        outline.aside = work.steps.apply(store, &tree, &directory)?;
+        for replacement in &work.replacements {
             if let Some(then) = replacement.then {
-                let undone = (!self.undoes.is_empty()).then(|| workspace.runs().join(&self.undoes));
+                let undone = self.undone(workspace);
                 let places = (directory.as_path(), undone.as_deref(), running);
                 outline.add(&replacement.gitdir(), replacement.put(then, workspace, store, &tree, places)?);
             }
         }
+        gitdirs::put_links(&work.links, &tree)?;
         fs::sync_file_system(&workspace.tree())?;
         fs::write_atomic(&directory.join("run.toml"), self.record.as_bytes(), Durability::Synced)
     }

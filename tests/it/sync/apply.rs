@@ -102,3 +102,17 @@ fn an_apply_is_taken_back_from_the_project() {
     place.ok(["sync", "work", "--to", "--apply"]);
     assert_eq!(read(&project, "new/deep.txt"), "deep\n");
 }
+
+#[test]
+fn a_folder_whose_path_is_no_text_is_refused() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let place = Place::new();
+    let (_, tree) = workspace(&place);
+    write(&tree, "new.txt", "new\n");
+    let folder = place.path().join(std::ffi::OsStr::from_bytes(b"folder\xff"));
+    std::fs::create_dir(&folder).expect("directory");
+    let mut command = place.stead(["sync", "work", "--apply", "--to"]);
+    let output = command.arg(&folder).output().expect("stead starts");
+    assert_eq!(output.status.code(), Some(7), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(folder.read_dir().expect("directory").count(), 0);
+}

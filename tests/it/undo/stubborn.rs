@@ -98,7 +98,7 @@ fn what_no_snapshot_can_have_in_the_way_of_a_repository_is_refused_before_anythi
     place.fails(&["undo", "x"], 7, "cannot record what stands in the way, and it would be lost: `lib`");
     assert!(tree.join("more").exists());
     exec(&place, "rm lib");
-    place.ok(["undo", "x", &place.json(["log", "x"]).1["runs"][1]["id"].as_str().expect("an id").to_owned()]);
+    place.ok(["undo", "x", &place.json(["log", "x"]).1["runs"][1]["id"].as_str().expect("an id")]);
     assert!(tree.join("lib/.git").is_dir() && !tree.join("more").exists());
 }
 
@@ -178,4 +178,36 @@ fn a_workspace_that_cannot_be_finished_can_still_go_to_the_trash_and_come_back()
     assert!(!journal.exists());
     place.ok(["restore", "x"]);
     assert_eq!(std::fs::read_to_string(&journal).expect("it came back"), text);
+}
+
+#[test]
+fn a_submodule_and_a_linked_worktree_go_whole_and_come_back() {
+    let place = Place::new();
+    let tree = full(&place);
+    let library = place.project("library");
+    let before = (files(&tree), state(&place, &tree));
+    let add = format!(
+        "git -c protocol.file.allow=always submodule --quiet add '{}' sub; git commit -q -m sub; git worktree add -q wt",
+        library.display()
+    );
+    let output =
+        place.stead(["exec", "x", "--isolation", "none", "--", "sh", "-ec", &add]).output().expect("stead starts");
+    assert!(output.status.success(), "{}", describe(&output));
+    let after = (files(&tree), place.git(&tree, ["submodule", "status"]), place.git(&tree, ["worktree", "list"]));
+    let (_, answer) = place.json(["undo", "x"]);
+    assert_eq!((&answer["left"], &answer["complete"]), (&serde_json::json!([]), &true.into()), "{answer}");
+    assert_eq!((files(&tree), state(&place, &tree)), before);
+    let (_, answer) = place.json(["undo", "x"]);
+    assert_eq!((&answer["left"], &answer["complete"]), (&serde_json::json!([]), &true.into()), "{answer}");
+    assert_eq!(
+        (files(&tree), place.git(&tree, ["submodule", "status"]), place.git(&tree, ["worktree", "list"])),
+        after
+    );
+    // What a run does to a submodule's own git directory no snapshot has.
+    exec(&place, "echo more > sub/more; git -C sub add more; git -C sub commit -q -m more");
+    let text = place.ok(["undo", "x"]);
+    assert!(
+        text.contains("Left as it is: sub/.git (a submodule's or linked worktree's, which no snapshot has)"),
+        "{text}"
+    );
 }
