@@ -22,6 +22,7 @@ use crate::git::pool::{self, Pool};
 use crate::git::repository::{Access, Store};
 use crate::git::snapshot::{self, Snapshot};
 use crate::git::source::Source;
+use crate::git::sync::indexed::Indexed;
 use crate::git::sync::trees;
 use crate::git::sync::work::work;
 use crate::git::{Oid, agentdir, lfs};
@@ -171,7 +172,8 @@ fn of_files(
 ) -> Result<Vec<Unsaved>> {
     let repository = store.repository();
     let head = imported.refs.head_commit().and_then(|head| repository.find_commit(head).ok());
-    let work = work(store, snapshot, head.as_ref().map(crate::git::Commit::id))?;
+    let index = Indexed::of_snapshot(repository, snapshot);
+    let work = work(store, snapshot, head.as_ref().map(crate::git::Commit::id), workspace.base(), &index)?;
     let head = head.map(|head| head.tree_id());
     let mut differences = change::files_between(store, head, Some(work.tree))?;
     // The content that a pointer of the head stands for has been fetched, not written.
@@ -180,16 +182,22 @@ fn of_files(
     // What a submodule has is told as a nested repository.
     differences
         .retain(|change| [change.old_mode, change.mode].iter().flatten().all(|mode| mode & 0o170_000 != 0o160_000));
+    // What is not tracked any more is work where it has become another than the base has.
+    let mut ignored = work.ignored;
+    let base = trees::of_commit(repository, workspace.base().filter(|base| repository.find_commit(*base).is_ok()))?;
+    let at = |tree: Oid, path: &[u8]| trees::entry(repository, tree, path).ok().flatten();
+    ignored.retain(|path| at(base, path) != at(snapshot.files, path));
+    let ignored = Unsaved::paths(Code::NewlyIgnored, ignored);
     if large.is_empty()
         && (differences.is_empty() || outside.holds_tree(work.tree)? || is_applied(workspace, store, work.tree)?)
     {
-        return Ok(Vec::new());
+        return Ok(ignored.into_iter().collect());
     }
     let differences = undelivered(workspace, store, outside, differences)?;
     let (new, old): (Vec<_>, Vec<_>) = differences.into_iter().partition(|change| change.kind == ChangeKind::Create);
     let paths = |changes: Vec<Change>| changes.into_iter().map(|change| change.path).collect::<Vec<_>>();
     let changed = [paths(old), large].concat();
-    Ok([Unsaved::paths(Code::Uncommitted, changed), Unsaved::paths(Code::Untracked, paths(new))]
+    Ok([Unsaved::paths(Code::Uncommitted, changed), Unsaved::paths(Code::Untracked, paths(new)), ignored]
         .into_iter()
         .flatten()
         .collect())

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use anyhow::Context;
 use git2::{Repository, Signature};
 
+use super::indexed::Indexed;
 use super::trees::{self, Difference, Entry, GITLINK, LINK};
 use crate::error::Result;
 use crate::git::Oid;
 use crate::git::checkout::is_lfs_pointer;
 use crate::git::convert::Attributes;
 use crate::git::lfs;
+use crate::git::recorded::{self, Recorded, Rules};
 use crate::git::repository::Store;
 use crate::git::snapshot::{Snapshot, is_in_git};
 
@@ -24,10 +26,18 @@ pub(crate) struct Work {
     pub(crate) unread: usize,
     /// Large files whose content is here instead of its pointer; only `git lfs` can bring these across.
     pub(crate) lfs: Vec<Vec<u8>>,
+    /// What the base tracks, and head does not any more: by its own rules it is ignored.
+    pub(crate) ignored: Vec<Vec<u8>>,
 }
 
-/// Computes the work of `snapshot` on top of `head`.
-pub(crate) fn work(store: &Store, snapshot: &Snapshot, head: Option<Oid>) -> Result<Work> {
+/// Computes the work of `snapshot`, whose walk knew `base`, on top of `head`.
+pub(crate) fn work(
+    store: &Store,
+    snapshot: &Snapshot,
+    head: Option<Oid>,
+    base: Option<Oid>,
+    index: &Indexed,
+) -> Result<Work> {
     let repository = store.repository();
     let head_tree = trees::of_commit(repository, head)?;
     let left_out = left_out(snapshot);
@@ -38,13 +48,23 @@ pub(crate) fn work(store: &Store, snapshot: &Snapshot, head: Option<Oid>) -> Res
         !is_gitlink(difference.before) && !is_gitlink(difference.after) && !covered(&left_out, &difference.path)
     });
     let attributes = Cleaning::of(repository, head_tree, &differences)?;
+    let base_tree = trees::of_commit(repository, base.filter(|base| repository.find_commit(*base).is_ok()))?;
     let mut new_lfs = Vec::new();
+    let mut ignored = Vec::new();
     let mut edits: BTreeMap<Vec<u8>, Option<Entry>> = BTreeMap::new();
     for difference in differences {
         let Some(mut entry) = difference.after else {
             edits.insert(difference.path, None);
             continue;
         };
+        if difference.before.is_none()
+            && trees::entry(repository, base_tree, &difference.path)?.is_some()
+            && !index.tracks(&difference.path)
+            && is_ignored(store, snapshot.files, &difference.path)?
+        {
+            ignored.push(difference.path);
+            continue;
+        }
         if entry.mode != LINK && !attributes.are_trivial() {
             let blob = repository.find_blob(entry.id).with_context(|| format!("cannot read blob {}", entry.id))?;
             match attributes.clean(repository, &difference, blob.content())? {
@@ -65,7 +85,20 @@ pub(crate) fn work(store: &Store, snapshot: &Snapshot, head: Option<Oid>) -> Res
     store.flush()?;
     let tree = trees::edited(repository, head_tree, &edits)?;
     let unread = snapshot.meta.unreadable.iter().filter(|(path, _)| !is_in_git(path)).count();
-    Ok(Work { tree, left_out: left_out.into_iter().collect(), unread, lfs: new_lfs })
+    Ok(Work { tree, left_out: left_out.into_iter().collect(), unread, lfs: new_lfs, ignored })
+}
+
+/// Returns whether the `.gitignore` files of the tree `files` ignore a path in it.
+fn is_ignored(store: &Store, files: Oid, path: &[u8]) -> Result<bool> {
+    let mut recorded = Recorded::default();
+    let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at + 1);
+    for end in ends.chain([0]) {
+        let rules = [&path[..end], b".gitignore"].concat();
+        if let Some(Entry { mode, id }) = trees::entry(store.repository(), files, &rules)? {
+            recorded.files.insert(rules, recorded::Entry { mode, id });
+        }
+    }
+    Ok(recorded.ignored(&mut Rules::new(store, b""), path).is_some())
 }
 
 /// The attributes by which changes go into git.

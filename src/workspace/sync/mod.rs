@@ -32,6 +32,7 @@ use crate::git::import::{self, Imported};
 use crate::git::repository::{Access, Store};
 use crate::git::snapshot::Snapshot;
 use crate::git::source::Source;
+use crate::git::sync::indexed::Indexed;
 use crate::git::sync::moving::Moves;
 use crate::git::sync::work::{self, Work};
 use crate::git::sync::{list, runs_code, shown, trees};
@@ -87,7 +88,8 @@ impl State {
         // A `.git` that is gone or new takes no work away: it goes on from where it began.
         let base = || workspace.base().filter(|base| store.repository().find_commit(*base).is_ok());
         let head = head.or_else(base);
-        let work = work::work(&store, &snapshot, head)?;
+        let index = Indexed::of_snapshot(store.repository(), &snapshot);
+        let work = work::work(&store, &snapshot, head, workspace.base(), &index)?;
         Ok(Self { store, imported, snapshot, head, work, running: Running::default() })
     }
 

@@ -67,6 +67,36 @@ fn uncommitted_work_is_cleaned_by_the_attributes_that_lie_in_the_tree() {
 }
 
 #[test]
+fn what_head_has_let_go_of_and_ignores_is_no_work() {
+    let place = Place::new();
+    let project = place.project("app");
+    write(&project, "d/.env", "secret\n");
+    commit(&place, &project, ".env", "secret\n");
+    place.ok(["create", "work", "--from", "app"]);
+    let tree = place.tree("work");
+    place.git(&tree, ["rm", "-q", "--cached", ".env", "d/.env"]);
+    let head = commit(&place, &tree, ".gitignore", ".env\n");
+    assert_eq!(place.git(&tree, ["status", "--porcelain"]), "");
+    place.ok(["sync", "work", "--to"]);
+    assert_eq!(place.git(&project, ["rev-parse", "stead/work"]).trim(), head);
+    let (_, answer) = place.json(["status", "work"]);
+    assert_eq!(answer["workspaces"][0]["unsaved"], serde_json::json!([]), "{answer}");
+    // It is still recorded, and kept where it is another one by now.
+    write(&tree, ".env", "another\n");
+    let text = place.ok(["status", "work"]);
+    assert!(text.contains("1 newly ignored entry"), "{text}");
+    let (_, answer) = place.json(["sync", "work", "--to"]);
+    assert_eq!(answer["up_to_date"], true, "{answer}");
+    // What is added again is work.
+    place.git(&tree, ["add", "-f", ".env"]);
+    write(&tree, "d/.gitignore", "!.env\n");
+    place.ok(["sync", "work", "--to"]);
+    place.git(&tree, ["add", "-A"]);
+    assert_eq!(place.git(&tree, ["write-tree"]), place.git(&project, ["rev-parse", "stead/work^{tree}"]));
+    assert_eq!(place.git(&project, ["show", "stead/work:.env", "stead/work:d/.env"]), "another\nsecret\n");
+}
+
+#[test]
 fn a_second_sync_is_up_to_date_and_a_third_follows_the_work() {
     let place = Place::new();
     let (project, tree) = workspace(&place);
