@@ -49,6 +49,17 @@ pub(crate) fn entries(bytes: &[u8]) -> Vec<Entry> {
     entries
 }
 
+/// Returns the paths that have entries of other stages: a merge that is not resolved.
+pub(crate) fn unmerged(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut paths = Vec::new();
+    each(bytes, |entry, stage| {
+        if stage != 0 && paths.last() != Some(&entry.path) {
+            paths.push(entry.path);
+        }
+    });
+    paths
+}
+
 /// Adds an entry to the content of a tree, as git writes it.
 pub(super) fn add_to_tree(content: &mut Vec<u8>, mode: u32, name: &[u8], id: Oid) {
     content.extend_from_slice(format!("{mode:o} ").as_bytes());

@@ -1,4 +1,4 @@
-//! What an index says that decides over the work in its tree: what is tracked.
+//! What an index says that decides over the work in its tree: what is tracked, or not merged.
 
 use git2::Repository;
 
@@ -9,6 +9,8 @@ use crate::git::tracked::{self, Entry};
 #[derive(Debug, Default)]
 pub(crate) struct Indexed {
     entries: Vec<Entry>,
+    /// Paths with conflicts.
+    pub(crate) unmerged: Vec<Vec<u8>>,
 }
 
 impl Indexed {
@@ -28,12 +30,12 @@ impl Indexed {
     }
 
     fn of(content: &[u8]) -> Self {
-        Self { entries: tracked::entries(content) }
+        Self { entries: tracked::entries(content), unmerged: tracked::unmerged(content) }
     }
 
     /// Returns whether git tracks a file.
     pub(crate) fn tracks(&self, path: &[u8]) -> bool {
-        self.find(path).is_some()
+        self.find(path).is_some() || self.unmerged.iter().any(|unmerged| unmerged == path)
     }
 
     fn find(&self, path: &[u8]) -> Option<&Entry> {

@@ -28,6 +28,7 @@ pub(crate) struct ApplyPlan {
 
 /// Plans to bring the work into the directory at `path`.
 pub(crate) fn plan(workspace: &Workspace, state: &State, path: &Path, said: &Said, dry: bool) -> Result<ApplyPlan> {
+    state.check_merged(workspace)?;
     state.check_lfs()?;
     let path = super::outside_root(workspace, path)?;
     let target = path.display().to_string();

@@ -50,6 +50,7 @@ pub(crate) struct State {
     pub(crate) snapshot: Snapshot,
     pub(crate) head: Option<Oid>,
     pub(crate) work: Work,
+    pub(crate) index: Indexed,
     /// What becomes of hooks and the like when the `.git` is built anew.
     pub(crate) running: Running,
 }
@@ -90,7 +91,7 @@ impl State {
         let head = head.or_else(base);
         let index = Indexed::of_snapshot(store.repository(), &snapshot);
         let work = work::work(&store, &snapshot, head, workspace.base(), &index)?;
-        Ok(Self { store, imported, snapshot, head, work, running: Running::default() })
+        Ok(Self { store, imported, snapshot, head, work, index, running: Running::default() })
     }
 
     /// Returns whether git would call the tree clean.
@@ -134,6 +135,19 @@ impl State {
         let name = if name == ".git" { name.clone() } else { format!(".git/{name}") };
         Err(Failure::new(Kind::Refused, format!("cannot read `{name}` of workspace `{}`: {reason}", workspace.name()))
             .hint("repair its `.git`; what hangs on it would be lost")
+            .into())
+    }
+
+    /// Fails where a merge is not resolved: the files hold both sides, and marks between them.
+    fn check_merged(&self, workspace: &Workspace) -> Result<()> {
+        let unmerged = &self.index.unmerged;
+        if unmerged.is_empty() {
+            return Ok(());
+        }
+        let paths = list(unmerged.iter().map(|path| shown(path)));
+        let operation = self.imported.refs.operation.as_deref().unwrap_or("merge");
+        Err(Failure::new(Kind::Refused, format!("workspace `{}` has unresolved conflicts: {paths}", workspace.name()))
+            .hint(format!("resolve and `git add` them in the workspace, or abort the {operation}"))
             .into())
     }
 

@@ -2,6 +2,7 @@
 
 mod apply;
 mod branch;
+mod conflicts;
 mod crash;
 mod upstream;
 
