@@ -1,4 +1,4 @@
-//! What an index says that decides over the work in its tree: what is tracked, or not merged.
+//! What an index says that decides over the work in its tree: what is tracked, not checked out, or not merged.
 
 use git2::Repository;
 
@@ -36,6 +36,12 @@ impl Indexed {
     /// Returns whether git tracks a file.
     pub(crate) fn tracks(&self, path: &[u8]) -> bool {
         self.find(path).is_some() || self.unmerged.iter().any(|unmerged| unmerged == path)
+    }
+
+    /// Returns whether a file that is not there is only not checked out.
+    pub(crate) fn skips(&self, path: &[u8]) -> bool {
+        let directories = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| &path[..=at]);
+        directories.chain([path]).any(|path| self.find(path).is_some_and(|entry| entry.skipped))
     }
 
     fn find(&self, path: &[u8]) -> Option<&Entry> {

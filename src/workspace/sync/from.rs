@@ -75,7 +75,7 @@ pub(crate) fn plan(workspace: &Workspace, state: &State, path: &Path, way: Way, 
             (None, Sides { target: head_tree, ancestor, theirs: theirs.tree, applied: None })
         }
     };
-    let writing = writing::plan(scratch, &dir, sides)?
+    let writing = writing::plan(scratch, &dir, &state.index, sides)?
         .map_err(|conflicts| conflict(&format!("cannot bring in `{}`", path.display()), &conflicts))?;
     outline.changes = writing.changes(scratch)?;
     outline.commit = target.as_ref().map(|(_, commit)| *commit).or(state.head);

@@ -182,7 +182,7 @@ pub(super) fn forward(workspace: &Workspace, state: &State, target: Oid) -> Resu
     let theirs = trees::of_commit(repository, Some(target))?;
     let dir = Dir::open(&workspace.tree())?;
     let sides = Sides { target: head_tree, ancestor: head_tree, theirs, applied: None };
-    let writing = writing::plan(&state.store, &dir, sides)?
+    let writing = writing::plan(&state.store, &dir, &state.index, sides)?
         .map_err(|conflicts| conflict("files of the workspace are in the way", &conflicts))?;
     Ok((writing, change::between_trees(&state.store, Some(head_tree), Some(theirs))?))
 }

@@ -4,6 +4,7 @@ mod apply;
 mod branch;
 mod conflicts;
 mod crash;
+mod sparse;
 mod upstream;
 
 use std::path::Path;
