@@ -145,9 +145,9 @@ impl State {
             return Ok(());
         }
         let paths = list(unmerged.iter().map(|path| shown(path)));
-        let operation = self.imported.refs.operation.as_deref().unwrap_or("merge");
+        let abort = self.imported.refs.operation.as_ref().map(|operation| format!(", or abort the {operation}"));
         Err(Failure::new(Kind::Refused, format!("workspace `{}` has unresolved conflicts: {paths}", workspace.name()))
-            .hint(format!("resolve and `git add` them in the workspace, or abort the {operation}"))
+            .hint(format!("resolve and `git add` them in the workspace{}", abort.unwrap_or_default()))
             .into())
     }
 

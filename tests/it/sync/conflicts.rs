@@ -37,9 +37,14 @@ fn conflicts_that_are_not_resolved_are_not_brought_over() {
         assert_eq!(std::fs::read_to_string(copy.join("a.txt")).expect("a file"), "copy\n");
         place.git(&tree, [operation, "--abort"]);
     }
+    // One that a stash has left is no operation under way.
+    write(&tree, "a.txt", "stashed\n");
+    place.git(&tree, ["stash", "-q"]);
+    commit(&place, &tree, "a.txt", "again\n");
     let mut command = oracle::git();
     place.isolate(&mut command);
-    command.arg("-C").arg(&tree).args(["merge", "stead/work"]).output().expect("git starts");
+    command.arg("-C").arg(&tree).args(["stash", "pop"]).output().expect("git starts");
+    place.fails(&["sync", "work", "--to", "app"], 7, "hint: resolve and `git add` them in the workspace\n");
     write(&tree, "a.txt", "both\n");
     place.git(&tree, ["add", "a.txt"]);
     place.ok(["sync", "work", "--to", "app"]);
