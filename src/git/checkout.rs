@@ -97,7 +97,7 @@ pub(crate) fn checkout(repository: &Path, commit: Oid, into: &Path, progress: &d
         .items
         .into_iter()
         .zip(stats)
-        .map(|(item, stat)| Entry { path: item.path, mode: item.mode, id: item.id, stat })
+        .map(|(item, stat)| Entry { path: item.path, mode: item.mode, id: item.id, stat, skipped: false })
         .collect();
     let index = Index { entries, trees: plan.trees }.to_bytes();
     Ok(Checkout { index, files, lfs_pointers, submodules, refused: plan.refused, verbatim: !converted })

@@ -1,4 +1,4 @@
-//! Writing git's index file, version 2, in one go: entries with their stat data, and the TREE extension, by which
+//! Writing git's index file, version 2 or 3, in one go: entries with their stat data, and the TREE extension, by which
 //! `git status` sees at once that nothing is staged.
 
 use git2::Oid;
@@ -22,6 +22,8 @@ pub(crate) struct Entry {
     pub(crate) mode: u32,
     pub(crate) id: Oid,
     pub(crate) stat: Stat,
+    /// It is not to be checked out (`skip-worktree`).
+    pub(crate) skipped: bool,
 }
 
 /// A directory of the TREE extension, in depth-first order.
@@ -63,9 +65,12 @@ impl Index {
     /// Returns the bytes of the file.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         const MAX_NAME_LENGTH: usize = 0xfff;
+        const EXTENDED: u16 = 0x4000;
+        const SKIPPED: u16 = 0x4000;
+        let version: u32 = if self.entries.iter().any(|entry| entry.skipped) { 3 } else { 2 };
         let mut bytes = Vec::with_capacity(self.entries.len() * 100 + self.trees.len() * 40 + 64);
         bytes.extend_from_slice(b"DIRC");
-        bytes.extend_from_slice(&2_u32.to_be_bytes());
+        bytes.extend_from_slice(&version.to_be_bytes());
         bytes.extend_from_slice(&u32::try_from(self.entries.len()).unwrap_or(u32::MAX).to_be_bytes());
         for entry in &self.entries {
             let begin = bytes.len();
@@ -86,7 +91,12 @@ impl Index {
             }
             bytes.extend_from_slice(entry.id.as_bytes());
             let length = u16::try_from(entry.path.len().min(MAX_NAME_LENGTH)).unwrap_or(u16::MAX);
-            bytes.extend_from_slice(&length.to_be_bytes());
+            if entry.skipped {
+                bytes.extend_from_slice(&(length | EXTENDED).to_be_bytes());
+                bytes.extend_from_slice(&SKIPPED.to_be_bytes());
+            } else {
+                bytes.extend_from_slice(&length.to_be_bytes());
+            }
             bytes.extend_from_slice(&entry.path);
             let padding = 8 - (bytes.len() - begin) % 8;
             bytes.resize(bytes.len() + padding, 0);

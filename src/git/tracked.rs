@@ -18,6 +18,8 @@ pub(crate) struct Entry {
     pub(crate) id: Oid,
     /// As git saw it; a size is cut to 32 bits.
     pub(crate) stamp: Stamp,
+    /// It is not to be checked out (`skip-worktree`), as `git sparse-checkout` has it; a whole directory ends in a slash.
+    pub(crate) skipped: bool,
 }
 
 /// No path on disk is longer.
@@ -47,6 +49,17 @@ pub(crate) fn entries(bytes: &[u8]) -> Vec<Entry> {
         }
     });
     entries
+}
+
+/// Returns the paths that have entries of other stages: a merge that is not resolved.
+pub(crate) fn unmerged(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut paths = Vec::new();
+    each(bytes, |entry, stage| {
+        if stage != 0 && paths.last() != Some(&entry.path) {
+            paths.push(entry.path);
+        }
+    });
+    paths
 }
 
 /// Adds an entry to the content of a tree, as git writes it.
@@ -156,8 +169,9 @@ fn entry(reader: &mut Reader<'_>, version: u32, previous: &[u8]) -> Option<(Entr
     let (_user, _group, size) = (number()?, number()?, number()?);
     let id = Oid::from_bytes(reader.take(20)?).ok()?;
     let flags = u16::from_be_bytes(reader.take(2)?.try_into().ok()?);
+    let mut skipped = false;
     if flags & 0x4000 != 0 && version >= 3 {
-        reader.take(2)?;
+        skipped = u16::from_be_bytes(reader.take(2)?.try_into().ok()?) & 0x4000 != 0;
     }
     let path = if version == 4 {
         let strip = reader.offset()?;
@@ -172,7 +186,7 @@ fn entry(reader: &mut Reader<'_>, version: u32, previous: &[u8]) -> Option<(Entr
         path
     };
     let stamp = Stamp { inode, size: u64::from(size), mtime, ctime };
-    Some((Entry { path, mode, id, stamp }, (flags >> 12) & 3))
+    Some((Entry { path, mode, id, stamp, skipped }, (flags >> 12) & 3))
 }
 
 struct Reader<'a> {
@@ -231,6 +245,7 @@ mod tests {
             mode,
             id: Oid::hash_object(ObjectType::Blob, path.as_bytes()).expect("a hash"),
             stamp: Stamp::default(),
+            skipped: false,
         };
         let paths = ["a-b", "a.x", "a/b/c", "a/b/d/e", "a/c", "a0", "b/x/y/z", "c", "é/ü"];
         let entries: Vec<Entry> = paths.iter().map(|path| entry(path, 0o100_644)).collect();

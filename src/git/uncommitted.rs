@@ -11,6 +11,7 @@ use git2::{Repository, Status, StatusOptions};
 use crate::error::Result;
 use crate::git::ignore::Patterns;
 use crate::git::local;
+use crate::git::sync::indexed::Indexed;
 
 /// Names the ignored files that new workspaces get, in the syntax of `.gitignore`.
 const INCLUDE: &str = ".worktreeinclude";
@@ -51,6 +52,10 @@ pub(crate) fn of(path: &Path) -> Result<Option<Uncommitted>> {
             Ok(_) => {}
             Err(_) => found.deleted.push(relative),
         }
+    }
+    if !found.deleted.is_empty() {
+        let index = Indexed::of_project(&repository);
+        found.deleted.retain(|path| !index.skips(path.as_os_str().as_bytes()));
     }
     found.included = included(&repository, top)?;
     Ok(Some(found))

@@ -12,6 +12,7 @@ pub(crate) mod keep;
 pub(crate) mod prune;
 pub(crate) mod record;
 pub(crate) mod repair;
+pub(crate) mod staged;
 pub(crate) mod sync;
 pub(crate) mod trash;
 pub(crate) mod undo;

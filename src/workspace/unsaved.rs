@@ -22,11 +22,12 @@ use crate::git::pool::{self, Pool};
 use crate::git::repository::{Access, Store};
 use crate::git::snapshot::{self, Snapshot};
 use crate::git::source::Source;
+use crate::git::sync::indexed::Indexed;
 use crate::git::sync::trees;
 use crate::git::sync::work::work;
-use crate::git::{Oid, agentdir, lfs, tracked};
+use crate::git::{Oid, agentdir, lfs};
 use crate::store::beneath::Dir;
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, staged};
 
 /// The kind of a reason; stable, for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -152,7 +153,11 @@ pub(crate) fn unsaved(workspace: &Workspace, store: &Store, snapshot: &Snapshot)
         reasons.extend(of_files(workspace, store, snapshot, &imported, &outside)?);
     }
     reasons.extend(of_commits(workspace, store, &imported, &outside)?);
-    reasons.extend(of_index(workspace, store, &tree, [imported.refs.head_commit(), Some(snapshot.files)]));
+    let staged = staged::only(workspace, store, &tree, [imported.refs.head_commit(), Some(snapshot.files)]);
+    reasons.extend(
+        Unsaved::paths(Code::Uncommitted, staged)
+            .map(|unsaved| Unsaved { detail: Some("staged only".to_owned()), ..unsaved }),
+    );
     reasons.extend(of_meta(snapshot, created.as_ref()));
     Ok(reasons)
 }
@@ -167,7 +172,8 @@ fn of_files(
 ) -> Result<Vec<Unsaved>> {
     let repository = store.repository();
     let head = imported.refs.head_commit().and_then(|head| repository.find_commit(head).ok());
-    let work = work(store, snapshot, head.as_ref().map(crate::git::Commit::id))?;
+    let index = Indexed::of_snapshot(repository, snapshot);
+    let work = work(store, snapshot, head.as_ref().map(crate::git::Commit::id), workspace.base(), &index)?;
     let head = head.map(|head| head.tree_id());
     let mut differences = change::files_between(store, head, Some(work.tree))?;
     // The content that a pointer of the head stands for has been fetched, not written.
@@ -176,16 +182,22 @@ fn of_files(
     // What a submodule has is told as a nested repository.
     differences
         .retain(|change| [change.old_mode, change.mode].iter().flatten().all(|mode| mode & 0o170_000 != 0o160_000));
+    // What is not tracked any more is work where it has become another than the base has.
+    let mut ignored = work.ignored;
+    let base = trees::of_commit(repository, workspace.base().filter(|base| repository.find_commit(*base).is_ok()))?;
+    let at = |tree: Oid, path: &[u8]| trees::entry(repository, tree, path).ok().flatten();
+    ignored.retain(|path| at(base, path) != at(snapshot.files, path));
+    let ignored = Unsaved::paths(Code::NewlyIgnored, ignored);
     if large.is_empty()
         && (differences.is_empty() || outside.holds_tree(work.tree)? || is_applied(workspace, store, work.tree)?)
     {
-        return Ok(Vec::new());
+        return Ok(ignored.into_iter().collect());
     }
     let differences = undelivered(workspace, store, outside, differences)?;
     let (new, old): (Vec<_>, Vec<_>) = differences.into_iter().partition(|change| change.kind == ChangeKind::Create);
     let paths = |changes: Vec<Change>| changes.into_iter().map(|change| change.path).collect::<Vec<_>>();
     let changed = [paths(old), large].concat();
-    Ok([Unsaved::paths(Code::Uncommitted, changed), Unsaved::paths(Code::Untracked, paths(new))]
+    Ok([Unsaved::paths(Code::Uncommitted, changed), Unsaved::paths(Code::Untracked, paths(new)), ignored]
         .into_iter()
         .flatten()
         .collect())
@@ -274,39 +286,6 @@ fn of_commits(workspace: &Workspace, store: &Store, imported: &Imported, outside
     .into_iter()
     .flatten()
     .collect())
-}
-
-/// Returns what only the index names: neither the head nor the tree has its content, nor the pool.
-fn of_index(workspace: &Workspace, store: &Store, tree: &Dir, there: [Option<Oid>; 2]) -> Option<Unsaved> {
-    const LARGEST: u64 = 256 << 20;
-    let repository = store.repository();
-    // Where the pool is gone all would seem to be nowhere.
-    if workspace.base().is_some_and(|base| repository.find_commit(base).is_err()) {
-        return None;
-    }
-    let git = agentdir::git_dir(tree, &mut Vec::new())?;
-    let index = git.read(Path::new("index"), LARGEST).ok()??;
-    let mut staged = tracked::entries(&index);
-    // Mostly it is the head's own, which is cheaper to find out than to look for each.
-    let head = there[0].and_then(|head| Some(repository.find_commit(head).ok()?.tree_id()));
-    let whole = tracked::tree(&staged);
-    if whole.is_some() && (whole == head || whole == there[1]) {
-        return None;
-    }
-    let pool = workspace.record.pool.as_deref().and_then(|key| Pool::open(workspace.at(), key).ok());
-    let pool = pool.as_ref().and_then(|pool| pool.repository().odb().ok());
-    // The store keeps what was staged too, so that it is not asked.
-    let mut known = HashSet::new();
-    for tree in there.into_iter().flatten() {
-        tracked::blobs(repository, tree, &mut known);
-    }
-    // An entry that is only intended to be added has it.
-    let empty = Oid::hash_object(ObjectType::Blob, b"").ok()?;
-    staged.retain(|entry| entry.mode != 0o160_000 && entry.id != empty && !known.contains(&entry.id));
-    staged.retain(|entry| !pool.as_ref().is_some_and(|pool| pool.exists(entry.id)));
-    let paths = staged.into_iter().map(|entry| entry.path).collect();
-    Unsaved::paths(Code::Uncommitted, paths)
-        .map(|unsaved| Unsaved { detail: Some("staged only".to_owned()), ..unsaved })
 }
 
 /// Returns what git cannot hold and was not so at creation.

@@ -10,6 +10,7 @@ pub(crate) mod rules;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -45,6 +46,8 @@ enum AutoCrlf {
     Input,
 }
 
+const NAME: &[u8] = b".gitattributes";
+
 /// What happens to the ends of lines of one path, as git names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ends {
@@ -59,18 +62,24 @@ enum Ends {
 impl Attributes {
     /// Reads the `.gitattributes` files of a tree.
     pub(crate) fn of_tree(repository: &Repository, tree: Oid) -> Result<Self> {
-        let mut files = Vec::new();
-        let walked = repository.find_tree(tree).with_context(|| format!("cannot read tree `{tree}`"))?;
-        walked
-            .walk(TreeWalkMode::PreOrder, |directory, entry| {
-                let regular = entry.kind() == Some(ObjectType::Blob) && entry.filemode() != 0o120_000;
-                if regular && entry.name_bytes() == b".gitattributes" {
-                    files.push(([directory.as_bytes(), b".gitattributes"].concat(), entry.id()));
-                }
-                TreeWalkResult::Ok
-            })
-            .with_context(|| format!("cannot list tree `{tree}`"))?;
-        Self::of_files(repository, tree, files)
+        Self::of_files(repository, tree, files_of(repository, tree)?)
+    }
+
+    /// The same with `changed` files on top of the tree, paths and what is there now; `None` when no attributes are among them.
+    pub(crate) fn changed<'a>(
+        repository: &Repository,
+        tree: Oid,
+        changed: impl Iterator<Item = (&'a [u8], Option<Oid>)>,
+    ) -> Result<Option<Self>> {
+        let is_one = |path: &[u8]| path.strip_suffix(NAME).is_some_and(|top| top.is_empty() || top.ends_with(b"/"));
+        let changed: HashMap<&[u8], Option<Oid>> = changed.filter(|(path, _)| is_one(path)).collect();
+        if changed.is_empty() {
+            return Ok(None);
+        }
+        let mut files = files_of(repository, tree)?;
+        files.retain(|(path, _)| !changed.contains_key(path.as_slice()));
+        files.extend(changed.into_iter().filter_map(|(path, id)| Some((path.to_vec(), id?))));
+        Self::of_files(repository, tree, files).map(Some)
     }
 
     /// The same where the `.gitattributes` files are known already: their paths and contents.
@@ -84,7 +93,7 @@ impl Attributes {
         files.sort_by_key(|(path, _)| path.len());
         for (path, id) in files {
             let blob = repository.find_blob(id).with_context(|| format!("cannot read the attributes `{id}`"))?;
-            let directory = path.strip_suffix(b".gitattributes").unwrap_or(&path);
+            let directory = path.strip_suffix(NAME).unwrap_or(&path);
             rules.add(Some(directory), blob.content());
         }
         Ok(Self { rules, user: Settings::of(&config), committed: Some((repository.path().to_owned(), tree)) })
@@ -210,6 +219,22 @@ impl Attributes {
         };
         read().unwrap_or(false)
     }
+}
+
+/// Returns the `.gitattributes` files of a tree: their paths and contents.
+fn files_of(repository: &Repository, tree: Oid) -> Result<Vec<(Vec<u8>, Oid)>> {
+    let mut files = Vec::new();
+    let walked = repository.find_tree(tree).with_context(|| format!("cannot read tree `{tree}`"))?;
+    walked
+        .walk(TreeWalkMode::PreOrder, |directory, entry| {
+            let regular = entry.kind() == Some(ObjectType::Blob) && entry.filemode() != 0o120_000;
+            if regular && entry.name_bytes() == NAME {
+                files.push(([directory.as_bytes(), NAME].concat(), entry.id()));
+            }
+            TreeWalkResult::Ok
+        })
+        .with_context(|| format!("cannot list tree `{tree}`"))?;
+    Ok(files)
 }
 
 /// What is to be done to one path.

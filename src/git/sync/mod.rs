@@ -6,6 +6,7 @@
 pub(crate) mod borrow;
 pub(crate) mod branch;
 pub(crate) mod found;
+pub(crate) mod indexed;
 pub(crate) mod join;
 pub(crate) mod moving;
 pub(crate) mod runs_code;

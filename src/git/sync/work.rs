@@ -1,16 +1,21 @@
-//! The uncommitted work of a workspace as git would commit it: the files of a snapshot, cleaned by the attributes of head.
+//! The uncommitted work of a workspace as git would commit it: the files of a snapshot, cleaned by attributes as git does.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use anyhow::Context;
-use git2::Signature;
+use git2::{Repository, Signature};
 
-use super::trees::{self, Entry, GITLINK, LINK};
+use super::indexed::Indexed;
+use super::trees::{self, Difference, Entry, GITLINK, LINK};
 use crate::error::Result;
 use crate::git::Oid;
 use crate::git::checkout::is_lfs_pointer;
 use crate::git::convert::Attributes;
 use crate::git::lfs;
+use crate::git::recorded::{self, Recorded, Rules};
 use crate::git::repository::Store;
 use crate::git::snapshot::{Snapshot, is_in_git};
 
@@ -24,37 +29,59 @@ pub(crate) struct Work {
     pub(crate) unread: usize,
     /// Large files whose content is here instead of its pointer; only `git lfs` can bring these across.
     pub(crate) lfs: Vec<Vec<u8>>,
+    /// What the base tracks, and head does not any more: by its own rules it is ignored.
+    pub(crate) ignored: Vec<Vec<u8>>,
 }
 
-/// Computes the work of `snapshot` on top of `head`.
-pub(crate) fn work(store: &Store, snapshot: &Snapshot, head: Option<Oid>) -> Result<Work> {
+/// Computes the work of `snapshot`, whose walk knew `base`, on top of `head`.
+pub(crate) fn work(
+    store: &Store,
+    snapshot: &Snapshot,
+    head: Option<Oid>,
+    base: Option<Oid>,
+    index: &Indexed,
+) -> Result<Work> {
     let repository = store.repository();
     let head_tree = trees::of_commit(repository, head)?;
-    let attributes = Attributes::of_tree(repository, head_tree)?;
     let left_out = left_out(snapshot);
-    let mut new_lfs = Vec::new();
-    let mut edits: BTreeMap<Vec<u8>, Option<Entry>> = BTreeMap::new();
-    for difference in trees::differences(repository, head_tree, snapshot.files)? {
+    let mut differences = trees::differences(repository, head_tree, snapshot.files)?;
+    differences.retain(|difference| {
         let is_gitlink = |entry: Option<Entry>| entry.is_some_and(|entry| entry.mode == GITLINK);
         // A gitlink stays what head says: its commit is not in this repository.
-        if is_gitlink(difference.before) || is_gitlink(difference.after) || covered(&left_out, &difference.path) {
-            continue;
-        }
+        !is_gitlink(difference.before) && !is_gitlink(difference.after) && !covered(&left_out, &difference.path)
+    });
+    let attributes = Cleaning::of(repository, head_tree, &differences)?;
+    let base_tree = trees::of_commit(repository, base.filter(|base| repository.find_commit(*base).is_ok()))?;
+    let mut new_lfs = Vec::new();
+    let mut ignored = Vec::new();
+    let mut edits: BTreeMap<Vec<u8>, Option<Entry>> = BTreeMap::new();
+    for difference in differences {
         let Some(mut entry) = difference.after else {
-            edits.insert(difference.path, None);
+            let is_only_skipped =
+                index.skips(&difference.path) && is_vacant(repository, snapshot.files, &difference.path)?;
+            if !is_only_skipped {
+                edits.insert(difference.path, None);
+            }
             continue;
         };
-        if entry.mode != LINK && !attributes.is_trivial() {
+        if difference.before.is_none()
+            && trees::entry(repository, base_tree, &difference.path)?.is_some()
+            && !index.tracks(&difference.path)
+            && is_ignored(store, snapshot.files, &difference.path)?
+        {
+            ignored.push(difference.path);
+            continue;
+        }
+        if entry.mode != LINK && !attributes.are_trivial() {
             let blob = repository.find_blob(entry.id).with_context(|| format!("cannot read blob {}", entry.id))?;
-            if attributes.is_lfs(&difference.path) && !is_lfs_pointer(blob.content()) {
-                let pointer = difference.before.and_then(|before| repository.find_blob(before.id).ok());
-                if !pointer.is_some_and(|pointer| lfs::is_of(pointer.content(), blob.content())) {
+            match attributes.clean(repository, &difference, blob.content())? {
+                Clean::AsIs => {}
+                Clean::AsBefore(before) => entry.id = before,
+                Clean::Content(clean) => entry.id = store.write(git2::ObjectType::Blob, clean)?,
+                Clean::NewLfs => {
                     new_lfs.push(difference.path);
+                    continue;
                 }
-                continue;
-            }
-            if let Some(clean) = attributes.clean(&difference.path, blob.content()) {
-                entry.id = store.write(git2::ObjectType::Blob, clean)?;
             }
         }
         if difference.before != Some(entry) {
@@ -65,7 +92,88 @@ pub(crate) fn work(store: &Store, snapshot: &Snapshot, head: Option<Oid>) -> Res
     store.flush()?;
     let tree = trees::edited(repository, head_tree, &edits)?;
     let unread = snapshot.meta.unreadable.iter().filter(|(path, _)| !is_in_git(path)).count();
-    Ok(Work { tree, left_out: left_out.into_iter().collect(), unread, lfs: new_lfs })
+    Ok(Work { tree, left_out: left_out.into_iter().collect(), unread, lfs: new_lfs, ignored })
+}
+
+/// Returns whether nothing in a tree is at `path`, nor in the place of a directory above it.
+fn is_vacant(repository: &Repository, tree: Oid, path: &[u8]) -> Result<bool> {
+    let above = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| &path[..at]);
+    for directory in above {
+        if trees::entry(repository, tree, directory)?.is_some() {
+            return Ok(false);
+        }
+    }
+    let tree = repository.find_tree(tree)?;
+    Ok(tree.get_path(Path::new(OsStr::from_bytes(path))).is_err())
+}
+
+/// Returns whether the `.gitignore` files of the tree `files` ignore a path in it.
+fn is_ignored(store: &Store, files: Oid, path: &[u8]) -> Result<bool> {
+    let mut recorded = Recorded::default();
+    let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at + 1);
+    for end in ends.chain([0]) {
+        let rules = [&path[..end], b".gitignore"].concat();
+        if let Some(Entry { mode, id }) = trees::entry(store.repository(), files, &rules)? {
+            recorded.files.insert(rules, recorded::Entry { mode, id });
+        }
+    }
+    Ok(recorded.ignored(&mut Rules::new(store, b""), path).is_some())
+}
+
+/// The attributes by which changes go into git.
+struct Cleaning {
+    head: Attributes,
+    /// Those of the working tree, which git goes by, where they are others.
+    live: Option<Attributes>,
+}
+
+/// What becomes of a content on its way into git.
+enum Clean {
+    AsIs,
+    /// It is what head's own content is in a working tree.
+    AsBefore(Oid),
+    Content(Vec<u8>),
+    /// Only `git lfs` can take it.
+    NewLfs,
+}
+
+impl Cleaning {
+    fn of(repository: &Repository, head_tree: Oid, differences: &[Difference]) -> Result<Self> {
+        let after = |entry: Entry| (entry.mode != LINK).then_some(entry.id);
+        let changed = differences.iter().map(|one| (one.path.as_slice(), one.after.and_then(after)));
+        let live = Attributes::changed(repository, head_tree, changed)?;
+        Ok(Self { head: Attributes::of_tree(repository, head_tree)?, live })
+    }
+
+    fn are_trivial(&self) -> bool {
+        [Some(&self.head), self.live.as_ref()].into_iter().flatten().all(|one| one.is_trivial() && !one.has_filters())
+    }
+
+    fn clean(&self, repository: &Repository, change: &Difference, content: &[u8]) -> Result<Clean> {
+        // What nobody touched since it was checked out is no change to git, whatever attributes it has by now.
+        if self.live.is_some()
+            && let Some(before) = change.before
+        {
+            let same = match by(&self.head, repository, change, content) {
+                Clean::AsBefore(_) => true,
+                Clean::Content(clean) => Oid::hash_object(git2::ObjectType::Blob, &clean)? == before.id,
+                Clean::AsIs | Clean::NewLfs => false,
+            };
+            if same {
+                return Ok(Clean::AsBefore(before.id));
+            }
+        }
+        Ok(by(self.live.as_ref().unwrap_or(&self.head), repository, change, content))
+    }
+}
+
+fn by(attributes: &Attributes, repository: &Repository, change: &Difference, content: &[u8]) -> Clean {
+    if attributes.is_lfs(&change.path) && !is_lfs_pointer(content) {
+        let before = change.before.and_then(|before| repository.find_blob(before.id).ok());
+        let fetched = before.filter(|pointer| lfs::is_of(pointer.content(), content));
+        return fetched.map_or(Clean::NewLfs, |pointer| Clean::AsBefore(pointer.id()));
+    }
+    attributes.clean(&change.path, content).map_or(Clean::AsIs, Clean::Content)
 }
 
 fn left_out(snapshot: &Snapshot) -> BTreeMap<Vec<u8>, String> {

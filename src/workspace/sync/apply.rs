@@ -12,6 +12,7 @@ use super::{Outline, Said, State, revert};
 use crate::error::{Failure, Kind, Result};
 use crate::git::Oid;
 use crate::git::repository::Store;
+use crate::git::sync::indexed::Indexed;
 use crate::git::sync::writing::{self, Sides, Writing};
 use crate::git::sync::{borrow, branch, conflict, join, trees};
 use crate::store::beneath::Dir;
@@ -28,15 +29,18 @@ pub(crate) struct ApplyPlan {
 
 /// Plans to bring the work into the directory at `path`.
 pub(crate) fn plan(workspace: &Workspace, state: &State, path: &Path, said: &Said, dry: bool) -> Result<ApplyPlan> {
+    state.check_merged(workspace)?;
     state.check_lfs()?;
     let path = super::outside_root(workspace, path)?;
     let target = path.display().to_string();
     let opened = state.scratch(workspace)?;
     let scratch = opened.as_ref().unwrap_or(&state.store);
     let applied = super::delivered_commit(workspace, &target, None);
-    let sides = sides(workspace, state, scratch, &path, applied)?;
+    let project = project(&path)?;
+    let index = project.as_ref().map(Indexed::of_project).unwrap_or_default();
+    let sides = sides(workspace, state, scratch, &path, project.as_ref(), applied)?;
     let runs_code = super::check_runs_code(scratch, sides.ancestor, sides.theirs, said, dry)?;
-    let writing = writing::plan(scratch, &Dir::open(&path)?, sides)?
+    let writing = writing::plan(scratch, &Dir::open(&path)?, &index, sides)?
         .map_err(|conflicts| conflict(&format!("cannot apply to `{target}`"), &conflicts))?;
     let changes = writing.changes(scratch)?;
     let outline = Outline {
@@ -52,11 +56,18 @@ pub(crate) fn plan(workspace: &Workspace, state: &State, path: &Path, said: &Sai
     Ok(ApplyPlan { path, scratch: opened, writing, outline })
 }
 
-fn sides(workspace: &Workspace, state: &State, scratch: &Store, path: &Path, applied: Option<Oid>) -> Result<Sides> {
+fn sides(
+    workspace: &Workspace,
+    state: &State,
+    scratch: &Store,
+    path: &Path,
+    project: Option<&Repository>,
+    applied: Option<Oid>,
+) -> Result<Sides> {
     let repository = scratch.repository();
     let applied = applied.and_then(|applied| repository.find_commit(applied).ok()).map(|applied| applied.tree_id());
     let theirs = state.work.tree;
-    let Some(project) = project(path)? else {
+    let Some(project) = project else {
         check_not_inside(workspace, path)?;
         // A copy of the project's files, unless it is empty: then all of them are new.
         let is_empty =
@@ -72,8 +83,8 @@ fn sides(workspace: &Workspace, state: &State, scratch: &Store, path: &Path, app
         };
         return Ok(Sides { target, ancestor, theirs, applied });
     };
-    borrow::objects(scratch, &project)?;
-    let head = branch::head(&project)?;
+    borrow::objects(scratch, project)?;
+    let head = branch::head(project)?;
     let base = match (state.head, head) {
         (Some(ours), Some(head)) => join::merge_base(repository, ours, head)?,
         _ => None,

@@ -104,6 +104,7 @@ impl BranchPlan {
 /// Returns the commit that holds all work: head, or one on top of it; of `own` ones when that is among them already. `None`
 /// when there is no work at all.
 pub(super) fn tip(workspace: &Workspace, state: &State, said: &Said, own: &[Oid], dry: bool) -> Result<Option<Tip>> {
+    state.check_merged(workspace)?;
     state.check_lfs()?;
     let repository = state.store.repository();
     let head_tree = trees::of_commit(repository, state.head)?;

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::git::pool::Pool;
 use crate::git::repository::Store;
 use crate::git::snapshot::{self, CaptureSpec};
+use crate::git::sync::indexed::Indexed;
 use crate::git::sync::join::{self, Relation, Way};
 use crate::git::sync::work::{self, Work};
 use crate::git::sync::writing::{self, Sides, Writing};
@@ -40,7 +41,8 @@ pub(crate) fn plan(workspace: &Workspace, state: &State, path: &Path, way: Way, 
         borrow::objects(scratch, project)?;
         head = branch::head(project)?;
     }
-    let theirs = work_of(scratch, &path, head, config)?;
+    let index = project.as_ref().map(Indexed::of_project).unwrap_or_default();
+    let theirs = work_of(scratch, &path, head, &index, config)?;
     let head_tree = trees::of_commit(repository, state.head)?;
     let dir = Dir::open(&workspace.tree())?;
     let mut outline = Outline {
@@ -73,7 +75,7 @@ pub(crate) fn plan(workspace: &Workspace, state: &State, path: &Path, way: Way, 
             (None, Sides { target: head_tree, ancestor, theirs: theirs.tree, applied: None })
         }
     };
-    let writing = writing::plan(scratch, &dir, sides)?
+    let writing = writing::plan(scratch, &dir, &state.index, sides)?
         .map_err(|conflicts| conflict(&format!("cannot bring in `{}`", path.display()), &conflicts))?;
     outline.changes = writing.changes(scratch)?;
     outline.commit = target.as_ref().map(|(_, commit)| *commit).or(state.head);
@@ -83,7 +85,7 @@ pub(crate) fn plan(workspace: &Workspace, state: &State, path: &Path, way: Way, 
 }
 
 /// Reads the files of a project as the workspace's own are read; nothing is kept.
-fn work_of(scratch: &Store, path: &Path, head: Option<Oid>, config: &Config) -> Result<Work> {
+fn work_of(scratch: &Store, path: &Path, head: Option<Oid>, index: &Indexed, config: &Config) -> Result<Work> {
     let excludes = ignore::global_excludes(&config.environment);
     let spec = CaptureSpec {
         tree: path,
@@ -96,7 +98,7 @@ fn work_of(scratch: &Store, path: &Path, head: Option<Oid>, config: &Config) -> 
         threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
     };
     let snapshot = snapshot::capture(scratch, &spec, &Silent)?;
-    work::work(scratch, &snapshot, head)
+    work::work(scratch, &snapshot, head, head, index)
 }
 
 impl FromPlan {

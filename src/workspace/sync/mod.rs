@@ -32,6 +32,7 @@ use crate::git::import::{self, Imported};
 use crate::git::repository::{Access, Store};
 use crate::git::snapshot::Snapshot;
 use crate::git::source::Source;
+use crate::git::sync::indexed::Indexed;
 use crate::git::sync::moving::Moves;
 use crate::git::sync::work::{self, Work};
 use crate::git::sync::{list, runs_code, shown, trees};
@@ -49,6 +50,7 @@ pub(crate) struct State {
     pub(crate) snapshot: Snapshot,
     pub(crate) head: Option<Oid>,
     pub(crate) work: Work,
+    pub(crate) index: Indexed,
     /// What becomes of hooks and the like when the `.git` is built anew.
     pub(crate) running: Running,
 }
@@ -87,8 +89,9 @@ impl State {
         // A `.git` that is gone or new takes no work away: it goes on from where it began.
         let base = || workspace.base().filter(|base| store.repository().find_commit(*base).is_ok());
         let head = head.or_else(base);
-        let work = work::work(&store, &snapshot, head)?;
-        Ok(Self { store, imported, snapshot, head, work, running: Running::default() })
+        let index = Indexed::of_snapshot(store.repository(), &snapshot);
+        let work = work::work(&store, &snapshot, head, workspace.base(), &index)?;
+        Ok(Self { store, imported, snapshot, head, work, index, running: Running::default() })
     }
 
     /// Returns whether git would call the tree clean.
@@ -132,6 +135,19 @@ impl State {
         let name = if name == ".git" { name.clone() } else { format!(".git/{name}") };
         Err(Failure::new(Kind::Refused, format!("cannot read `{name}` of workspace `{}`: {reason}", workspace.name()))
             .hint("repair its `.git`; what hangs on it would be lost")
+            .into())
+    }
+
+    /// Fails where a merge is not resolved: the files hold both sides, and marks between them.
+    fn check_merged(&self, workspace: &Workspace) -> Result<()> {
+        let unmerged = &self.index.unmerged;
+        if unmerged.is_empty() {
+            return Ok(());
+        }
+        let paths = list(unmerged.iter().map(|path| shown(path)));
+        let abort = self.imported.refs.operation.as_ref().map(|operation| format!(", or abort the {operation}"));
+        Err(Failure::new(Kind::Refused, format!("workspace `{}` has unresolved conflicts: {paths}", workspace.name()))
+            .hint(format!("resolve and `git add` them in the workspace{}", abort.unwrap_or_default()))
             .into())
     }
 

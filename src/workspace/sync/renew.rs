@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::git::{Repository, TreeWalkMode, TreeWalkResult};
+use crate::git::{TreeWalkMode, TreeWalkResult};
 use anyhow::Context;
 
 use super::{State, pending};
@@ -58,7 +58,7 @@ pub(super) fn build(
             }
         }
     }
-    let index = commit.map(|commit| index(state.store.repository(), commit, &tree, written)).transpose()?;
+    let index = commit.map(|commit| index(state, commit, &tree, written)).transpose()?;
     let shallow = shallow(&tree, pool)?;
     let record = &workspace.record;
     let mut spec = AgentGit {
@@ -114,15 +114,16 @@ pub(super) fn keep(workspace: &LeasedWorkspace) -> Result<std::path::PathBuf> {
 }
 
 /// Makes the index of a commit, with the stat data of the files as they are in the tree; without those that were written,
-/// so that git looks at them itself.
-fn index(repository: &Repository, commit: Oid, dir: &Dir, written: &BTreeSet<Vec<u8>>) -> Result<Vec<u8>> {
+/// so that git looks at them itself. What was not checked out and is not there still is not.
+fn index(state: &State, commit: Oid, dir: &Dir, written: &BTreeSet<Vec<u8>>) -> Result<Vec<u8>> {
+    let repository = state.store.repository();
     let tree = repository.find_tree(trees::of_commit(repository, Some(commit))?)?;
     let mut entries = Vec::new();
     tree.walk(TreeWalkMode::PreOrder, |parent, entry| {
         let mode = u32::try_from(entry.filemode()).unwrap_or_default();
         if mode != 0o040_000 {
             let path = [parent.as_bytes(), entry.name_bytes()].concat();
-            entries.push(Entry { path, mode, id: entry.id(), stat: Stat::default() });
+            entries.push(Entry { path, mode, id: entry.id(), stat: Stat::default(), skipped: false });
         }
         TreeWalkResult::Ok
     })
@@ -130,8 +131,10 @@ fn index(repository: &Repository, commit: Oid, dir: &Dir, written: &BTreeSet<Vec
     entries.sort_by(|one, other| one.path.cmp(&other.path));
     for entry in entries.iter_mut().filter(|entry| entry.mode != GITLINK && !written.contains(&entry.path)) {
         // One that cannot be asked is looked at by git itself, later.
-        if let Ok(Some(stat)) = dir.stat(Path::new(OsStr::from_bytes(&entry.path))) {
-            entry.stat = Stat::of(&stat);
+        match dir.stat(Path::new(OsStr::from_bytes(&entry.path))) {
+            Ok(Some(stat)) => entry.stat = Stat::of(&stat),
+            Ok(None) => entry.skipped = state.index.skips(&entry.path),
+            Err(_) => {}
         }
     }
     Ok(Index { entries, trees: Vec::new() }.to_bytes())

@@ -14,7 +14,7 @@ use crate::git::sync::moving::Moves;
 use crate::git::sync::writing::{self, Sides, Writing};
 use crate::git::sync::{conflict, list, shown, trees};
 use crate::store::beneath::Dir;
-use crate::workspace::{LeasedWorkspace, Workspace};
+use crate::workspace::{LeasedWorkspace, Workspace, staged};
 
 /// What a sync from upstream would do.
 pub(crate) struct UpstreamPlan {
@@ -108,16 +108,25 @@ pub(super) fn check_ready(workspace: &Workspace, state: &State) -> Result<()> {
             .hint("finish or abort it first")
             .into());
     }
+    let uncommitted = |paths: String| {
+        Failure::new(Kind::Conflict, format!("workspace `{name}` has uncommitted changes{paths}"))
+            .hint("commit them in the workspace first")
+    };
     if state.is_clean()? {
-        return Ok(());
+        let there = [state.head, Some(state.snapshot.files)];
+        // A new index would not have it.
+        let staged = staged::only(workspace, &state.store, &Dir::open(&workspace.tree())?, there);
+        if staged.is_empty() {
+            return Ok(());
+        }
+        let paths = list(staged.iter().map(|path| shown(path)));
+        return Err(uncommitted(format!(" (staged only): {paths}")).into());
     }
     let head_tree = trees::of_commit(state.store.repository(), state.head)?;
     let differences = trees::differences(state.store.repository(), head_tree, state.work.tree)?;
     let paths: Vec<_> = differences.iter().map(|difference| &difference.path).chain(&state.work.lfs).collect();
     let paths = list(paths.iter().map(|path| shown(path)));
-    Err(Failure::new(Kind::Conflict, format!("workspace `{name}` has uncommitted changes: {paths}"))
-        .hint("commit them in the workspace first")
-        .into())
+    Err(uncommitted(format!(": {paths}")).into())
 }
 
 /// Returns head joined with `other`; a conflict when that needs a decision.
@@ -173,7 +182,7 @@ pub(super) fn forward(workspace: &Workspace, state: &State, target: Oid) -> Resu
     let theirs = trees::of_commit(repository, Some(target))?;
     let dir = Dir::open(&workspace.tree())?;
     let sides = Sides { target: head_tree, ancestor: head_tree, theirs, applied: None };
-    let writing = writing::plan(&state.store, &dir, sides)?
+    let writing = writing::plan(&state.store, &dir, &state.index, sides)?
         .map_err(|conflicts| conflict("files of the workspace are in the way", &conflicts))?;
     Ok((writing, change::between_trees(&state.store, Some(head_tree), Some(theirs))?))
 }

@@ -28,6 +28,75 @@ fn uncommitted_work_becomes_one_commit_on_a_branch_of_the_project() {
 }
 
 #[test]
+fn uncommitted_work_is_cleaned_by_the_attributes_that_lie_in_the_tree() {
+    let place = Place::new();
+    let project = place.project("app");
+    write(&project, ".gitattributes", "*.u text eol=crlf\n*.bin filter=lfs diff=lfs merge=lfs\n");
+    let pointer = "version https://git-lfs.github.com/spec/v1\n\
+                   oid sha256:5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03\nsize 6\n";
+    write(&project, "large.bin", pointer);
+    write(&project, "old.w", "o\0");
+    commit(&place, &project, "d/old.u", "one\ntwo\n");
+    place.ok(["create", "work", "--from", "app"]);
+    let tree = place.tree("work");
+    assert_eq!(read(&tree, "d/old.u"), "one\r\ntwo\r\n");
+    write(&tree, ".gitattributes", "*.u text eol=crlf\n*.w working-tree-encoding=UTF-16LE\n");
+    write(&tree, "d/.gitattributes", "*.u -text\n");
+    write(&tree, "new.w", "u\0t\0f\0");
+    write(&tree, "new.u", "one\r\n");
+    write(&tree, "d/new.u", "one\r\n");
+    place.ok(["sync", "work", "--to", "--allow-exec"]);
+    let is_as_git_has_it = || {
+        place.git(&tree, ["add", "-A"]);
+        let expected = place.git(&tree, ["ls-tree", "-r", place.git(&tree, ["write-tree"]).trim()]);
+        assert_eq!(place.git(&project, ["ls-tree", "-r", "stead/work"]), expected);
+    };
+    is_as_git_has_it();
+    assert_eq!(place.git(&project, ["show", "stead/work:new.w"]), "utf");
+    place.git(&tree, ["reset", "-q"]);
+    std::fs::remove_file(tree.join(".gitattributes")).expect("a file");
+    write(&tree, "new.u", "two\r\n");
+    place.ok(["sync", "work", "--to", "--allow-exec"]);
+    is_as_git_has_it();
+    // What `git lfs` has fetched is no work, without any other attribute too.
+    place.git(&tree, ["reset", "-q", "--hard"]);
+    write(&tree, "d/old.u", "three\r\n");
+    write(&tree, "large.bin", "hello\n");
+    place.ok(["sync", "work", "--to", "--allow-exec"]);
+    assert_eq!(place.git(&project, ["diff", "--name-only", "main", "stead/work"]), "d/old.u\n");
+}
+
+#[test]
+fn what_head_has_let_go_of_and_ignores_is_no_work() {
+    let place = Place::new();
+    let project = place.project("app");
+    write(&project, "d/.env", "secret\n");
+    commit(&place, &project, ".env", "secret\n");
+    place.ok(["create", "work", "--from", "app"]);
+    let tree = place.tree("work");
+    place.git(&tree, ["rm", "-q", "--cached", ".env", "d/.env"]);
+    let head = commit(&place, &tree, ".gitignore", ".env\n");
+    assert_eq!(place.git(&tree, ["status", "--porcelain"]), "");
+    place.ok(["sync", "work", "--to"]);
+    assert_eq!(place.git(&project, ["rev-parse", "stead/work"]).trim(), head);
+    let (_, answer) = place.json(["status", "work"]);
+    assert_eq!(answer["workspaces"][0]["unsaved"], serde_json::json!([]), "{answer}");
+    // It is still recorded, and kept where it is another one by now.
+    write(&tree, ".env", "another\n");
+    let text = place.ok(["status", "work"]);
+    assert!(text.contains("1 newly ignored entry"), "{text}");
+    let (_, answer) = place.json(["sync", "work", "--to"]);
+    assert_eq!(answer["up_to_date"], true, "{answer}");
+    // What is added again is work.
+    place.git(&tree, ["add", "-f", ".env"]);
+    write(&tree, "d/.gitignore", "!.env\n");
+    place.ok(["sync", "work", "--to"]);
+    place.git(&tree, ["add", "-A"]);
+    assert_eq!(place.git(&tree, ["write-tree"]), place.git(&project, ["rev-parse", "stead/work^{tree}"]));
+    assert_eq!(place.git(&project, ["show", "stead/work:.env", "stead/work:d/.env"]), "another\nsecret\n");
+}
+
+#[test]
 fn a_second_sync_is_up_to_date_and_a_third_follows_the_work() {
     let place = Place::new();
     let (project, tree) = workspace(&place);

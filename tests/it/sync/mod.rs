@@ -2,7 +2,9 @@
 
 mod apply;
 mod branch;
+mod conflicts;
 mod crash;
+mod sparse;
 mod upstream;
 
 use std::path::Path;

@@ -45,6 +45,52 @@ fn a_dirty_workspace_is_told_why_it_stays_behind() {
 }
 
 #[test]
+fn what_is_staged_and_nowhere_else_is_not_dropped_with_the_index() {
+    let place = Place::new();
+    let (project, tree) = workspace(&place);
+    write(&tree, "q", "only staged\n");
+    place.git(&tree, ["add", "q"]);
+    std::fs::remove_file(tree.join("q")).expect("a file");
+    let readme = read(&tree, "README.md");
+    write(&tree, "README.md", "# staged\n");
+    place.git(&tree, ["add", "README.md"]);
+    write(&tree, "README.md", readme);
+    commit(&place, &project, "new.txt", "new\n");
+    let staged = place.git(&tree, ["ls-files", "-s"]);
+    let ways: [&[&str]; 4] = [
+        &["sync", "work"],
+        &["sync", "work", "--merge"],
+        &["sync", "work", "--rebase"],
+        &["sync", "work", "--from", "app"],
+    ];
+    for way in ways {
+        place.fails(way, 6, "workspace `work` has uncommitted changes (staged only): `README.md`, `q`");
+        assert_eq!(place.git(&tree, ["ls-files", "-s"]), staged, "{way:?}");
+        assert!(!tree.join("new.txt").exists(), "{way:?}");
+    }
+    // What is the same elsewhere is not lost, and a deletion that is staged holds nothing.
+    place.git(&tree, ["reset", "-q", "--hard"]);
+    place.git(
+        &tree,
+        [
+            "update-index",
+            "--add",
+            "--cacheinfo",
+            &format!("100644,{},copy", place.git(&tree, ["rev-parse", "HEAD:README.md"]).trim()),
+        ],
+    );
+    place.ok(["sync", "work"]);
+    assert_eq!(read(&tree, "new.txt"), "new\n");
+    place.ok(["clone", "app", "cloned"]);
+    let tree = place.tree("cloned");
+    write(&tree, "q", "only staged\n");
+    place.git(&tree, ["add", "q"]);
+    std::fs::remove_file(tree.join("q")).expect("a file");
+    commit(&place, &project, "newer.txt", "newer\n");
+    place.fails(&["clone", "app", "cloned"], 6, "(staged only): `q`");
+}
+
+#[test]
 fn a_diverged_branch_is_merged_or_rebased_when_asked() {
     for (flag, parents) in [("--merge", 2), ("--rebase", 1)] {
         let place = Place::new();

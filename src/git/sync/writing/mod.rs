@@ -18,6 +18,7 @@ use crate::git::convert::Attributes;
 use crate::git::repository::Store;
 use crate::git::sync::Conflict;
 use crate::git::sync::found::{self, Found, as_path, files_below, look};
+use crate::git::sync::indexed::Indexed;
 use crate::git::sync::moving::{self, Move, Moves};
 use crate::git::sync::trees::{self, Entry, GITLINK, LINK};
 use crate::store::beneath::Dir;
@@ -55,8 +56,8 @@ pub(crate) struct Sides {
     pub(crate) applied: Option<Oid>,
 }
 
-/// Merges `sides` with what is in `dir` now; the inner error lists what needs a decision.
-pub(crate) fn plan(store: &Store, dir: &Dir, sides: Sides) -> Result<Result<Writing, Vec<Conflict>>> {
+/// Merges `sides` with what is in `dir` now, whose own index is `index`; the inner error lists what needs a decision.
+pub(crate) fn plan(store: &Store, dir: &Dir, index: &Indexed, sides: Sides) -> Result<Result<Writing, Vec<Conflict>>> {
     let repository = store.repository();
     let attributes = Attributes::of_tree(repository, sides.target)?;
     let mut found: BTreeMap<Vec<u8>, (Found, Option<Entry>)> = BTreeMap::new();
@@ -67,7 +68,12 @@ pub(crate) fn plan(store: &Store, dir: &Dir, sides: Sides) -> Result<Result<Writ
     for _ in 0..LOOKS {
         for path in std::mem::take(&mut waiting) {
             let here = look(store, dir, &path)?;
-            let clean = clean(store, &attributes, &path, &here)?;
+            let clean = if here == Found::Nothing && index.skips(&path) {
+                // It is only not checked out.
+                trees::entry(repository, sides.target, &path)?
+            } else {
+                clean(store, &attributes, &path, &here)?
+            };
             found.insert(path, (here, clean));
         }
         store.flush()?;
@@ -108,6 +114,7 @@ pub(crate) fn plan(store: &Store, dir: &Dir, sides: Sides) -> Result<Result<Writ
                 let (before, _) = found.remove(&difference.path).expect("every difference has been looked at");
                 Step { path: difference.path, before, after: difference.after }
             })
+            .filter(|step| step.before != Found::Nothing || step.after.is_some())
             .collect();
         let conflicts = in_the_way(dir, &steps)?;
         return Ok(if conflicts.is_empty() { Ok(Writing { steps, before: ours, tree }) } else { Err(conflicts) });

@@ -50,7 +50,7 @@ impl Fixture {
 
     fn plan(&self, base: Oid, theirs: Oid) -> Result<Writing, Vec<Conflict>> {
         let sides = Sides { target: base, ancestor: base, theirs, applied: None };
-        plan(&self.store, &Dir::open(&self.path()).unwrap(), sides).unwrap()
+        plan(&self.store, &Dir::open(&self.path()).unwrap(), &Indexed::default(), sides).unwrap()
     }
 
     fn moves(&self, writing: &Writing) -> Moves {

@@ -1,0 +1,51 @@
+//! What an index says that decides over the work in its tree: what is tracked, not checked out, or not merged.
+
+use git2::Repository;
+
+use crate::git::snapshot::Snapshot;
+use crate::git::tracked::{self, Entry};
+
+/// The index of a working tree; of one that cannot be read nothing is known.
+#[derive(Debug, Default)]
+pub(crate) struct Indexed {
+    entries: Vec<Entry>,
+    /// Paths with conflicts.
+    pub(crate) unmerged: Vec<Vec<u8>>,
+}
+
+impl Indexed {
+    /// Reads the index that a snapshot has recorded.
+    pub(crate) fn of_snapshot(repository: &Repository, snapshot: &Snapshot) -> Self {
+        let read = || {
+            let root = repository.find_tree(snapshot.id).ok()?;
+            let gitdir = repository.find_tree(root.get_name("gitdir")?.id()).ok()?;
+            Some(Self::of(repository.find_blob(gitdir.get_name("index")?.id()).ok()?.content()))
+        };
+        read().unwrap_or_default()
+    }
+
+    /// Reads the index of a project of the user's own.
+    pub(crate) fn of_project(project: &Repository) -> Self {
+        std::fs::read(project.path().join("index")).map(|content| Self::of(&content)).unwrap_or_default()
+    }
+
+    fn of(content: &[u8]) -> Self {
+        Self { entries: tracked::entries(content), unmerged: tracked::unmerged(content) }
+    }
+
+    /// Returns whether git tracks a file.
+    pub(crate) fn tracks(&self, path: &[u8]) -> bool {
+        self.find(path).is_some() || self.unmerged.iter().any(|unmerged| unmerged == path)
+    }
+
+    /// Returns whether a file that is not there is only not checked out.
+    pub(crate) fn skips(&self, path: &[u8]) -> bool {
+        let directories = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| &path[..=at]);
+        directories.chain([path]).any(|path| self.find(path).is_some_and(|entry| entry.skipped))
+    }
+
+    fn find(&self, path: &[u8]) -> Option<&Entry> {
+        let at = self.entries.binary_search_by(|entry| entry.path.as_slice().cmp(path)).ok()?;
+        Some(&self.entries[at])
+    }
+}
