@@ -1,5 +1,6 @@
 //! `stead create`, and what `clone` and `exec` share with it.
 
+use std::ffi::OsString;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -74,7 +75,7 @@ pub(crate) struct Options {
     pub(crate) layout: Option<String>,
     /// Copy this file or folder into the tree; repeatable
     #[arg(long, value_name = "SRC[:DEST]")]
-    pub(crate) import: Vec<String>,
+    pub(crate) import: Vec<OsString>,
     /// Commit as this author and committer
     #[arg(long, value_name = "NAME <MAIL>")]
     pub(crate) identity: Option<String>,
