@@ -191,6 +191,9 @@ pub(crate) struct Made {
     base: Option<String>,
     /// Uncommitted files of the local project that did not come along.
     left_out: usize,
+    /// Why nobody knows how many these are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_out_unread: Option<String>,
     brought: Vec<JsonPath>,
     ports: Vec<u16>,
     files: u64,
@@ -214,6 +217,7 @@ impl Made {
             upstream: record.upstream.clone(),
             base: record.base.clone(),
             left_out: created.left_out,
+            left_out_unread: created.unread.as_ref().map(|unread| unread.message.clone()),
             brought: created.brought.iter().map(|path| JsonPath::of(path.as_os_str().as_bytes())).collect(),
             ports: record.ports.clone(),
             files: created.checkout.files,
@@ -237,6 +241,7 @@ impl Made {
             upstream: record.upstream.clone(),
             base: record.base.clone(),
             left_out: 0,
+            left_out_unread: None,
             brought: Vec::new(),
             ports: record.ports.clone(),
             files: 0,

@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use crate::support::{Place, succeed, write};
 
@@ -44,4 +45,46 @@ fn import_and_context_take_names_that_are_not_utf_8() {
     let asked = odd("context:d/");
     succeed(exec.arg(asked).args(["--", "sh", "-c", "echo '*' > .gitignore; cat d/*"]));
     assert_eq!(names(&place, "x"), b"d/odd \xffcontext\0odd \xffin\0odd \xffmade\0");
+}
+
+/// Makes a workspace of a project whose index libgit2 cannot read: it works, and says what nobody knows.
+fn of_an_unreadable_index(place: &Place, project: &Path, what: &str, mend: &str) {
+    write(project, ".worktreeinclude", "*.env\n");
+    write(project, ".gitignore", "*.env\n");
+    write(project, "dev.env", "A=1\n");
+    let said = place.ok(["create", "x", "--from", "p"]);
+    let reason = format!("cannot read the state of `{}`: {what} is not supported", project.display());
+    let first = said.lines().next().expect("a line");
+    assert!(first.ends_with(&format!("; its uncommitted files were not looked for: {reason}.")), "{said}");
+    assert_eq!(place.git(&place.tree("x"), ["log", "-1", "--format=%s"]), "second\n");
+    assert_eq!(std::fs::read_to_string(place.tree("x").join("dev.env")).expect("file"), "A=1\n");
+    let (code, answer) = place.json(["create", "y", "--from", "p"]);
+    assert_eq!((code, &answer["workspaces"][0]["left_out_unread"]), (0, &reason.as_str().into()));
+    let (code, answer) = place.json(["create", "z", "--from", "p", "--with-changes"]);
+    assert_eq!((code, &answer["error"]["kind"]), (8, &"unsupported".into()), "{answer}");
+    assert_eq!(answer["error"]["message"], reason);
+    assert_eq!(answer["error"]["hint"], format!("`{mend}` makes it whole"));
+    assert!(!place.tree("z").exists());
+    place.git(project, mend.split(' ').skip(1));
+    place.ok(["create", "z", "--from", "p", "--with-changes"]);
+    assert_eq!(place.ok(["diff", "z", "--dirty", "--name-only"]), ".gitignore\n.worktreeinclude\ndev.env\n");
+}
+
+#[test]
+fn a_split_index_keeps_no_workspace_from_being_made() {
+    let place = Place::new();
+    let project = place.project("p");
+    place.git(&project, ["update-index", "--split-index"]);
+    of_an_unreadable_index(&place, &project, "a split index", "git update-index --no-split-index");
+}
+
+#[test]
+fn a_sparse_index_keeps_no_workspace_from_being_made() {
+    let place = Place::new();
+    let project = place.project("p");
+    place.git(&project, ["sparse-checkout", "set", "--cone", "--sparse-index", "docs"]);
+    let mend = "git sparse-checkout reapply --no-sparse-index";
+    of_an_unreadable_index(&place, &project, "a sparse index", mend);
+    // What is not checked out is not deleted.
+    assert!(place.tree("z").join("src/main.rs").exists());
 }
