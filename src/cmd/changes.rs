@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::error::Result;
 use crate::git::agentdir::AgentRefs;
 use crate::git::change::{self, Change, ChangeKind, Content};
+use crate::git::gone::{self, Was};
 use crate::git::meta::Meta;
 use crate::git::repository::Store;
 use crate::ui::text::{self, JsonPath, Page, quote};
@@ -114,6 +115,73 @@ pub(crate) struct Beside {
     newly_ignored: Vec<JsonPath>,
     /// What could not be recorded: special files, too large or unreadable ones.
     unrecorded: Vec<Unrecorded>,
+    #[serde(flatten)]
+    gone: Gone,
+}
+
+/// What a run took away that no change to a file tells.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Gone {
+    /// Refs, stash entries and a detached HEAD that no longer lead to where they did.
+    refs_gone: Vec<RefGone>,
+    /// What else is gone.
+    gone: Vec<PathGone>,
+}
+
+#[derive(Debug, Serialize)]
+struct RefGone {
+    /// The full name, or `stash@{N}`.
+    name: String,
+    old: String,
+    /// Where it leads instead; none where it is not there any more.
+    new: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct PathGone {
+    #[serde(flatten)]
+    path: JsonPath,
+    /// The list that it was named in: `nested`, `newly_ignored` or `unrecorded`.
+    was: &'static str,
+    #[serde(skip)]
+    shown: String,
+}
+
+impl Gone {
+    /// Returns how much is gone.
+    pub(crate) fn count(&self) -> u64 {
+        (self.refs_gone.len() + self.gone.len()) as u64
+    }
+
+    fn text(&self, page: &mut Page) {
+        let lines = self.gone.iter().map(|gone| {
+            let what = match gone.was {
+                "nested" => "nested repository",
+                "newly_ignored" => "newly ignored",
+                _ => "not recorded",
+            };
+            format!("gone {what} {}", gone.shown)
+        });
+        let short = |id: &str| id[..7].to_owned();
+        let refs = self.refs_gone.iter().map(|gone| {
+            let new = gone.new.as_deref().map_or_else(|| "nothing".to_owned(), short);
+            format!("{}: {} -> {new}", quote(gone.name.as_bytes()), short(&gone.old))
+        });
+        some(page, lines.collect(), "gone");
+        some(page, refs.collect(), "refs");
+    }
+}
+
+/// Adds the lines, or the first of them and how many more there are.
+fn some(page: &mut Page, mut lines: Vec<String>, what: &str) {
+    let count = lines.len();
+    if count > 2 * SHOWN {
+        lines.truncate(SHOWN);
+        lines.push(format!("{what}: {} more", count - SHOWN));
+    }
+    for line in lines {
+        page.line(line);
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -163,7 +231,31 @@ impl Beside {
             nested: nested.map(|(path, _)| JsonPath::of(path)).collect(),
             newly_ignored: ignored.map(|path| JsonPath::of(path)).collect(),
             unrecorded,
+            gone: Gone::default(),
         }
+    }
+
+    /// Adds what the run took away.
+    pub(crate) fn with_gone(self, gone: gone::Gone) -> Self {
+        let refs = gone.refs.into_iter().map(|gone::RefGone { name, old, new }| RefGone {
+            name,
+            old: old.to_string(),
+            new: new.map(|id| id.to_string()),
+        });
+        let paths = gone.paths.into_iter().map(|(path, was)| PathGone {
+            path: JsonPath::of(&path),
+            was: match was {
+                Was::Nested => "nested",
+                Was::NewlyIgnored => "newly_ignored",
+                Was::Unrecorded => "unrecorded",
+            },
+            shown: quote(&path).into_owned(),
+        });
+        Self { gone: Gone { refs_gone: refs.collect(), gone: paths.collect() }, ..self }
+    }
+
+    pub(crate) fn gone(&self) -> &Gone {
+        &self.gone
     }
 
     /// Adds what of the agent's refs cannot be read, whether or not it could be before: commits may hide there.
@@ -201,10 +293,11 @@ impl Beside {
                 page.line(format!("not recorded {count} more in {directory} ({reason})"));
             }
         }
+        self.gone.text(page);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.nested.is_empty() && self.newly_ignored.is_empty() && self.unrecorded.is_empty()
+        self.nested.is_empty() && self.newly_ignored.is_empty() && self.unrecorded.is_empty() && self.gone.count() == 0
     }
 }
 

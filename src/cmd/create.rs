@@ -1,5 +1,6 @@
 //! `stead create`, and what `clone` and `exec` share with it.
 
+use std::ffi::OsString;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -74,7 +75,7 @@ pub(crate) struct Options {
     pub(crate) layout: Option<String>,
     /// Copy this file or folder into the tree; repeatable
     #[arg(long, value_name = "SRC[:DEST]")]
-    pub(crate) import: Vec<String>,
+    pub(crate) import: Vec<OsString>,
     /// Commit as this author and committer
     #[arg(long, value_name = "NAME <MAIL>")]
     pub(crate) identity: Option<String>,
@@ -190,6 +191,9 @@ pub(crate) struct Made {
     base: Option<String>,
     /// Uncommitted files of the local project that did not come along.
     left_out: usize,
+    /// Why nobody knows how many these are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_out_unread: Option<String>,
     brought: Vec<JsonPath>,
     ports: Vec<u16>,
     files: u64,
@@ -213,6 +217,7 @@ impl Made {
             upstream: record.upstream.clone(),
             base: record.base.clone(),
             left_out: created.left_out,
+            left_out_unread: created.unread.as_ref().map(|unread| unread.message.clone()),
             brought: created.brought.iter().map(|path| JsonPath::of(path.as_os_str().as_bytes())).collect(),
             ports: record.ports.clone(),
             files: created.checkout.files,
@@ -236,6 +241,7 @@ impl Made {
             upstream: record.upstream.clone(),
             base: record.base.clone(),
             left_out: 0,
+            left_out_unread: None,
             brought: Vec::new(),
             ports: record.ports.clone(),
             files: 0,

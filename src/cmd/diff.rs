@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::error::{Exit, Failure, Kind, Result};
 use crate::git::Oid;
 use crate::git::change::{self, Change, ChangeKind};
+use crate::git::gone::{self, Gone};
 use crate::git::meta::Meta;
 use crate::git::repository::{Access, Store};
 use crate::git::snapshot;
@@ -126,7 +127,7 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Exit> {
         additions,
         deletions,
         changes: found.objects,
-        beside: Beside::between(&Meta::default(), &found.meta),
+        beside: Beside::between(&Meta::default(), &found.meta).with_gone(found.gone),
         patch: found.patch.map(|patch| String::from_utf8_lossy(&patch).into_owned()),
         shown: if args.stat { stat(&found.changes) } else { found.changes.iter().map(line).collect() },
     })
@@ -139,6 +140,7 @@ struct Found {
     against: &'static str,
     before: Option<Oid>,
     changes: Vec<Change>,
+    gone: Gone,
     objects: Vec<ChangeObject>,
     patch: Option<Vec<u8>>,
     run: Option<RunId>,
@@ -153,6 +155,8 @@ struct Compared {
     against: &'static str,
     sides: Sides,
     changes: Vec<Change>,
+    /// What else a run took away.
+    gone: Gone,
     run: Option<RunId>,
 }
 
@@ -163,13 +167,13 @@ fn find(workspace: &Workspace, args: &Args, config: &Config) -> Result<Found> {
         Some(run) => of_run(workspace, run)?,
         None => of_now(workspace, args, config)?,
     };
-    let Compared { store, snapshot, meta, against, sides, changes, run } = compared;
+    let Compared { store, snapshot, meta, against, sides, changes, gone, run } = compared;
     let object = |change| {
         if args.content { ChangeObject::with_content(change, &store) } else { Ok(ChangeObject::new(change)) }
     };
     let objects = changes.iter().cloned().map(object).collect::<Result<_>>()?;
     let patch = args.patch.then(|| change::patch(&store, sides.before, Some(sides.after))).transpose()?;
-    Ok(Found { snapshot, meta, against, before: sides.before, changes, objects, patch, run, running })
+    Ok(Found { snapshot, meta, against, before: sides.before, changes, gone, objects, patch, run, running })
 }
 
 fn of_now(workspace: &Workspace, args: &Args, config: &Config) -> Result<Compared> {
@@ -183,7 +187,8 @@ fn of_now(workspace: &Workspace, args: &Args, config: &Config) -> Result<Compare
     let (commit, against) = if args.dirty { (work.head, "head") } else { (work.base, "base") };
     let (changes, sides) = work.since(commit)?;
     let Work { store, snapshot, .. } = work;
-    Ok(Compared { store, snapshot: snapshot.id, meta: snapshot.meta, against, sides, changes, run: None })
+    let (gone, run) = (Gone::default(), None);
+    Ok(Compared { store, snapshot: snapshot.id, meta: snapshot.meta, against, sides, changes, gone, run })
 }
 
 fn of_run(workspace: &Workspace, run: &str) -> Result<Compared> {
@@ -213,8 +218,9 @@ fn of_run(workspace: &Workspace, run: &str) -> Result<Compared> {
     };
     let (before, after) = (load("before")?, load("after")?);
     let changes = change::between(&store, &before, &after).context("cannot compare the snapshots of the run")?;
+    let gone = gone::between(&store, &before, &after).context("cannot compare the snapshots of the run")?;
     let sides = Sides { before: Some(before.files), after: after.files };
-    Ok(Compared { snapshot: after.id, meta: after.meta, against: "run", sides, changes, run: Some(run), store })
+    Ok(Compared { snapshot: after.id, meta: after.meta, against: "run", sides, changes, gone, run: Some(run), store })
 }
 
 /// Returns the paths (and letters) for programs, as `git diff --name-only` and `--name-status` do.

@@ -1,5 +1,6 @@
 //! `stead import`.
 
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -25,7 +26,7 @@ pub(crate) struct Args {
     /// Modes and times are kept, links inside a folder are copied as links. A DEST that ends in `/` gets the source's
     /// name. What was brought in counts as the agent's to change, also where a `.gitignore` names it.
     #[arg(required = true, value_name = "SRC[:DEST]")]
-    source: Vec<String>,
+    source: Vec<OsString>,
     /// Replace what is there already
     ///
     /// The new file or folder is swapped in whole; nothing of the old one stays.

@@ -60,6 +60,8 @@ pub(crate) struct Line {
     signal: Option<i32>,
     changes: Option<u64>,
     commits: Option<u64>,
+    /// How much went that is no change: refs, stash entries, nested repositories, ignored files.
+    gone: Option<u64>,
     /// Seconds.
     duration: Option<f64>,
     limit: Option<Bound>,
@@ -158,6 +160,7 @@ impl Line {
             signal: end.and_then(|end| end.signal),
             changes: end.map(|end| end.changes),
             commits: end.map(|end| end.commits),
+            gone: end.map(|end| end.gone),
             duration: end.map(|end| end.duration),
             limit: end.and_then(|end| end.limit),
             usage: end.map(Usage::of),
@@ -181,10 +184,15 @@ impl Line {
             (outcome, Some(code)) => format!("{code} ({outcome})"),
             (outcome, None) => outcome.to_owned(),
         };
-        let changes = match (self.changes, self.commits) {
-            (None, _) => "-".to_owned(),
-            (Some(changes), None | Some(0)) => changes.to_string(),
-            (Some(changes), Some(commits)) => format!("{changes} (+{commits} commits)"),
+        let beside = [(self.commits, "+", " commits"), (self.gone, "", " gone")];
+        let beside: Vec<String> = beside
+            .into_iter()
+            .filter_map(|(count, sign, noun)| Some(format!("{sign}{}{noun}", count.filter(|count| *count > 0)?)))
+            .collect();
+        let changes = match self.changes {
+            None => "-".to_owned(),
+            Some(changes) if beside.is_empty() => changes.to_string(),
+            Some(changes) => format!("{changes} ({})", beside.join(", ")),
         };
         let none = || "-".to_owned();
         // Of an undo nothing is measured.

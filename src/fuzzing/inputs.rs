@@ -190,7 +190,7 @@ pub(crate) fn seen(bytes: &[u8]) -> bool {
 
 /// A pair never leads out of the tree nor into a git directory.
 pub(crate) fn pair(text: &str) {
-    let Ok(pair) = Pair::parse(text, Path::new("/nowhere")) else { return };
+    let Ok(pair) = Pair::parse(text.as_ref(), Path::new("/nowhere")) else { return };
     assert!(pair.source.is_absolute(), "{text:?}");
     assert!(pair.destination.components().next().is_some(), "{text:?}");
     for component in pair.destination.components() {

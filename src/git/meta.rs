@@ -24,6 +24,8 @@ pub(crate) struct Meta {
     pub(crate) special: Vec<(Vec<u8>, String)>,
     /// Files over a cap, with their size in bytes.
     pub(crate) too_large: Vec<(Vec<u8>, u64)>,
+    /// Permission bits of those; not known of snapshots from before they were recorded.
+    pub(crate) large_modes: Vec<(Vec<u8>, u32)>,
     /// What could not be read, with the reason.
     pub(crate) unreadable: Vec<(Vec<u8>, String)>,
     /// Nested repositories, with the sub-snapshot's root tree id.
@@ -52,6 +54,7 @@ impl Meta {
             empty_dirs: self.empty_dirs.iter().filter_map(|path| below(path)).collect(),
             special: pick(&self.special, below),
             too_large: pick(&self.too_large, below),
+            large_modes: pick(&self.large_modes, below),
             unreadable: pick(&self.unreadable, below),
             nested: pick(&self.nested, below),
             newly_ignored: self.newly_ignored.iter().filter_map(|path| below(path)).collect(),
@@ -64,6 +67,7 @@ impl Meta {
         self.empty_dirs.sort();
         self.special.sort();
         self.too_large.sort();
+        self.large_modes.sort();
         self.unreadable.sort();
         self.nested.sort();
         self.newly_ignored.sort();
@@ -84,6 +88,7 @@ impl Meta {
         self.git_modes.iter().for_each(|(path, mode)| record("gitmode", path, &format!("{mode:o}")));
         self.newly_ignored.iter().for_each(|path| record("ignored", path, ""));
         self.too_large.iter().for_each(|(path, size)| record("large", path, &size.to_string()));
+        self.large_modes.iter().for_each(|(path, mode)| record("largemode", path, &format!("{mode:o}")));
         self.modes.iter().for_each(|(path, mode)| record("mode", path, &format!("{mode:o}")));
         self.nested.iter().for_each(|(path, id)| record("nested", path, &id.to_string()));
         if let Some((file, program)) = self.plain {
@@ -113,6 +118,7 @@ impl Meta {
                 b"gitmode" => meta.git_modes.push((path, octal()?)),
                 b"ignored" => meta.newly_ignored.push(path),
                 b"large" => meta.too_large.push((path, value.parse().map_err(|_| damaged())?)),
+                b"largemode" => meta.large_modes.push((path, octal()?)),
                 b"mode" => meta.modes.push((path, octal()?)),
                 b"nested" => meta.nested.push((path, value.parse().map_err(|_| damaged())?)),
                 b"plain" => {
@@ -149,6 +155,7 @@ mod tests {
             empty_dirs: vec![b"e".to_vec()],
             special: vec![(b"\xff".to_vec(), "fifo".to_owned())],
             too_large: vec![(b"big".to_vec(), 1 << 40)],
+            large_modes: vec![(b"big".to_vec(), 0o600)],
             unreadable: vec![(b"u".to_vec(), "permission denied".to_owned())],
             nested: vec![(b"n/m".to_vec(), id)],
             newly_ignored: vec![b"i".to_vec()],

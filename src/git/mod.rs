@@ -8,7 +8,7 @@
 //! | where objects come from | [`source`], [`transport`], [`credential`], [`userconfig`], `local`, [`pool`], [`pack`], `packed` |
 //! | a tree from a commit | [`checkout`], [`convert`] (attributes), [`index`] |
 //! | what a tree holds now | `scan`, [`seen`] (its cache), [`ignore`] (by `pattern` and `wildmatch`), [`tracked`], [`meta`], [`snapshot`] |
-//! | what is different | [`change`], [`uncommitted`] (in a project), [`lfs`] |
+//! | what is different | [`change`], [`gone`], [`uncommitted`] (in a project), [`lfs`] |
 //! | what the agent's `.git` holds | [`agentdir`], [`import`] |
 //! | where work goes | [`repository`] (the store, by `packing`), [`delivered`], [`sync`], [`identity`] |
 //! | health | [`whole`] |
@@ -20,6 +20,7 @@ pub(crate) mod convert;
 pub(crate) mod credential;
 pub(crate) mod delivered;
 pub(crate) mod gitdir;
+pub(crate) mod gone;
 pub(crate) mod identity;
 pub(crate) mod ignore;
 pub(crate) mod import;

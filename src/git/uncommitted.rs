@@ -6,9 +6,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use git2::{Repository, Status, StatusOptions};
+use git2::{IndexEntry, IndexEntryExtendedFlag, Repository, Status, StatusOptions};
 
-use crate::error::Result;
+use crate::error::{Failure, Kind, Result};
 use crate::git::ignore::Patterns;
 use crate::git::local;
 use crate::git::sync::indexed::Indexed;
@@ -17,24 +17,32 @@ use crate::git::sync::indexed::Indexed;
 const INCLUDE: &str = ".worktreeinclude";
 
 /// The difference between a working tree and its HEAD; paths relative to the top.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Uncommitted {
     /// Files and links that are new or changed.
     pub(crate) changed: Vec<PathBuf>,
     pub(crate) deleted: Vec<PathBuf>,
     /// Ignored files that `.worktreeinclude` names.
     pub(crate) included: Vec<PathBuf>,
+    /// Why nobody can say what is changed or deleted: git keeps the index in a form that libgit2 does not read.
+    pub(crate) unread: Option<Failure>,
 }
 
 /// Looks at the project at `path`; `None` when it is bare.
 pub(crate) fn of(path: &Path) -> Result<Option<Uncommitted>> {
     let repository = local::open(path)?;
     let Some(top) = repository.workdir() else { return Ok(None) };
+    let failed = || format!("cannot read the state of `{}`", path.display());
     let mut options = StatusOptions::new();
     options.include_untracked(true).recurse_untracked_dirs(true).include_ignored(false).exclude_submodules(true);
-    let statuses = repository
-        .statuses(Some(&mut options))
-        .with_context(|| format!("cannot read the state of `{}`", path.display()))?;
+    let statuses = match repository.statuses(Some(&mut options)) {
+        Ok(statuses) => statuses,
+        Err(error) => {
+            let unread = Some(unsupported(path, &error).ok_or(error).with_context(failed)?);
+            return Ok(Some(Uncommitted { included: included(&repository, top)?, unread, ..Uncommitted::default() }));
+        }
+    };
+    let index = repository.index().with_context(failed)?;
     let mut found = Uncommitted::default();
     for entry in statuses.iter() {
         // A nested repository shows as a directory: it is not the project's.
@@ -50,6 +58,8 @@ pub(crate) fn of(path: &Path) -> Result<Option<Uncommitted>> {
             Ok(metadata) if metadata.is_file() || metadata.is_symlink() => found.changed.push(relative),
             // A FIFO or the like is nothing that could come along.
             Ok(_) => {}
+            // What a sparse checkout leaves out is not deleted.
+            Err(_) if index.get_path(&relative, 0).is_some_and(|entry| is_sparse(&entry)) => {}
             Err(_) => found.deleted.push(relative),
         }
     }
@@ -59,6 +69,28 @@ pub(crate) fn of(path: &Path) -> Result<Option<Uncommitted>> {
     }
     found.included = included(&repository, top)?;
     Ok(Some(found))
+}
+
+fn is_sparse(entry: &IndexEntry) -> bool {
+    IndexEntryExtendedFlag::from_bits_truncate(entry.flags_extended).is_skip_worktree()
+}
+
+/// Returns what to say of an index in a form that libgit2 does not read; `None` for another error.
+fn unsupported(path: &Path, error: &git2::Error) -> Option<Failure> {
+    if !error.message().contains("unsupported mandatory extension") {
+        return None;
+    }
+    let (what, hint) = match error.message() {
+        message if message.contains("'link'") => {
+            ("a split index", "`git update-index --no-split-index` makes it whole")
+        }
+        message if message.contains("'sdir'") => {
+            ("a sparse index", "`git sparse-checkout reapply --no-sparse-index` makes it whole")
+        }
+        _ => ("an index with an unknown extension", "`git ls-files --stage` reads it"),
+    };
+    let message = format!("cannot read the state of `{}`: {what} is not supported", path.display());
+    Some(Failure::new(Kind::Unsupported, message).hint(hint))
 }
 
 fn included(repository: &Repository, top: &Path) -> Result<Vec<PathBuf>> {

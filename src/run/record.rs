@@ -138,6 +138,9 @@ pub(crate) struct End {
     /// Commits that the run made.
     #[serde(default)]
     pub(crate) commits: u64,
+    /// How much went that is no change: refs, stash entries, nested repositories, ignored files.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub(crate) gone: u64,
 }
 
 impl End {
@@ -157,8 +160,14 @@ impl End {
             after: None,
             changes: 0,
             commits: 0,
+            gone: 0,
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl RunRecord {
@@ -257,6 +266,7 @@ mod tests {
             after: None,
             changes: 3,
             commits: 0,
+            gone: 0,
         });
         let mut text = toml::to_string(&record).unwrap();
         assert_eq!(toml::from_str::<RunRecord>(&text).unwrap(), record);

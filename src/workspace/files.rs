@@ -3,7 +3,7 @@
 //! Each thing is copied beside its destination under a name of its own and moved there whole. Links inside a folder are
 //! copied as links; FIFOs, sockets and devices are refused.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
@@ -29,14 +29,18 @@ pub(crate) struct Pair {
 impl Pair {
     /// Reads `SRC[:DEST]`; a relative source is taken from `current_dir`. A destination that leaves the tree is refused; one that
     /// ends in `/` gets the source's name. A colon in the name of an existing source is part of it.
-    pub(crate) fn parse(text: &str, current_dir: &Path) -> Result<Self> {
-        let (source, destination) = match text.rsplit_once(':') {
-            Some((source, destination)) if !current_dir.join(text).exists() => (source, Some(destination)),
-            _ => (text, None),
+    pub(crate) fn parse(text: &OsStr, current_dir: &Path) -> Result<Self> {
+        let bytes = text.as_bytes();
+        let colon = bytes.iter().rposition(|byte| *byte == b':').filter(|_| !current_dir.join(text).exists());
+        let (source, destination) = match colon {
+            Some(at) => (&bytes[..at], Some(&bytes[at + 1..])),
+            None => (bytes, None),
         };
-        if source.is_empty() || destination == Some("") {
+        let text = text.display();
+        if source.is_empty() || destination == Some(b"") {
             return Err(Failure::new(Kind::Usage, format!("`{text}` is not SRC or SRC:DEST")).into());
         }
+        let (source, destination) = (OsStr::from_bytes(source), destination.map(OsStr::from_bytes));
         let source = current_dir.join(source);
         let name = match source.file_name() {
             Some(name) => name.to_owned(),
@@ -46,8 +50,9 @@ impl Pair {
             )?,
         };
         let destination = match destination {
-            None | Some("." | "./") => PathBuf::from(name),
-            Some(directory) if directory.ends_with('/') => Path::new(directory).join(name),
+            None => PathBuf::from(name),
+            Some(here) if here == "." || here == "./" => PathBuf::from(name),
+            Some(directory) if directory.as_bytes().ends_with(b"/") => Path::new(directory).join(name),
             Some(destination) => PathBuf::from(destination),
         };
         Ok(Self { source, destination: beneath(&destination)? })
@@ -261,7 +266,7 @@ mod tests {
     #[test]
     fn a_pair_is_read_with_and_without_a_destination() {
         let dir = tempfile::tempdir().unwrap();
-        let pair = |text| Pair::parse(text, dir.path()).map(|pair| (pair.source, pair.destination));
+        let pair = |text: &str| Pair::parse(text.as_ref(), dir.path()).map(|pair| (pair.source, pair.destination));
         let at = |path: &str| dir.path().join(path);
         assert_eq!(pair("a/b").unwrap(), (at("a/b"), "b".into()));
         assert_eq!(pair("a/b:c/d").unwrap(), (at("a/b"), "c/d".into()));

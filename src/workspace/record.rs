@@ -73,7 +73,7 @@ pub(crate) struct Record {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) isolation: Option<String>,
     /// Paths that stead brought in (import, context, `.worktreeinclude`, `--with-changes`): always captured.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(flatten, with = "brought")]
     pub(crate) brought: Vec<PathBuf>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) env: BTreeMap<String, String>,
@@ -84,6 +84,46 @@ pub(crate) struct Record {
     pub(crate) deliveries: Vec<Delivery>,
     #[serde(flatten)]
     pub(crate) unknown: toml::Table,
+}
+
+/// The paths that were brought in: text under the field's own name, and what is not UTF-8 in base64 under one that an older
+/// stead passes on.
+mod brought {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+    use std::path::PathBuf;
+
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    struct Brought {
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        brought: Vec<String>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        brought_base64: Vec<String>,
+    }
+
+    #[expect(clippy::ptr_arg, reason = "serde hands over the field")]
+    pub(super) fn serialize<S: Serializer>(paths: &Vec<PathBuf>, serializer: S) -> Result<S::Ok, S::Error> {
+        let bytes = paths.iter().filter(|path| path.to_str().is_none()).map(|path| path.as_os_str().as_bytes());
+        Brought {
+            brought: paths.iter().filter_map(|path| path.to_str()).map(str::to_owned).collect(),
+            brought_base64: bytes.map(|bytes| STANDARD.encode(bytes)).collect(),
+        }
+        .serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
+        let Brought { brought, brought_base64 } = Brought::deserialize(deserializer)?;
+        let mut paths: Vec<PathBuf> = brought.into_iter().map(PathBuf::from).collect();
+        for text in brought_base64 {
+            let bytes = STANDARD.decode(&text).map_err(serde::de::Error::custom)?;
+            paths.push(OsString::from_vec(bytes).into());
+        }
+        Ok(paths)
+    }
 }
 
 /// What `sync` last wrote to one target.
@@ -176,6 +216,23 @@ pub(crate) mod tests {
         assert_eq!(again.unknown["future"]["key"].as_array().unwrap().len(), 2);
         assert_eq!(again.deliveries.len(), 1);
         assert_eq!(again.env["A"], "1");
+    }
+
+    #[test]
+    fn paths_of_any_bytes_survive_and_an_older_program_keeps_them() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("workspace.toml");
+        let odd = PathBuf::from(std::ffi::OsStr::from_bytes(b"odd \xff name"));
+        let mut written = record("x");
+        written.brought = vec!["a/b".into(), odd];
+        written.write(&path).unwrap();
+        assert_eq!(Record::read(&path).unwrap().unwrap(), written);
+        let table: toml::Table = toml::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        assert_eq!(table["brought"].as_array().unwrap()[..], ["a/b".into()]);
+        assert_eq!(table["brought_base64"].as_array().unwrap()[..], ["b2RkIP8gbmFtZQ==".into()]);
+        std::fs::write(&path, toml::to_string(&record("x")).unwrap() + "brought = [\"old\"]\n").unwrap();
+        assert_eq!(Record::read(&path).unwrap().unwrap().brought, [PathBuf::from("old")]);
     }
 
     #[test]

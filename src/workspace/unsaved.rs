@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fmt;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
 use crate::git::{ObjectType, Repository};
@@ -48,6 +48,8 @@ pub(crate) enum Code {
     TooLarge,
     Special,
     Unreadable,
+    /// Linked worktrees outside of the tree, of whose files nothing is known here.
+    LinkedWorktree,
     /// Tips of the agent's `.git` that could not be read whole.
     ImportFailed,
 }
@@ -86,6 +88,7 @@ impl fmt::Display for Unsaved {
             Code::TooLarge => ("file too large to look at", "files too large to look at"),
             Code::Special => ("special file", "special files"),
             Code::Unreadable => ("unreadable entry", "unreadable entries"),
+            Code::LinkedWorktree => ("linked worktree elsewhere", "linked worktrees elsewhere"),
             Code::ImportFailed => ("unreadable ref or commit", "unreadable refs or commits"),
         };
         write!(f, "{} {}", self.count, if self.count == 1 { one } else { many })?;
@@ -159,6 +162,7 @@ pub(crate) fn unsaved(workspace: &Workspace, store: &Store, snapshot: &Snapshot)
             .map(|unsaved| Unsaved { detail: Some("staged only".to_owned()), ..unsaved }),
     );
     reasons.extend(of_meta(snapshot, created.as_ref()));
+    reasons.extend(of_worktrees(workspace, &tree));
     Ok(reasons)
 }
 
@@ -305,6 +309,15 @@ fn of_meta(snapshot: &Snapshot, created: Option<&Snapshot>) -> Vec<Unsaved> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// Returns the worktrees that the agent has linked from outside of its tree: they may hold work, and they end with it.
+fn of_worktrees(workspace: &Workspace, tree: &Dir) -> Option<Unsaved> {
+    let git = agentdir::git_dir(tree, &mut Vec::new())?;
+    let top = workspace.tree();
+    let top = top.canonicalize().unwrap_or(top);
+    let found = agentdir::linked_elsewhere(&git, &top).into_iter().map(|path| path.into_os_string().into_vec());
+    Unsaved::paths(Code::LinkedWorktree, found.collect())
 }
 
 /// Opens the places outside: the pool, the local project and every local target of a delivery.

@@ -36,4 +36,5 @@ mod store;
 mod support;
 mod sync;
 mod tidy;
+mod uncommitted;
 mod undo;

@@ -97,6 +97,34 @@ fn a_stash_a_merge_and_a_special_file_are_work() {
 }
 
 #[test]
+fn a_worktree_that_is_linked_from_elsewhere_may_hold_work() {
+    let place = Place::new();
+    workspace(&place);
+    let elsewhere = place.path().join("elsewhere");
+    let run = |args: &[&str]| place.ok([&["exec", "x", "--isolation", "none", "--"], args].concat());
+    run(&["git", "worktree", "add", "-q", "-b", "side", elsewhere.to_str().expect("text")]);
+    write(&elsewhere, "draft", "work\n");
+    let said = format!("1 linked worktree elsewhere: `{}`", elsewhere.display());
+    place.fails(&["rm", "x"], 7, &said);
+    let (_, answer) = place.json(["gc", "-n", "--all"]);
+    let unsaved = &answer["workspaces"][0]["unsaved"][0];
+    assert_eq!(
+        (&unsaved["code"], &unsaved["paths"][0]["path"]),
+        (&"linked_worktree".into(), &elsewhere.to_str().expect("text").into())
+    );
+    // One that is gone, or lies in the tree and is looked at there, is none; what only leads there is not read.
+    let places = place.tree("x").join(".git/worktrees");
+    let link = places.join("link");
+    std::fs::create_dir(&link).expect("directory");
+    std::os::unix::fs::symlink(elsewhere.join(".git"), link.join("gitdir")).expect("link");
+    std::fs::rename(&elsewhere, place.path().join("moved")).expect("moved");
+    place.ok(["rm", "x", "-n"]);
+    write(&places, "relative/gitdir", "../../../../../../../moved/.git\n");
+    place.fails(&["rm", "x"], 7, "1 linked worktree elsewhere: ");
+    place.ok(["rm", "x", "--force"]);
+}
+
+#[test]
 fn a_dry_run_changes_nothing() {
     let place = Place::new();
     workspace(&place);

@@ -1,6 +1,7 @@
 //! The command line of `stead exec`, and what it asks for.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::run::secret::Wanted;
 use crate::run::share::Share;
 use crate::run::{Ask, environment};
 use crate::store::lease::Wait;
+use crate::ui::text::quote;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -37,7 +39,7 @@ pub(crate) struct Args {
     ///
     /// To DEST in the tree when one is given; parents are made, and what is there is replaced.
     #[arg(long, value_name = "SRC[:DEST]")]
-    pub(super) context: Vec<String>,
+    pub(super) context: Vec<OsString>,
     /// End the run after this long
     ///
     /// Five minutes unless said otherwise when there is a prompt, no limit for a command; `0` is no limit.
@@ -142,6 +144,15 @@ pub(super) fn ask(args: &Args, config: &Config) -> Result<Ask> {
         share: args.share.clone(),
         secrets: args.secret.iter().map(|text| Wanted::parse(text, &config.secrets)).collect::<Result<_>>()?,
     })
+}
+
+/// Returns what is asked for by `--context` as text; what is not UTF-8 is quoted as git does.
+pub(super) fn context(args: &Args) -> Vec<String> {
+    let text = |asked: &OsString| match asked.to_str() {
+        Some(text) => text.to_owned(),
+        None => quote(asked.as_bytes()).into_owned(),
+    };
+    args.context.iter().map(text).collect()
 }
 
 pub(super) fn wait(args: &Args) -> Wait {

@@ -9,14 +9,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use jiff::Timestamp;
+use serde::Serialize;
 
-use crate::cmd::changes::{self, Beside, ChangeObject};
+use crate::cmd::changes::{self, Beside, ChangeObject, Gone};
 use crate::cmd::exec::report::{Output, Ran, Usage};
 use crate::config::Config;
 use crate::error::Result;
 use crate::git::Oid;
 use crate::git::agentdir;
 use crate::git::change::{self, Change};
+use crate::git::gone;
 use crate::git::repository::Store;
 use crate::git::snapshot::{Meta, Snapshot};
 use crate::run::RunSpec;
@@ -120,7 +122,11 @@ impl Conclusion<'_> {
         }
         held.extend(held_nested);
         let objects = problems.note(self.objects(&changes, store)).unwrap_or_default();
-        problems.note(write_changes(&directory, &objects));
+        let gone = after.as_ref().and_then(|after| problems.note(gone::between(store, self.before, after)));
+        let beside = after.as_ref().map(|after| Beside::between(&self.before.meta, &after.meta));
+        let mut beside = beside.unwrap_or_default().with_gone(gone.unwrap_or_default());
+        beside.add_unread_refs(&imported.refs);
+        problems.note(write_changes(&directory, &objects, beside.gone()));
         match self.outcome.alive {
             0 => {}
             1 => problems.0.push("1 process of the run cannot be ended".to_owned()),
@@ -152,6 +158,7 @@ impl Conclusion<'_> {
             after: after.as_ref().map(|after| after.id.to_string()),
             changes: changes.len() as u64,
             commits: imported.commits.len() as u64,
+            gone: beside.gone().count(),
         });
         problems.note(record.write(&directory));
         problems.note(workspace.touch());
@@ -159,9 +166,6 @@ impl Conclusion<'_> {
             ui.warn(problem);
         }
         let output = if ui.json() { problems.note(output(&directory)) } else { None };
-        let beside = after.as_ref().map(|after| Beside::between(&self.before.meta, &after.meta));
-        let mut beside = beside.unwrap_or_default();
-        beside.add_unread_refs(&imported.refs);
         let measured = self.outcome.peak_memory > 0;
         Ran {
             workspace: workspace.name().to_string(),
@@ -293,9 +297,16 @@ fn tops(after: &Snapshot) -> Vec<PathBuf> {
     tops
 }
 
-fn write_changes(directory: &Path, changes: &[ChangeObject]) -> Result<()> {
-    let object = serde_json::json!({ "schema": 1, "changes": changes });
-    write_atomic(&directory.join("changes.json"), object.to_string().as_bytes(), Durability::Lazy)
+fn write_changes(directory: &Path, changes: &[ChangeObject], gone: &Gone) -> Result<()> {
+    #[derive(Serialize)]
+    struct File<'a> {
+        schema: u32,
+        changes: &'a [ChangeObject],
+        #[serde(flatten)]
+        gone: &'a Gone,
+    }
+    let text = serde_json::to_vec(&File { schema: 1, changes, gone }).context("cannot record the changes")?;
+    write_atomic(&directory.join("changes.json"), &text, Durability::Lazy)
 }
 
 fn output(directory: &Path) -> Result<Output> {

@@ -239,7 +239,7 @@ fn execute(
     let signals = supervise::signals()?;
     ui.release_interrupts();
     progress::check(ui.progress())?;
-    let mut record = spec.record(Timestamp::now(), args.context.clone());
+    let mut record = spec.record(Timestamp::now(), args::context(args));
     record.before = Some(before.id.to_string());
     record.write(&directory.0)?;
     let directory = directory.keep();

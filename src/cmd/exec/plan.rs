@@ -143,7 +143,7 @@ pub(super) fn plan(args: &Args, spec: &RunSpec, found: Option<&Workspace>, confi
         agent: spec.agent.clone(),
         command: spec.shown.clone(),
         prompt: spec.prompt.clone(),
-        context: args.context.clone(),
+        context: super::args::context(args),
         wall: spec.policy.wall.to_string(),
         net: if spec.policy.net { "on" } else { "off" }.into(),
         read: paths(&spec.policy.read),

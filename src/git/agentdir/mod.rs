@@ -5,6 +5,7 @@
 
 pub(crate) mod config;
 mod held;
+mod linked;
 mod modules;
 
 use std::collections::{BTreeMap, HashSet};
@@ -20,6 +21,7 @@ use crate::git::{Oid, tracked};
 use crate::store::beneath::Dir;
 
 pub(crate) use held::{held_config, held_nested, held_recorded, runs_as_file, runs_something};
+pub(crate) use linked::linked_elsewhere;
 pub(crate) use modules::modules;
 
 const MAX_LOOSE: u64 = 4096;

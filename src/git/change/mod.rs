@@ -4,8 +4,9 @@
 //! ([`committed`]): only paths that differ are cleaned by the commit's attributes.
 
 mod rename;
+mod unread;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -24,6 +25,7 @@ use crate::git::meta::Meta;
 use crate::git::repository::Store;
 use crate::git::snapshot::Snapshot;
 use crate::git::{Oid, lfs};
+use unread::unread;
 
 /// Content above this size is compared as a whole, not by lines.
 const MAX_TEXT: i64 = 16 << 20;
@@ -367,48 +369,6 @@ fn permissions(store: &Store, before: &Snapshot, after: &Snapshot, changes: &mut
     changes.append(&mut found);
     changes.sort_by(|one, other| one.path.cmp(&other.path));
     Ok(())
-}
-
-/// Corrects the changes for what a capture names without reading it: such a file is there, so it is not deleted.
-fn unread(before: &Meta, after: &Meta, changes: &mut Vec<Change>) {
-    let hidden: HashSet<&[u8]> = after.unreadable.iter().map(|(path, _)| path.as_slice()).collect();
-    let is_hidden = |path: &[u8]| {
-        let above = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| &path[..at]);
-        above.chain([path]).any(|path| hidden.contains(path))
-    };
-    let known: HashMap<&[u8], u64> = before.too_large.iter().map(|(path, size)| (path.as_slice(), *size)).collect();
-    let large: HashMap<&[u8], u64> = after.too_large.iter().map(|(path, size)| (path.as_slice(), *size)).collect();
-    let mut told = HashSet::new();
-    changes.retain_mut(|change| {
-        if change.kind != ChangeKind::Delete {
-            return true;
-        }
-        let Some(size) = large.get(change.path.as_slice()) else { return !is_hidden(&change.path) };
-        if known.get(change.path.as_slice()) != Some(size) {
-            change.kind = ChangeKind::Update;
-            (change.binary, change.deletions) = (true, 0);
-            told.insert(change.path.clone());
-        }
-        change.kind == ChangeKind::Update
-    });
-    let untold = after
-        .too_large
-        .iter()
-        .filter(|(path, size)| known.get(path.as_slice()) != Some(size) && !told.contains(path))
-        .map(|(path, _)| Change {
-            path: path.clone(),
-            kind: if known.contains_key(path.as_slice()) { ChangeKind::Update } else { ChangeKind::Create },
-            old_path: None,
-            old_mode: None,
-            mode: None,
-            old_id: None,
-            id: None,
-            binary: true,
-            additions: 0,
-            deletions: 0,
-        });
-    changes.extend(untold);
-    changes.sort_by(|one, other| one.path.cmp(&other.path));
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ impl Scan<'_> {
             };
             match walk::read_if(&node.directory, &name, self.limits.max_file, admit) {
                 Ok(Content::Whole(content, attributes)) => (content, attributes),
-                Ok(Content::TooLarge(size)) => return self.too_large(join(&node.path, &name), size),
+                Ok(Content::TooLarge(size)) => return self.too_large(node, &name, size, attributes.mode),
                 Ok(Content::Gone) => return,
                 Ok(Content::Unsteady) => {
                     return self.unreadable(join(&node.path, &name), "it changes while it is read".to_owned());
@@ -59,7 +59,7 @@ impl Scan<'_> {
         if !self.is_known(id) {
             let size = content.len() as u64;
             if !self.budget.take(node.top.top.kind, size) {
-                return self.too_large(join(&node.path, &name), size);
+                return self.too_large(node, &name, size, attributes.mode);
             }
             self.send(out, Object { id, kind: ObjectType::Blob, content });
         }
@@ -158,8 +158,14 @@ impl Scan<'_> {
         self.note(|meta| meta.unreadable.push((path, reason)));
     }
 
-    pub(super) fn too_large(&self, path: Vec<u8>, size: u64) {
-        self.note(|meta| meta.too_large.push((path, size)));
+    fn too_large(&self, node: &Node, name: &[u8], size: u64, mode: u32) {
+        let path = join(&node.path, name);
+        self.note(|meta| {
+            if node.top.top.kind == TopKind::Files {
+                meta.large_modes.push((path.clone(), mode));
+            }
+            meta.too_large.push((path, size));
+        });
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::Result;
+use crate::error::{Failure, Result};
 use crate::git::uncommitted::Uncommitted;
 use crate::store::beneath::Dir;
 use crate::workspace::files::{self, Pair};
@@ -12,6 +12,8 @@ use crate::workspace::files::{self, Pair};
 pub(super) struct Brought {
     pub(super) brought: Vec<PathBuf>,
     pub(super) left_out: usize,
+    /// Why nobody knows what was left out.
+    pub(super) unread: Option<Failure>,
 }
 
 /// Brings into `tree` what is wanted of what was found in the project.
@@ -19,6 +21,9 @@ pub(super) fn from_project(project: &Path, state: Uncommitted, tree: &Dir, with_
     let mut wanted = state.included;
     let mut left_out = state.changed.len() + state.deleted.len();
     if with_changes {
+        if let Some(unread) = state.unread {
+            return Err(unread.into());
+        }
         left_out = 0;
         wanted.extend(state.changed);
         for path in &state.deleted {
@@ -33,5 +38,5 @@ pub(super) fn from_project(project: &Path, state: Uncommitted, tree: &Dir, with_
     }
     let pairs: Vec<Pair> =
         wanted.into_iter().map(|path| Pair { source: project.join(&path), destination: path }).collect();
-    Ok(Brought { brought: files::import_as_is(tree, &pairs, true)?, left_out })
+    Ok(Brought { brought: files::import_as_is(tree, &pairs, true)?, left_out, unread: state.unread })
 }

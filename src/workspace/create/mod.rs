@@ -118,6 +118,8 @@ pub(crate) struct Created {
     pub(crate) start: Start,
     /// Uncommitted files of the local project that did not come along.
     pub(crate) left_out: usize,
+    /// Why nobody knows how many these are.
+    pub(crate) unread: Option<Failure>,
     /// What came along that is not in the commit: destinations below the tree.
     pub(crate) brought: Vec<PathBuf>,
     pub(crate) checkout: Checkout,
@@ -135,7 +137,11 @@ impl Created {
             None => format!("Made workspace `{name}` of `{source}`, which has no commits yet"),
         };
         match self.left_out {
-            0 => {}
+            0 => {
+                if let Some(unread) = &self.unread {
+                    line.extend(["; its uncommitted files were not looked for: ", &unread.message]);
+                }
+            }
             1 => line += "; 1 uncommitted file was left out (`--with-changes` brings it)",
             count => {
                 line.extend([
@@ -280,7 +286,7 @@ pub(crate) fn make(
     built.publish(at, &name)?;
     let brought = record.brought.clone();
     let workspace = LeasedWorkspace::new(Workspace::of(at.clone(), name, record), lease);
-    Ok(Created { workspace, start, left_out: project.left_out, brought, checkout })
+    Ok(Created { workspace, start, left_out: project.left_out, unread: project.unread, brought, checkout })
 }
 
 /// Returns the name with the time stamp of an ephemeral workspace.

@@ -3,6 +3,7 @@
 mod agents;
 mod container;
 mod ends;
+mod gone;
 mod interrupts;
 mod limits;
 mod login;
@@ -252,7 +253,7 @@ fn the_answer_in_json_is_one_object() {
     }
     let (_, diff) = place.json(["diff", "x", "--run", "last", "--content"]);
     assert_eq!(diff["changes"], object["changes"]);
-    for list in ["nested", "newly_ignored", "git_config_held", "commits", "problems"] {
+    for list in ["nested", "newly_ignored", "refs_gone", "gone", "git_config_held", "commits", "problems"] {
         assert_eq!(object[list], serde_json::json!([]), "{list}");
     }
 }
