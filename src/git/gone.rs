@@ -6,6 +6,7 @@ use std::ffi::OsStr;
 use std::ops::Bound;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use git2::Repository;
@@ -20,6 +21,9 @@ use crate::git::{Oid, gitdir};
 /// What only copies a remote, or is a trace of an operation of git's own.
 const OF_NO_ACCOUNT: [&str; 5] =
     ["refs/remotes/", "refs/bisect/", "refs/rewritten/", "refs/prefetch/", "refs/worktree/"];
+
+/// So long histories are looked through; whatever has moved is told after that.
+const LONGEST: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 pub(crate) struct Gone {
@@ -119,6 +123,7 @@ fn refs(repository: &Repository, before: &Snapshot, after: &Snapshot) -> Result<
     let is_stash = |name: &str| name.starts_with("stash@") || name == "refs/stash";
     let stashed: BTreeSet<&String> = new.iter().filter(|(name, _)| is_stash(name)).map(|(_, id)| id).collect();
     let mut told = BTreeSet::new();
+    let until = Instant::now() + LONGEST;
     let mut gone = Vec::new();
     // An entry of the stash comes before the ref that is the same.
     for (name, value) in old.iter().rev().filter(|(name, value)| new.get(*name) != Some(value)) {
@@ -135,7 +140,7 @@ fn refs(repository: &Repository, before: &Snapshot, after: &Snapshot) -> Result<
         let now = new.get(name).and_then(|value| resolve(&new, value));
         let is_kept = match now {
             None => is_hidden(name) || packed_hidden,
-            Some(now) => contains(repository, now, was),
+            Some(now) => Instant::now() < until && contains(repository, now, was),
         };
         // Work on a detached HEAD may have got a branch meanwhile.
         if !is_kept && (name != "HEAD" || !is_reached(repository, &new, was)) {
