@@ -10,6 +10,8 @@ use crate::git::change::{self, Change};
 use crate::git::import;
 use crate::git::repository::{Access, Store};
 use crate::git::snapshot::Snapshot;
+use crate::git::sync::indexed::Indexed;
+use crate::git::sync::trees;
 use crate::store::beneath::Dir;
 use crate::workspace::Workspace;
 
@@ -18,6 +20,8 @@ pub(crate) struct Work {
     /// Holds in memory what the trusted store lacks.
     pub(crate) store: Store,
     pub(crate) snapshot: Snapshot,
+    /// The snapshot with what is only not checked out as the head has it.
+    whole: Snapshot,
     /// What the agent's `.git` says.
     pub(crate) refs: AgentRefs,
     /// The commit that HEAD names, when it could be read.
@@ -40,7 +44,13 @@ impl Work {
             head = head.filter(known);
         }
         let base = workspace.base().filter(known);
-        Ok(Self { store, snapshot, refs, head, base })
+        let mut whole = snapshot.clone();
+        if let Some(head) = head {
+            let head = trees::of_commit(store.repository(), Some(head))?;
+            let index = Indexed::of_snapshot(store.repository(), &snapshot);
+            whole.files = index.filled(&store, snapshot.files, head)?;
+        }
+        Ok(Self { store, snapshot, whole, refs, head, base })
     }
 
     /// Returns the branch that HEAD is on, without `refs/heads/`.
@@ -53,8 +63,8 @@ impl Work {
 
     /// Computes how the tree differs from a commit, and from which trees a patch of that is made.
     pub(crate) fn since(&self, commit: Option<Oid>) -> Result<(Vec<Change>, Sides)> {
-        let after = change::committed(&self.store, commit, &self.snapshot)?;
-        let changes = change::since(&self.store, commit, after, &self.snapshot)?;
+        let after = change::committed(&self.store, commit, &self.whole)?;
+        let changes = change::since(&self.store, commit, after, &self.whole)?;
         Ok((changes, Sides { before: commit, after }))
     }
 
@@ -66,7 +76,7 @@ impl Work {
             }
             None => None,
         };
-        change::count(&self.store, commit, &self.snapshot)
+        change::count(&self.store, commit, &self.whole)
     }
 }
 

@@ -1,7 +1,16 @@
 //! What an index says that decides over the work in its tree: what is tracked, not checked out, or not merged.
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
 use git2::Repository;
 
+use super::trees;
+use crate::error::Result;
+use crate::git::Oid;
+use crate::git::repository::Store;
 use crate::git::snapshot::Snapshot;
 use crate::git::tracked::{self, Entry};
 
@@ -44,8 +53,40 @@ impl Indexed {
         directories.chain([path]).any(|path| self.find(path).is_some_and(|entry| entry.skipped))
     }
 
+    /// Returns the tree `files` with what is only not checked out as the tree `head` has it.
+    pub(crate) fn filled(&self, store: &Store, files: Oid, head: Oid) -> Result<Oid> {
+        let repository = store.repository();
+        if !self.entries.iter().any(|entry| entry.skipped) {
+            return Ok(files);
+        }
+        let mut missing = BTreeMap::new();
+        for difference in trees::differences(repository, head, files)? {
+            if difference.after.is_none()
+                && self.skips(&difference.path)
+                && is_vacant(repository, files, &difference.path)?
+            {
+                missing.insert(difference.path, difference.before);
+            }
+        }
+        // The tree is written by libgit2, which looks for each blob.
+        store.flush()?;
+        trees::edited(repository, files, &missing)
+    }
+
     fn find(&self, path: &[u8]) -> Option<&Entry> {
         let at = self.entries.binary_search_by(|entry| entry.path.as_slice().cmp(path)).ok()?;
         Some(&self.entries[at])
     }
+}
+
+/// Returns whether nothing in a tree is at `path`, nor in the place of a directory above it.
+fn is_vacant(repository: &Repository, tree: Oid, path: &[u8]) -> Result<bool> {
+    let above = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| &path[..at]);
+    for directory in above {
+        if trees::entry(repository, tree, directory)?.is_some() {
+            return Ok(false);
+        }
+    }
+    let tree = repository.find_tree(tree)?;
+    Ok(tree.get_path(Path::new(OsStr::from_bytes(path))).is_err())
 }

@@ -1,9 +1,6 @@
 //! The uncommitted work of a workspace as git would commit it: the files of a snapshot, cleaned by attributes as git does.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 use anyhow::Context;
 use git2::{Repository, Signature};
@@ -44,7 +41,7 @@ pub(crate) fn work(
     let repository = store.repository();
     let head_tree = trees::of_commit(repository, head)?;
     let left_out = left_out(snapshot);
-    let mut differences = trees::differences(repository, head_tree, snapshot.files)?;
+    let mut differences = trees::differences(repository, head_tree, index.filled(store, snapshot.files, head_tree)?)?;
     differences.retain(|difference| {
         let is_gitlink = |entry: Option<Entry>| entry.is_some_and(|entry| entry.mode == GITLINK);
         // A gitlink stays what head says: its commit is not in this repository.
@@ -57,11 +54,7 @@ pub(crate) fn work(
     let mut edits: BTreeMap<Vec<u8>, Option<Entry>> = BTreeMap::new();
     for difference in differences {
         let Some(mut entry) = difference.after else {
-            let is_only_skipped =
-                index.skips(&difference.path) && is_vacant(repository, snapshot.files, &difference.path)?;
-            if !is_only_skipped {
-                edits.insert(difference.path, None);
-            }
+            edits.insert(difference.path, None);
             continue;
         };
         if difference.before.is_none()
@@ -93,18 +86,6 @@ pub(crate) fn work(
     let tree = trees::edited(repository, head_tree, &edits)?;
     let unread = snapshot.meta.unreadable.iter().filter(|(path, _)| !is_in_git(path)).count();
     Ok(Work { tree, left_out: left_out.into_iter().collect(), unread, lfs: new_lfs, ignored })
-}
-
-/// Returns whether nothing in a tree is at `path`, nor in the place of a directory above it.
-fn is_vacant(repository: &Repository, tree: Oid, path: &[u8]) -> Result<bool> {
-    let above = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| &path[..at]);
-    for directory in above {
-        if trees::entry(repository, tree, directory)?.is_some() {
-            return Ok(false);
-        }
-    }
-    let tree = repository.find_tree(tree)?;
-    Ok(tree.get_path(Path::new(OsStr::from_bytes(path))).is_err())
 }
 
 /// Returns whether the `.gitignore` files of the tree `files` ignore a path in it.

@@ -24,9 +24,14 @@ fn what_an_agent_does_not_check_out_is_not_deleted() {
     sparse(&place, &tree);
     let (_, answer) = place.json(["sync", "work", "--to"]);
     assert_eq!(answer["up_to_date"], true, "{answer}");
+    let (_, answer) = place.json(["status", "work"]);
+    assert_eq!((&answer["workspaces"][0]["dirty"], &answer["workspaces"][0]["changes"]), (&0.into(), &0.into()));
     write(&tree, "b.txt", "two\n");
     place.git(&tree, ["commit", "-qam", "w"]);
     write(&tree, "docs/guide.md", "uncommitted\n");
+    let (_, answer) = place.json(["diff", "work"]);
+    let paths: Vec<_> = answer["changes"].as_array().expect("a list").iter().map(|change| &change["path"]).collect();
+    assert_eq!(paths, ["b.txt", "docs/guide.md"], "{answer}");
     place.ok(["sync", "work", "--to"]);
     let changed = ["diff", "--name-status", "main", "stead/work"];
     assert_eq!(place.git(&project, changed), "M\tb.txt\nM\tdocs/guide.md\n");
