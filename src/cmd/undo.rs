@@ -26,7 +26,7 @@ use crate::ui::{Report, Ui};
 use crate::workspace::agentgit::Running;
 use crate::workspace::sync;
 use crate::workspace::sync::revert::{self, Applied};
-use crate::workspace::undo::{self, Asked, Before, Outline, RefChange, UndoPlan};
+use crate::workspace::undo::{self, Asked, Before, Outline, RefChange, UndoPlan, Undone};
 use crate::workspace::{LeasedWorkspace, Workspace, keep};
 
 /// Put a workspace back to where it was before a run
@@ -343,7 +343,10 @@ fn target(workspace: &Workspace, store: &Store, run: Option<RunId>, config: &Con
             .hint(format!("`stead log {name}` lists its runs, and says which can be undone"))
             .into());
     };
-    let before = Before::of(workspace, store, &id, commit, config)?;
+    let directory = record::directory(&workspace.runs(), &id);
+    let is_undo = RunRecord::read(&directory).is_ok_and(|record| record.undoes.is_some());
+    let undone = Undone { id: id.to_string(), directory, is_undo };
+    let before = Before::of(store, undone, commit, config)?;
     Ok((id, before))
 }
 

@@ -153,7 +153,13 @@ pub(crate) fn unsaved(workspace: &Workspace, store: &Store, snapshot: &Snapshot)
     };
     let mut reasons = Vec::new();
     if created.as_ref().is_none_or(|created| created.files != snapshot.files) {
-        reasons.extend(of_files(workspace, store, snapshot, &imported, &outside)?);
+        reasons.extend(of_files(
+            workspace,
+            store,
+            (snapshot, created.as_ref().map(|created| created.files)),
+            &imported,
+            &outside,
+        )?);
     }
     reasons.extend(of_commits(workspace, store, &imported, &outside)?);
     let staged = staged::only(workspace, store, &tree, [imported.refs.head_commit(), Some(snapshot.files)]);
@@ -170,14 +176,15 @@ pub(crate) fn unsaved(workspace: &Workspace, store: &Store, snapshot: &Snapshot)
 fn of_files(
     workspace: &Workspace,
     store: &Store,
-    snapshot: &Snapshot,
+    (snapshot, created): (&Snapshot, Option<Oid>),
     imported: &Imported,
     outside: &Outside,
 ) -> Result<Vec<Unsaved>> {
     let repository = store.repository();
     let head = imported.refs.head_commit().and_then(|head| repository.find_commit(head).ok());
     let index = Indexed::of_snapshot(repository, snapshot);
-    let work = work(store, snapshot, head.as_ref().map(crate::git::Commit::id), workspace.base(), &index)?;
+    let known = (workspace.base(), workspace.record.brought.as_slice());
+    let work = work(store, snapshot, head.as_ref().map(crate::git::Commit::id), known, &index)?;
     let head = head.map(|head| head.tree_id());
     let mut differences = change::files_between(store, head, Some(work.tree))?;
     // The content that a pointer of the head stands for has been fetched, not written.
@@ -186,11 +193,14 @@ fn of_files(
     // What a submodule has is told as a nested repository.
     differences
         .retain(|change| [change.old_mode, change.mode].iter().flatten().all(|mode| mode & 0o170_000 != 0o160_000));
-    // What is not tracked any more is work where it has become another than the base has.
+    // What is not tracked is work where it has become another than it was at first.
     let mut ignored = work.ignored;
     let base = trees::of_commit(repository, workspace.base().filter(|base| repository.find_commit(*base).is_ok()))?;
     let at = |tree: Oid, path: &[u8]| trees::entry(repository, tree, path).ok().flatten();
-    ignored.retain(|path| at(base, path) != at(snapshot.files, path));
+    let was = |path: &[u8]| {
+        [Some(base), created].into_iter().flatten().any(|tree| at(tree, path) == at(snapshot.files, path))
+    };
+    ignored.retain(|path| !was(path));
     let ignored = Unsaved::paths(Code::NewlyIgnored, ignored);
     if large.is_empty()
         && (differences.is_empty() || outside.holds_tree(work.tree)? || is_applied(workspace, store, work.tree)?)

@@ -1,6 +1,8 @@
 //! The uncommitted work of a workspace as git would commit it: the files of a snapshot, cleaned by attributes as git does.
 
 use std::collections::BTreeMap;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
 
 use anyhow::Context;
 use git2::{Repository, Signature};
@@ -12,7 +14,7 @@ use crate::git::Oid;
 use crate::git::checkout::is_lfs_pointer;
 use crate::git::convert::Attributes;
 use crate::git::lfs;
-use crate::git::recorded::{self, Recorded, Rules};
+use crate::git::recorded::{self, Recorded, Rules, is_at_or_below};
 use crate::git::repository::Store;
 use crate::git::snapshot::{Snapshot, is_in_git};
 
@@ -26,16 +28,16 @@ pub(crate) struct Work {
     pub(crate) unread: usize,
     /// Large files whose content is here instead of its pointer; only `git lfs` can bring these across.
     pub(crate) lfs: Vec<Vec<u8>>,
-    /// What the base tracks, and head does not any more: by its own rules it is ignored.
+    /// What the base tracks, and head does not any more, or what stead brought in: by the tree's own rules it is ignored.
     pub(crate) ignored: Vec<Vec<u8>>,
 }
 
-/// Computes the work of `snapshot`, whose walk knew `base`, on top of `head`.
+/// Computes the work of `snapshot`, whose walk knew `base` and what stead had `brought` in, on top of `head`.
 pub(crate) fn work(
     store: &Store,
     snapshot: &Snapshot,
     head: Option<Oid>,
-    base: Option<Oid>,
+    (base, brought): (Option<Oid>, &[PathBuf]),
     index: &Indexed,
 ) -> Result<Work> {
     let repository = store.repository();
@@ -57,10 +59,14 @@ pub(crate) fn work(
             edits.insert(difference.path, None);
             continue;
         };
+        let path = &difference.path;
+        let is_brought = || brought.iter().any(|top| is_at_or_below(path, top.as_os_str().as_bytes()));
         if difference.before.is_none()
-            && trees::entry(repository, base_tree, &difference.path)?.is_some()
-            && !index.tracks(&difference.path)
-            && is_ignored(store, snapshot.files, &difference.path)?
+            && !index.tracks(path)
+            // What is only ignored since is work that somebody did.
+            && (trees::entry(repository, base_tree, path)?.is_some()
+                || (is_brought() && is_ignored(store, base_tree, path)?))
+            && is_ignored(store, snapshot.files, path)?
         {
             ignored.push(difference.path);
             continue;

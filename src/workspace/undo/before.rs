@@ -1,6 +1,8 @@
 //! The state before a run. Where that was an undo and something of `.git` could not be read then, it is read now from the
 //! one that the undo put aside.
 
+use std::path::PathBuf;
+
 use crate::config::Config;
 use crate::error::Result;
 use crate::git::Oid;
@@ -8,11 +10,18 @@ use crate::git::recorded::{Recorded, is_at_or_below, join};
 use crate::git::repository::Store;
 use crate::git::snapshot::{self, CaptureSpec, Snapshot, is_in_git};
 use crate::progress::Silent;
-use crate::run::{RunId, record};
-use crate::workspace::Workspace;
+
+/// The run that is undone.
+pub(crate) struct Undone {
+    pub(crate) id: String,
+    /// The directory of its record.
+    pub(crate) directory: PathBuf,
+    /// It was an undo itself.
+    pub(crate) is_undo: bool,
+}
 
 pub(crate) struct Before {
-    pub(super) run: RunId,
+    pub(super) run: Undone,
     pub(super) snapshot: Snapshot,
     /// What the undo put aside, recorded where the snapshot lacks something of it.
     pub(super) aside: Option<Snapshot>,
@@ -20,18 +29,16 @@ pub(crate) struct Before {
 
 impl Before {
     /// Reads the state before `run`, of which `commit` is the snapshot.
-    pub(crate) fn of(workspace: &Workspace, store: &Store, run: &RunId, commit: Oid, config: &Config) -> Result<Self> {
+    pub(crate) fn of(store: &Store, run: Undone, commit: Oid, config: &Config) -> Result<Self> {
         let snapshot = snapshot::load(store, commit)?;
-        let directory = record::directory(&workspace.runs(), run);
-        let tree = directory.join(super::gitdirs::ASIDE);
+        let tree = run.directory.join(super::gitdirs::ASIDE);
         let lacks = snapshot.meta.unreadable.iter().any(|(path, _)| is_in_git(path));
-        let is_undo = lacks && record::RunRecord::read(&directory).is_ok_and(|record| record.undoes.is_some());
-        if !is_undo || !tree.is_dir() {
-            return Ok(Self { run: run.clone(), snapshot, aside: None });
+        if !lacks || !run.is_undo || !tree.is_dir() {
+            return Ok(Self { run, snapshot, aside: None });
         }
         let spec = CaptureSpec {
             tree: &tree,
-            seen: &directory.join("git-seen"),
+            seen: &run.directory.join("git-seen"),
             base: None,
             limits: &config.capture,
             excludes: None,
@@ -40,7 +47,7 @@ impl Before {
             threads: 1,
         };
         let aside = snapshot::capture(store, &spec, &Silent)?;
-        Ok(Self { run: run.clone(), snapshot, aside: Some(aside) })
+        Ok(Self { run, snapshot, aside: Some(aside) })
     }
 
     pub(super) fn recorded(&self, store: &Store) -> Result<Recorded> {

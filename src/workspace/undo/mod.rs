@@ -24,14 +24,13 @@ use crate::git::gitdir;
 use crate::git::recorded::{Entry, Recorded, Rules, is_at_or_below, join};
 use crate::git::repository::Store;
 use crate::git::snapshot::Snapshot;
-use crate::run::{RunId, record};
 use crate::store::beneath::Dir;
 use crate::workspace::Workspace;
 use crate::workspace::agentgit::rebuild::Lacks;
 use gitdirs::{Link, Replacement};
 use tree::{Step, Steps, as_path, look_at};
 
-pub(crate) use before::Before;
+pub(crate) use before::{Before, Undone};
 pub(crate) use order::{Order, finish};
 
 /// What is to be put back.
@@ -91,7 +90,7 @@ impl Outline {
 
 pub(crate) struct UndoPlan {
     /// The run that is undone.
-    run: RunId,
+    run: String,
     then: Oid,
     aside: Option<Oid>,
     now: Oid,
@@ -158,8 +157,7 @@ pub(crate) fn plan(
             spared.insert(part.to_vec());
         }
     }
-    let undone = record::directory(&workspace.runs(), &before.run);
-    let work = Work::new(workspace, store, (&was, &is), (asked.paths, &spared), Some(&undone))?;
+    let work = Work::new(workspace, store, (&was, &is), (asked.paths, &spared), Some(&before.run.directory))?;
     let outline = Outline {
         changes: changes(store, now, &before.snapshot, &work.steps)?,
         refs: if asked.paths.is_empty() { refs(store, &was, &is)? } else { Vec::new() },
@@ -170,7 +168,7 @@ pub(crate) fn plan(
     };
     let aside = before.aside.as_ref().map(|aside| aside.commit);
     let (then, now, paths) = (before.snapshot.commit, now.commit, asked.paths.to_vec());
-    Ok(UndoPlan { run: before.run.clone(), then, aside, now, paths, spared, work, outline })
+    Ok(UndoPlan { run: before.run.id.clone(), then, aside, now, paths, spared, work, outline })
 }
 
 impl UndoPlan {

@@ -54,7 +54,7 @@ impl UndoPlan {
         let encode = |path: &Vec<u8>| STANDARD.encode(path);
         let order = Order {
             id: id.to_owned(),
-            undoes: self.run.to_string(),
+            undoes: self.run,
             then: self.then.to_string(),
             now: self.now.to_string(),
             aside: self.aside.map(|aside| aside.to_string()),

@@ -317,3 +317,28 @@ fn work_survives_a_git_directory_that_is_gone_or_broken() {
     assert_eq!(answer["left_out"][0]["path"], ".git", "{answer}");
     assert_eq!(place.git(&project, ["diff", "--name-only", "main", "stead/work"]), "committed.txt\nmore.txt\n");
 }
+
+#[test]
+fn ignored_files_that_came_along_stay_out_of_commits() {
+    let place = Place::new();
+    let project = place.project("app");
+    write(&project, ".gitignore", "*.env\n");
+    write(&project, ".worktreeinclude", "*.env\n");
+    place.git(&project, ["add", "."]);
+    place.git(&project, ["commit", "-q", "-m", "rules"]);
+    write(&project, "dev.env", "SECRET=1\n");
+    place.ok(["create", "work", "--from", "app"]);
+    let tree = place.tree("work");
+    assert_eq!(read(&tree, "dev.env"), "SECRET=1\n");
+    let delivered = || place.json(["status", "work"]).1["workspaces"][0]["unsaved"].clone();
+    assert_eq!(delivered(), serde_json::json!([]));
+    write(&tree, "new.txt", "new\n");
+    place.ok(["sync", "work", "--to"]);
+    assert_eq!(place.git(&project, ["diff", "--name-only", "main", "stead/work"]), "new.txt\n");
+    assert_eq!(delivered(), serde_json::json!([]));
+    // It is never brought over, so it is kept.
+    write(&tree, "dev.env", "SECRET=2\n");
+    assert_eq!(place.ok(["sync", "work", "--to"]).lines().count(), 1);
+    assert_eq!(delivered(), serde_json::json!(["1 newly ignored entry"]));
+    place.fails(&["rm", "work"], 7, "1 newly ignored entry: `dev.env`");
+}
