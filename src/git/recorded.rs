@@ -42,6 +42,8 @@ pub(crate) struct Recorded {
     pub(crate) empty_dirs: BTreeSet<Vec<u8>>,
     /// What was there and could not be recorded, with the reason.
     pub(crate) unrecorded: BTreeMap<Vec<u8>, String>,
+    /// What the run's own rules ignored, and is named alone.
+    pub(crate) newly_ignored: BTreeSet<Vec<u8>>,
     /// The small files of each repository's `.git`, by the repository's path; that of the tree itself is empty.
     pub(crate) gitdirs: BTreeMap<Vec<u8>, Oid>,
     /// Permission bits in these that are not as usual, by their paths in the tree.
@@ -65,6 +67,7 @@ impl Recorded {
         unrecorded.extend(meta.special.iter().cloned());
         unrecorded.extend(meta.too_large.iter().map(|(path, size)| (path.clone(), format!("{size} bytes"))));
         unrecorded.extend(meta.unreadable.iter().cloned());
+        recorded.newly_ignored.extend(meta.newly_ignored.iter().cloned());
         Ok(recorded)
     }
 

@@ -163,7 +163,7 @@ pub(crate) fn plan(
         refs: if asked.paths.is_empty() { refs(store, &was, &is)? } else { Vec::new() },
         repositories: work.replacements.iter().map(|replacement| replacement.path.clone()).collect(),
         held: gitdirs::held(store, &work.replacements)?,
-        left: left(&was, &is, asked.paths, &spared, &work),
+        left: left(&Dir::open(&workspace.tree())?, (&was, &is), (asked.paths, &spared), &work),
         ..Outline::default()
     };
     let aside = before.aside.as_ref().map(|aside| aside.commit);
@@ -336,10 +336,9 @@ fn refs(store: &Store, was: &Recorded, is: &Recorded) -> Result<Vec<RefChange>> 
 
 /// Returns what is not as it was, or may not be, when everything is done.
 fn left(
-    was: &Recorded,
-    is: &Recorded,
-    paths: &[Vec<u8>],
-    spared: &BTreeSet<Vec<u8>>,
+    tree: &Dir,
+    (was, is): (&Recorded, &Recorded),
+    (paths, spared): (&[Vec<u8>], &BTreeSet<Vec<u8>>),
     work: &Work,
 ) -> Vec<(Vec<u8>, String)> {
     let asked = |path: &[u8]| paths.is_empty() || paths.iter().any(|top| is_at_or_below(path, top));
@@ -355,6 +354,13 @@ fn left(
     }
     for path in spared {
         left.insert(path.clone(), "it was ignored before the run, and may have been there".to_owned());
+    }
+    let is_there = |path: &[u8]| !matches!(look_at(tree, path), Ok(None));
+    for path in was.newly_ignored.iter().filter(|path| !is_there(path)) {
+        left.insert(path.clone(), "it is gone, and was not recorded: it was ignored".to_owned());
+    }
+    for path in is.newly_ignored.iter().filter(|path| !was.newly_ignored.contains(*path) && !was.has(path)) {
+        left.insert(path.clone(), "it was not recorded, since it is ignored".to_owned());
     }
     for path in was.nested.iter().filter(|path| !was.gitdirs.contains_key(*path)) {
         let is_changed = || work.steps.steps.iter().any(|step| is_at_or_below(&step.path, path));

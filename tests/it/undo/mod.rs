@@ -447,3 +447,18 @@ fn letting_go_of_snapshots_leaves_a_whole_store_wherever_it_is_killed() {
     place.ok(["undo", "x"]);
     assert_eq!(std::fs::read_to_string(place.tree("x").join("number")).expect("a file"), "21\n");
 }
+
+#[test]
+fn what_was_ignored_and_never_recorded_is_named_when_it_is_gone_or_stays() {
+    let place = Place::new();
+    let tree = full(&place);
+    exec(&place, "echo '*.md' > .gitignore; echo 1 > NOTES.md");
+    exec(&place, "rm NOTES.md");
+    let text = place.ok(["undo", "x"]);
+    assert!(text.contains("Left as it is: NOTES.md (it is gone, and was not recorded: it was ignored)"), "{text}");
+    exec(&place, "echo 2 > NOTES.md");
+    let first = place.json(["log", "x"]).1["runs"].as_array().expect("runs").last().expect("one")["id"].clone();
+    let text = place.ok(["undo", "x", first.as_str().expect("an id")]);
+    assert!(text.contains("Left as it is: NOTES.md (it was not recorded, since it is ignored)"), "{text}");
+    assert!(tree.join("NOTES.md").exists());
+}

@@ -98,7 +98,7 @@ fn what_no_snapshot_can_have_in_the_way_of_a_repository_is_refused_before_anythi
     place.fails(&["undo", "x"], 7, "cannot record what stands in the way, and it would be lost: `lib`");
     assert!(tree.join("more").exists());
     exec(&place, "rm lib");
-    place.ok(["undo", "x", &place.json(["log", "x"]).1["runs"][1]["id"].as_str().expect("an id")]);
+    place.ok(["undo", "x", place.json(["log", "x"]).1["runs"][1]["id"].as_str().expect("an id")]);
     assert!(tree.join("lib/.git").is_dir() && !tree.join("more").exists());
 }
 
