@@ -23,6 +23,7 @@ pub(crate) mod work;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
 use jiff::Timestamp;
 use rustix::io::Errno;
 
@@ -164,6 +165,12 @@ impl Workspace {
     /// Returns the commit that the work is measured against.
     pub(crate) fn base(&self) -> Option<Oid> {
         self.record.base.as_deref().and_then(|base| base.parse().ok())
+    }
+
+    /// Returns the snapshot of what was there at first.
+    pub(crate) fn created(&self, store: &Store) -> Result<Option<Snapshot>> {
+        let Some(id) = &self.record.created_snapshot else { return Ok(None) };
+        snapshot::load(store, Oid::from_str(id).context("cannot read the first snapshot's id")?).map(Some)
     }
 
     fn snapshot(

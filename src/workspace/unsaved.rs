@@ -20,7 +20,7 @@ use crate::git::delivered::{self, Outside};
 use crate::git::import::{self, Imported};
 use crate::git::pool::{self, Pool};
 use crate::git::repository::{Access, Store};
-use crate::git::snapshot::{self, Snapshot};
+use crate::git::snapshot::Snapshot;
 use crate::git::source::Source;
 use crate::git::sync::indexed::Indexed;
 use crate::git::sync::trees;
@@ -147,10 +147,7 @@ pub(crate) fn unsaved(workspace: &Workspace, store: &Store, snapshot: &Snapshot)
     let tree = Dir::open(&workspace.tree())?;
     let imported = import::import(store, &tree)?;
     let outside = outside(workspace)?;
-    let created = match &workspace.record.created_snapshot {
-        Some(id) => Some(snapshot::load(store, Oid::from_str(id).context("cannot read the first snapshot's id")?)?),
-        None => None,
-    };
+    let created = workspace.created(store)?;
     let mut reasons = Vec::new();
     if created.as_ref().is_none_or(|created| created.files != snapshot.files) {
         reasons.extend(of_files(
@@ -183,8 +180,7 @@ fn of_files(
     let repository = store.repository();
     let head = imported.refs.head_commit().and_then(|head| repository.find_commit(head).ok());
     let index = Indexed::of_snapshot(repository, snapshot);
-    let known = (workspace.base(), workspace.record.brought.as_slice());
-    let work = work(store, snapshot, head.as_ref().map(crate::git::Commit::id), known, &index)?;
+    let work = work(store, snapshot, head.as_ref().map(crate::git::Commit::id), (workspace.base(), created), &index)?;
     let head = head.map(|head| head.tree_id());
     let mut differences = change::files_between(store, head, Some(work.tree))?;
     // The content that a pointer of the head stands for has been fetched, not written.

@@ -1,8 +1,6 @@
 //! The uncommitted work of a workspace as git would commit it: the files of a snapshot, cleaned by attributes as git does.
 
 use std::collections::BTreeMap;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
 
 use anyhow::Context;
 use git2::{Repository, Signature};
@@ -14,7 +12,7 @@ use crate::git::Oid;
 use crate::git::checkout::is_lfs_pointer;
 use crate::git::convert::Attributes;
 use crate::git::lfs;
-use crate::git::recorded::{self, Recorded, Rules, is_at_or_below};
+use crate::git::recorded::{self, Recorded, Rules};
 use crate::git::repository::Store;
 use crate::git::snapshot::{Snapshot, is_in_git};
 
@@ -28,16 +26,17 @@ pub(crate) struct Work {
     pub(crate) unread: usize,
     /// Large files whose content is here instead of its pointer; only `git lfs` can bring these across.
     pub(crate) lfs: Vec<Vec<u8>>,
-    /// What the base tracks, and head does not any more, or what stead brought in: by the tree's own rules it is ignored.
+    /// What the base tracks, and head does not any more, or what came along at first: by the tree's own rules it is ignored.
     pub(crate) ignored: Vec<Vec<u8>>,
 }
 
-/// Computes the work of `snapshot`, whose walk knew `base` and what stead had `brought` in, on top of `head`.
+/// Computes the work of `snapshot`, whose walk knew `base`, on top of `head`. `created` is the tree of the files that were there
+/// at first.
 pub(crate) fn work(
     store: &Store,
     snapshot: &Snapshot,
     head: Option<Oid>,
-    (base, brought): (Option<Oid>, &[PathBuf]),
+    (base, created): (Option<Oid>, Option<Oid>),
     index: &Indexed,
 ) -> Result<Work> {
     let repository = store.repository();
@@ -60,12 +59,12 @@ pub(crate) fn work(
             continue;
         };
         let path = &difference.path;
-        let is_brought = || brought.iter().any(|top| is_at_or_below(path, top.as_os_str().as_bytes()));
         if difference.before.is_none()
             && !index.tracks(path)
-            // What is only ignored since is work that somebody did.
+            // What was imported since, or is only ignored since, is work that somebody did.
             && (trees::entry(repository, base_tree, path)?.is_some()
-                || (is_brought() && is_ignored(store, base_tree, path)?))
+                || (created.map(|created| trees::entry(repository, created, path)).transpose()?.flatten().is_some()
+                    && is_ignored(store, base_tree, path)?))
             && is_ignored(store, snapshot.files, path)?
         {
             ignored.push(difference.path);

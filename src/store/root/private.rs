@@ -55,7 +55,9 @@ fn own(root: &Root) -> Result<Vec<PathBuf>> {
         for state in fs::entries_of_directory(&user)? {
             let runs = fs::entries_of_directory(&state.join("runs"))?;
             for run in &runs {
-                paths.extend(fs::entries_of_directory(run)?.into_iter().filter(|path| path.is_file()));
+                // A `.git` file that was put aside is as the agent had made it.
+                let files = fs::entries_of_directory(run)?.into_iter().filter(|path| !path.ends_with("git"));
+                paths.extend(files.filter(|path| path.is_file()));
             }
             paths.extend(runs);
             paths.push(state.join("runs"));

@@ -98,7 +98,7 @@ fn work_of(scratch: &Store, path: &Path, head: Option<Oid>, index: &Indexed, con
         threads: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
     };
     let snapshot = snapshot::capture(scratch, &spec, &Silent)?;
-    work::work(scratch, &snapshot, head, (head, &[]), index)
+    work::work(scratch, &snapshot, head, (head, None), index)
 }
 
 impl FromPlan {

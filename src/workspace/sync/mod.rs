@@ -90,7 +90,8 @@ impl State {
         let base = || workspace.base().filter(|base| store.repository().find_commit(*base).is_ok());
         let head = head.or_else(base);
         let index = Indexed::of_snapshot(store.repository(), &snapshot);
-        let work = work::work(&store, &snapshot, head, (workspace.base(), &workspace.record.brought), &index)?;
+        let created = workspace.created(&store)?.map(|created| created.files);
+        let work = work::work(&store, &snapshot, head, (workspace.base(), created), &index)?;
         Ok(Self { store, imported, snapshot, head, work, index, running: Running::default() })
     }
 

@@ -103,6 +103,18 @@ fn what_no_snapshot_can_have_in_the_way_of_a_repository_is_refused_before_anythi
 }
 
 #[test]
+fn a_git_file_goes_aside_as_it_is_and_is_no_fault_of_the_root() {
+    let place = Place::new();
+    let tree = full(&place);
+    let git = state(&place, &tree);
+    exec(&place, "git init -q --separate-git-dir=\"$PWD/elsewhere\" .");
+    place.ok(["doctor"]);
+    place.ok(["undo", "x"]);
+    assert_eq!(state(&place, &tree), git);
+    place.ok(["doctor"]);
+}
+
+#[test]
 fn what_an_undo_put_aside_is_all_there_when_that_is_undone() {
     let place = Place::new();
     let tree = full(&place);
