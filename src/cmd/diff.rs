@@ -186,7 +186,10 @@ fn of_now(workspace: &Workspace, args: &Args, config: &Config) -> Result<Compare
     }
     let (commit, against) = if args.dirty { (work.head, "head") } else { (work.base, "base") };
     let (changes, sides) = work.since(commit)?;
-    let Work { store, snapshot, .. } = work;
+    let Work { store, mut snapshot, skipped, .. } = work;
+    // The agent's index says so, and may be wrong.
+    let skipped = skipped.into_iter().map(|path| (path, "not checked out, by its index".to_owned()));
+    snapshot.meta.special.extend(skipped);
     let (gone, run) = (Gone::default(), None);
     Ok(Compared { store, snapshot: snapshot.id, meta: snapshot.meta, against, sides, changes, gone, run })
 }

@@ -22,6 +22,8 @@ pub(crate) struct Work {
     pub(crate) snapshot: Snapshot,
     /// The snapshot with what is only not checked out as the head has it.
     whole: Snapshot,
+    /// The paths of that.
+    pub(crate) skipped: Vec<Vec<u8>>,
     /// What the agent's `.git` says.
     pub(crate) refs: AgentRefs,
     /// The commit that HEAD names, when it could be read.
@@ -44,13 +46,13 @@ impl Work {
             head = head.filter(known);
         }
         let base = workspace.base().filter(known);
-        let mut whole = snapshot.clone();
+        let (mut whole, mut skipped) = (snapshot.clone(), Vec::new());
         if let Some(head) = head {
             let head = trees::of_commit(store.repository(), Some(head))?;
             let index = Indexed::of_snapshot(store.repository(), &snapshot);
-            whole.files = index.filled(&store, snapshot.files, head)?;
+            (whole.files, skipped) = index.filled(&store, snapshot.files, head)?;
         }
-        Ok(Self { store, snapshot, whole, refs, head, base })
+        Ok(Self { store, snapshot, whole, skipped, refs, head, base })
     }
 
     /// Returns the branch that HEAD is on, without `refs/heads/`.

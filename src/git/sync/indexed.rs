@@ -53,11 +53,12 @@ impl Indexed {
         directories.chain([path]).any(|path| self.find(path).is_some_and(|entry| entry.skipped))
     }
 
-    /// Returns the tree `files` with what is only not checked out as the tree `head` has it.
-    pub(crate) fn filled(&self, store: &Store, files: Oid, head: Oid) -> Result<Oid> {
+    /// Returns the tree `files` with what is only not checked out as the tree `head` has it, and the paths of that: whoever sees
+    /// no deletion there is to know why.
+    pub(crate) fn filled(&self, store: &Store, files: Oid, head: Oid) -> Result<(Oid, Vec<Vec<u8>>)> {
         let repository = store.repository();
         if !self.entries.iter().any(|entry| entry.skipped) {
-            return Ok(files);
+            return Ok((files, Vec::new()));
         }
         let mut missing = BTreeMap::new();
         for difference in trees::differences(repository, head, files)? {
@@ -70,7 +71,8 @@ impl Indexed {
         }
         // The tree is written by libgit2, which looks for each blob.
         store.flush()?;
-        trees::edited(repository, files, &missing)
+        let filled = trees::edited(repository, files, &missing)?;
+        Ok((filled, missing.into_keys().collect()))
     }
 
     fn find(&self, path: &[u8]) -> Option<&Entry> {

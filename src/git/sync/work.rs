@@ -42,7 +42,8 @@ pub(crate) fn work(
     let repository = store.repository();
     let head_tree = trees::of_commit(repository, head)?;
     let left_out = left_out(snapshot);
-    let mut differences = trees::differences(repository, head_tree, index.filled(store, snapshot.files, head_tree)?)?;
+    let (files, _) = index.filled(store, snapshot.files, head_tree)?;
+    let mut differences = trees::differences(repository, head_tree, files)?;
     differences.retain(|difference| {
         let is_gitlink = |entry: Option<Entry>| entry.is_some_and(|entry| entry.mode == GITLINK);
         // A gitlink stays what head says: its commit is not in this repository.

@@ -33,6 +33,22 @@ fn changes_that_git_is_told_to_overlook_are_seen() {
 }
 
 #[test]
+fn a_file_that_git_is_told_not_to_miss_is_named() {
+    let place = Place::new();
+    let project = place.project("api");
+    place.ok(["create", "x", "--from", "api"]);
+    let script = "git update-index --skip-worktree docs/guide.md && rm docs/guide.md && git status --porcelain";
+    let output = place.stead(["exec", "x", "--", "sh", "-ec", script]).output().expect("stead starts");
+    assert!(output.stdout.is_empty(), "git sees it");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("delete docs/guide.md"));
+    let text = place.ok(["diff", "x"]);
+    assert!(text.contains("docs/guide.md (not checked out, by its index)"), "{text}");
+    write(&place.tree("x"), "new", "new\n");
+    place.ok(["sync", "x", "--to"]);
+    assert_eq!(place.git(&project, ["diff", "--name-status", "main", "stead/x"]), "A\tnew\n");
+}
+
+#[test]
 fn a_mode_that_git_is_told_to_overlook_is_seen() {
     use std::os::unix::fs::PermissionsExt;
     let place = Place::new();
