@@ -13,7 +13,7 @@ use git2::Repository;
 
 use crate::error::Result;
 use crate::git::meta::Meta;
-use crate::git::recorded::{is_at_or_below, join};
+use crate::git::recorded::{is_at_or_below, is_covered, join};
 use crate::git::repository::Store;
 use crate::git::snapshot::{Snapshot, is_in_git};
 use crate::git::{Oid, gitdir};
@@ -59,7 +59,7 @@ fn paths(repository: &Repository, before: &Snapshot, after: &Snapshot) -> Result
     let is_there = |path: &[u8]| {
         let below = join(path, b"");
         let mut below = named.range::<[u8], _>((Bound::Included(below.as_slice()), Bound::Unbounded));
-        is_covered(&named, path)
+        is_covered(path, |top| named.contains(top))
             || below.next().is_some_and(|found| is_at_or_below(found, path))
             || files.get_path(Path::new(OsStr::from_bytes(path))).is_ok()
     };
@@ -75,7 +75,7 @@ fn paths(repository: &Repository, before: &Snapshot, after: &Snapshot) -> Result
         after.meta.nested.iter().filter(|(path, _)| !known.contains(path.as_slice())).map(|(_, id)| *id).collect();
     let mut gone = Vec::new();
     for (path, id) in &before.meta.nested {
-        if !still.contains(path.as_slice()) && !moved.contains(id) && !is_covered(&hidden, path) {
+        if !still.contains(path.as_slice()) && !moved.contains(id) && !is_covered(path, |top| hidden.contains(top)) {
             gone.push((path.clone(), Was::Nested));
         }
     }
@@ -96,12 +96,6 @@ fn named<'a>(meta: &'a Meta, ignored: &'a [Vec<u8>]) -> BTreeSet<&'a [u8]> {
     plain.chain(nested).chain(large).chain(other).collect()
 }
 
-/// Returns whether `path` or a directory that it is in is one of `tops`.
-fn is_covered(tops: &BTreeSet<&[u8]>, path: &[u8]) -> bool {
-    let above = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| &path[..at]);
-    above.chain([path]).any(|path| tops.contains(path))
-}
-
 fn refs(repository: &Repository, before: &Snapshot, after: &Snapshot) -> Result<Vec<RefGone>> {
     let (old, new) = (gitdir_of(repository, before)?, gitdir_of(repository, after)?);
     if old == new {
@@ -117,7 +111,7 @@ fn refs(repository: &Repository, before: &Snapshot, after: &Snapshot) -> Result<
         let large = meta.too_large.iter().map(|(path, _)| path.as_slice());
         large.chain(meta.special.iter().chain(&meta.unreadable).map(|(path, _)| path.as_slice())).collect()
     };
-    let is_hidden = |file: &str| is_covered(&hidden, format!(".git/{file}").as_bytes());
+    let is_hidden = |file: &str| is_covered(format!(".git/{file}").as_bytes(), |top| hidden.contains(top));
     let stash_hidden = is_hidden("logs/refs/stash");
     let packed_hidden = is_hidden("packed-refs");
     let is_stash = |name: &str| name.starts_with("stash@") || name == "refs/stash";

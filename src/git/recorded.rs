@@ -162,6 +162,12 @@ pub(crate) fn each(repository: &Repository, tree: Oid, found: &mut dyn FnMut(&[u
     Ok(())
 }
 
+/// Returns whether `path` or a directory that it is in is one of those that `is_top` names.
+pub(crate) fn is_covered(path: &[u8], is_top: impl Fn(&[u8]) -> bool) -> bool {
+    let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| end).chain([path.len()]);
+    ends.into_iter().any(|end| is_top(&path[..end]))
+}
+
 pub(crate) fn is_at_or_below(path: &[u8], top: &[u8]) -> bool {
     top.is_empty() || path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
 }

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use git2::{IndexEntry, IndexEntryExtendedFlag, Repository, Status, StatusOptions};
+use git2::{Repository, Status, StatusOptions};
 
 use crate::error::{Failure, Kind, Result};
 use crate::git::ignore::Patterns;
@@ -42,7 +42,6 @@ pub(crate) fn of(path: &Path) -> Result<Option<Uncommitted>> {
             return Ok(Some(Uncommitted { included: included(&repository, top)?, unread, ..Uncommitted::default() }));
         }
     };
-    let index = repository.index().with_context(failed)?;
     let mut found = Uncommitted::default();
     for entry in statuses.iter() {
         // A nested repository shows as a directory: it is not the project's.
@@ -58,21 +57,16 @@ pub(crate) fn of(path: &Path) -> Result<Option<Uncommitted>> {
             Ok(metadata) if metadata.is_file() || metadata.is_symlink() => found.changed.push(relative),
             // A FIFO or the like is nothing that could come along.
             Ok(_) => {}
-            // What a sparse checkout leaves out is not deleted.
-            Err(_) if index.get_path(&relative, 0).is_some_and(|entry| is_sparse(&entry)) => {}
             Err(_) => found.deleted.push(relative),
         }
     }
     if !found.deleted.is_empty() {
+        // What a sparse checkout leaves out is not deleted.
         let index = Indexed::of_project(&repository);
         found.deleted.retain(|path| !index.skips(path.as_os_str().as_bytes()));
     }
     found.included = included(&repository, top)?;
     Ok(Some(found))
-}
-
-fn is_sparse(entry: &IndexEntry) -> bool {
-    IndexEntryExtendedFlag::from_bits_truncate(entry.flags_extended).is_skip_worktree()
 }
 
 /// Returns what to say of an index in a form that libgit2 does not read; `None` for another error.

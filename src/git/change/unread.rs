@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::{Change, ChangeKind, REGULAR};
 use crate::git::meta::Meta;
+use crate::git::recorded::is_covered;
 use crate::git::snapshot::is_in_git;
 
 /// Corrects the changes for what a capture names without reading it: such a file is there, so it is not deleted; and adds what
@@ -24,7 +25,9 @@ pub(super) fn unread(before: &Meta, after: &Meta, changes: &mut Vec<Change>) {
         if change.kind != ChangeKind::Delete {
             return true;
         }
-        let Some(size) = large.get(change.path.as_slice()) else { return !is_covered(&hidden, &change.path) };
+        let Some(size) = large.get(change.path.as_slice()) else {
+            return !is_covered(&change.path, |top| hidden.contains(top));
+        };
         if known.get(change.path.as_slice()) != Some(size) {
             change.kind = ChangeKind::Update;
             (change.binary, change.deletions) = (true, 0);
@@ -34,18 +37,7 @@ pub(super) fn unread(before: &Meta, after: &Meta, changes: &mut Vec<Change>) {
     });
     for (path, size) in after.too_large.iter().filter(|(path, _)| !told.contains(path)) {
         let (old_mode, mode) = (old_modes.get(path.as_slice()).copied(), modes.get(path.as_slice()).copied());
-        let plain = Change {
-            path: path.clone(),
-            kind: ChangeKind::Create,
-            old_path: None,
-            old_mode: None,
-            mode: None,
-            old_id: None,
-            id: None,
-            binary: true,
-            additions: 0,
-            deletions: 0,
-        };
+        let plain = of_unread(path, ChangeKind::Create);
         let with_modes = |change: Change| match (old_mode, mode) {
             (Some(old), Some(new)) if old != new => Some(Change { old_mode, mode, ..change }),
             _ => None,
@@ -68,30 +60,28 @@ pub(super) fn unread(before: &Meta, after: &Meta, changes: &mut Vec<Change>) {
         .iter()
         .map(|(path, _)| path.as_slice())
         .filter(|path| !large.contains_key(path) && !there.contains(path) && !is_in_git(path))
-        .filter(|path| !is_covered(&aside, path))
-        .map(|path| Change {
-            path: path.to_vec(),
-            kind: ChangeKind::Delete,
-            old_path: None,
-            old_mode: old_modes.get(path).copied(),
-            mode: None,
-            old_id: None,
-            id: None,
-            binary: true,
-            additions: 0,
-            deletions: 0,
-        })
+        .filter(|path| !is_covered(path, |top| aside.contains(top)))
+        .map(|path| Change { old_mode: old_modes.get(path).copied(), ..of_unread(path, ChangeKind::Delete) })
         .collect();
     changes.extend(gone);
     changes.sort_by(|one, other| one.path.cmp(&other.path));
 }
 
-fn modes(meta: &Meta) -> HashMap<&[u8], u32> {
-    meta.large_modes.iter().map(|(path, mode)| (path.as_slice(), REGULAR | *mode)).collect()
+fn of_unread(path: &[u8], kind: ChangeKind) -> Change {
+    Change {
+        path: path.to_vec(),
+        kind,
+        old_path: None,
+        old_mode: None,
+        mode: None,
+        old_id: None,
+        id: None,
+        binary: true,
+        additions: 0,
+        deletions: 0,
+    }
 }
 
-/// Returns whether `path` or a directory that it is in is one of `tops`.
-fn is_covered(tops: &HashSet<&[u8]>, path: &[u8]) -> bool {
-    let above = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| &path[..at]);
-    above.chain([path]).any(|path| tops.contains(path))
+fn modes(meta: &Meta) -> HashMap<&[u8], u32> {
+    meta.large_modes.iter().map(|(path, mode)| (path.as_slice(), REGULAR | *mode)).collect()
 }

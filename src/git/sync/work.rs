@@ -12,7 +12,7 @@ use crate::git::Oid;
 use crate::git::checkout::is_lfs_pointer;
 use crate::git::convert::Attributes;
 use crate::git::lfs;
-use crate::git::recorded::{self, Recorded, Rules};
+use crate::git::recorded::{self, Recorded, Rules, is_covered};
 use crate::git::repository::Store;
 use crate::git::snapshot::{Snapshot, is_in_git};
 
@@ -47,7 +47,9 @@ pub(crate) fn work(
     differences.retain(|difference| {
         let is_gitlink = |entry: Option<Entry>| entry.is_some_and(|entry| entry.mode == GITLINK);
         // A gitlink stays what head says: its commit is not in this repository.
-        !is_gitlink(difference.before) && !is_gitlink(difference.after) && !covered(&left_out, &difference.path)
+        !is_gitlink(difference.before)
+            && !is_gitlink(difference.after)
+            && !is_covered(&difference.path, |top| left_out.contains_key(top))
     });
     let attributes = Cleaning::of(repository, head_tree, &differences)?;
     let base_tree = trees::of_commit(repository, base.filter(|base| repository.find_commit(*base).is_ok()))?;
@@ -171,12 +173,6 @@ fn left_out(snapshot: &Snapshot) -> BTreeMap<Vec<u8>, String> {
     found.extend(meta.special.iter().map(|(path, kind)| (path.clone(), kind.clone())));
     found.extend(meta.nested.iter().map(|(path, _)| (path.clone(), "nested repository".to_owned())));
     found
-}
-
-/// Returns whether the path or a directory above it is left out.
-fn covered(left_out: &BTreeMap<Vec<u8>, String>, path: &[u8]) -> bool {
-    let above = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| &path[..at]);
-    above.chain([path]).any(|path| left_out.contains_key(path))
 }
 
 /// Writes a commit of the uncommitted work on top of `head`.

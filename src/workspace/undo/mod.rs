@@ -21,7 +21,7 @@ use crate::error::{Failure, Kind, Result};
 use crate::git::Oid;
 use crate::git::change::{self, Change, ChangeKind};
 use crate::git::gitdir;
-use crate::git::recorded::{Entry, Recorded, Rules, is_at_or_below, join};
+use crate::git::recorded::{Entry, Recorded, Rules, is_at_or_below, is_covered, join};
 use crate::git::repository::Store;
 use crate::git::snapshot::Snapshot;
 use crate::store::beneath::Dir;
@@ -277,12 +277,6 @@ fn steps(was: &Recorded, is: &Recorded, paths: &[Vec<u8>], spared: &BTreeSet<Vec
     steps.gone.extend(parents);
     steps.empty.extend(was.empty_dirs.iter().filter(|path| asked(path) && !is.empty_dirs.contains(*path)).cloned());
     steps
-}
-
-/// Returns whether `path` or a directory that it is in is one of those that `is_top` names.
-fn is_covered(path: &[u8], is_top: impl Fn(&[u8]) -> bool) -> bool {
-    let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| end).chain([path.len()]);
-    ends.into_iter().any(|end| is_top(&path[..end]))
 }
 
 /// Returns what is done to the files as changes of what is there now.
