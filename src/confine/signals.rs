@@ -37,15 +37,18 @@ impl Signals {
         self.noted.iter().map(|(_, _, stream)| stream.as_fd())
     }
 
-    /// Returns the signals since the last call, each once.
-    pub(crate) fn take(&self) -> Vec<i32> {
+    /// Returns the signals since the last call, each with how often it has come: a second Ctrl-C may follow at once.
+    pub(crate) fn take(&self) -> Vec<(i32, usize)> {
         let arrived = |(signal, _, stream): &(i32, SigId, UnixStream)| {
+            // The handler writes one byte each time.
             let mut buffer = [0; 64];
-            let mut any = false;
-            while matches!((&*stream).read(&mut buffer), Ok(count) if count > 0) {
-                any = true;
+            let mut times = 0;
+            while let Ok(count) = (&*stream).read(&mut buffer)
+                && count > 0
+            {
+                times += count;
             }
-            any.then_some(*signal)
+            (times > 0).then_some((*signal, times))
         };
         self.noted.iter().filter_map(arrived).collect()
     }
@@ -77,5 +80,20 @@ impl Drop for Signals {
         for (_, id, _) in &self.noted {
             signal_hook::low_level::unregister(*id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_that_comes_twice_at_once_is_taken_twice() {
+        let signals = Signals::note(&[libc::SIGURG, libc::SIGWINCH]).expect("signals are noted");
+        for signal in [libc::SIGURG, libc::SIGURG, libc::SIGWINCH] {
+            signal_hook::low_level::raise(signal).expect("the signal is sent");
+        }
+        assert_eq!(signals.take(), [(libc::SIGURG, 2), (libc::SIGWINCH, 1)]);
+        assert_eq!(signals.take(), []);
     }
 }

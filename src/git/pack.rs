@@ -28,8 +28,9 @@ pub(crate) fn write_beyond_alternates(from: &Repository, tips: &[Oid], to: &Path
 
 /// Blobs above this size are not looked for versions of each other, nor deflated by one thread.
 const LARGE: usize = 1 << 20;
-/// Nor is anything when it is more than this in all.
+/// Nor is anything when it is more than this in all, or so many.
 const MUCH: usize = 256 << 20;
+const MANY: usize = 20_000;
 /// So much is in memory at once.
 const TOGETHER: usize = 64 << 20;
 
@@ -40,8 +41,8 @@ const TOGETHER: usize = 64 << 20;
 pub(crate) fn write_pack(from: &Repository, tips: &[Oid], known: &dyn Fn(Oid) -> bool, into: &Path) -> Result<()> {
     let missing = missing(from, tips, known)?;
     let total: usize = missing.iter().map(|(_, size)| size).sum();
-    let most = if total > MUCH { 0 } else { LARGE };
-    let (large, small): (Vec<_>, Vec<_>) = missing.into_iter().partition(|(_, size)| *size > most);
+    let most = if total > MUCH || missing.len() > MANY { 0 } else { LARGE };
+    let (large, small): (Vec<_>, Vec<_>) = missing.into_iter().partition(|(_, size)| most == 0 || *size > most);
     let odb = from.odb().context("cannot open objects")?;
     let (mut objects, mut bytes) = (HashMap::new(), 0);
     for (oid, size) in large {

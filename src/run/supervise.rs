@@ -309,7 +309,7 @@ fn attend(request: &Request, signals: &Signals, control: &File, result: &OwnedFd
             }
             !polled[0].revents().is_empty()
         };
-        for signal in signals.take() {
+        for signal in signals.take().into_iter().flat_map(|(signal, times)| std::iter::repeat_n(signal, times)) {
             if let Some(forwarded) = forwarded(request, signal, &mut interrupts) {
                 handover::say(control, forwarded);
             }

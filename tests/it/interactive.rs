@@ -100,6 +100,21 @@ impl Session {
         }
     }
 
+    /// Waits until `signal` is not on its way to the program any more.
+    fn await_delivery(&self, signal: i32) {
+        let status = format!("/proc/{}/status", self.child.process_id().unwrap());
+        let start = Instant::now();
+        loop {
+            let text = std::fs::read_to_string(&status).unwrap();
+            let pending = text.lines().find_map(|line| line.strip_prefix("ShdPnd:")).unwrap();
+            if u64::from_str_radix(pending.trim(), 16).unwrap() & (1 << (signal - 1)) == 0 {
+                return;
+            }
+            assert!(start.elapsed() < PATIENCE, "signal {signal} is not delivered");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     fn wait(&mut self) -> u32 {
         let start = Instant::now();
         loop {
@@ -343,6 +358,8 @@ fn a_second_interrupt_ends_a_command_with_a_prompt_that_ignores_it() {
         session.expect("the prompt\r\nready\r\n");
         session.send("\x03");
         session.expect("caught");
+        // While the first one is on its way to stead, the host's kernel takes a second one for the same.
+        session.await_delivery(libc::SIGINT);
         session.send("\x03");
         session.expect("interrupted");
         assert_eq!(session.wait(), 137);

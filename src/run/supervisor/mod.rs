@@ -213,7 +213,7 @@ impl<'a> Supervision<'a> {
     fn run(mut self, signals: &Signals, obeyed: &File) -> io::Result<Outcome> {
         while self.phase != Phase::Over {
             self.wait(signals, obeyed)?;
-            for signal in signals.take() {
+            for (signal, _) in signals.take() {
                 self.signaled(signal);
             }
             self.listen();
