@@ -50,3 +50,29 @@ fn conflicts_that_are_not_resolved_are_not_brought_over() {
     place.ok(["sync", "work", "--to", "app"]);
     assert_eq!(place.git(&project, ["show", "stead/work:a.txt"]), "both\n");
 }
+
+#[test]
+fn a_project_with_unresolved_conflicts_is_not_brought_in() {
+    let place = Place::new();
+    let project = place.project("app");
+    place.ok(["create", "work", "--from", "app"]);
+    commit(&place, &project, "a.txt", "ours\n");
+    place.git(&project, ["checkout", "-q", "-b", "other", "HEAD~1"]);
+    commit(&place, &project, "a.txt", "theirs\n");
+    let mut command = oracle::git();
+    place.isolate(&mut command);
+    let output = command.arg("-C").arg(&project).args(["merge", "main"]).output().expect("git starts");
+    assert!(!output.status.success(), "{}", describe(&output));
+    let before = place.git(&project, ["status", "--porcelain"]);
+    for way in [&["sync", "work", "--from", "app"][..], &["sync", "work", "--from", "app", "--dry-run"]] {
+        place.fails(way, 7, "app` has unresolved conflicts: `a.txt`");
+    }
+    assert_eq!(place.git(&project, ["status", "--porcelain"]), before);
+    let read = || std::fs::read_to_string(place.tree("work").join("a.txt")).expect("a file");
+    let was = read();
+    assert!(!was.contains("ours"), "{was}");
+    write(&project, "a.txt", "both\n");
+    place.git(&project, ["add", "a.txt"]);
+    place.ok(["sync", "work", "--from", "app"]);
+    assert_eq!(read(), "both\n");
+}
