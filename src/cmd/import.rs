@@ -4,18 +4,26 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::cmd;
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Failure, Kind, Result};
+use crate::git::change;
+use crate::git::recorded::is_at_or_below;
+use crate::git::repository::Access;
+use crate::git::snapshot::Meta;
+use crate::run::RunId;
+use crate::run::record::{self, End, Outcome, RunRecord};
 use crate::store::beneath::Dir;
+use crate::store::fs::{Durability, write_atomic};
 use crate::store::lease::Wait;
 use crate::store::name::WorkspaceName;
 use crate::ui::text::{JsonPath, Page, quote};
 use crate::ui::{Report, Ui};
-use crate::workspace::Workspace;
 use crate::workspace::files::{self, Pair};
+use crate::workspace::{LeasedWorkspace, Workspace};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -29,7 +37,8 @@ pub(crate) struct Args {
     source: Vec<OsString>,
     /// Replace what is there already
     ///
-    /// The new file or folder is swapped in whole; nothing of the old one stays.
+    /// The new file or folder is swapped in whole; nothing of the old one stays. What it was is recorded first, ignored
+    /// files too, and `stead undo` brings it back; what cannot be recorded is not replaced.
     #[arg(long)]
     replace: bool,
 }
@@ -38,6 +47,10 @@ pub(crate) struct Args {
 pub(crate) struct Answer {
     workspace: String,
     imported: Vec<Imported>,
+    /// What was there before, at these paths.
+    replaced: Vec<JsonPath>,
+    /// The id under which that can be undone.
+    run: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -54,6 +67,9 @@ impl Report for Answer {
         for imported in &self.imported {
             page.line(&imported.shown);
         }
+        if self.run.is_some() {
+            page.hint(&format!("`stead undo {}` brings back what was replaced", self.workspace));
+        }
     }
 }
 
@@ -66,21 +82,82 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
         .collect::<Result<Vec<_>>>()?;
     let workspace = Workspace::open(&cmd::writer(config)?, &name)?;
     let mut workspace = cmd::lease(workspace, "import", Wait::No, ui)?;
-    let brought = files::import(&Dir::open(&workspace.tree())?, &pairs, args.replace)?;
-    remember(&mut workspace.record_mut().brought, &brought);
-    workspace.record_mut().last_used = jiff::Timestamp::now();
-    workspace.save()?;
+    let tree = Dir::open(&workspace.tree())?;
+    let replaced = if args.replace { files::existing(&tree, &pairs)? } else { Vec::new() };
+    let run = if replaced.is_empty() {
+        bring(&mut workspace, &pairs, args.replace)?;
+        None
+    } else {
+        Some(replace(&mut workspace, &pairs, &replaced, config, ui)?)
+    };
     ui.detail(&format!("Imported into `{}`.", workspace.tree().display()));
-    let imported = brought
+    let path = |path: &PathBuf| JsonPath::of(path.as_os_str().as_bytes());
+    let imported = pairs
         .iter()
-        .zip(&pairs)
-        .map(|(path, pair)| Imported {
-            path: JsonPath::of(path.as_os_str().as_bytes()),
-            shown: quote(path.as_os_str().as_bytes()).into_owned(),
+        .map(|pair| Imported {
+            path: path(&pair.destination),
+            shown: quote(pair.destination.as_os_str().as_bytes()).into_owned(),
             source: pair.source.display().to_string(),
         })
         .collect();
-    Ok(Answer { workspace: name.to_string(), imported })
+    Ok(Answer { workspace: name.to_string(), imported, replaced: replaced.iter().map(path).collect(), run })
+}
+
+/// Copies everything in and puts on record that it was brought.
+fn bring(workspace: &mut LeasedWorkspace, pairs: &[Pair], replace: bool) -> Result<()> {
+    let brought = files::import(&Dir::open(&workspace.tree())?, pairs, replace)?;
+    remember(&mut workspace.record_mut().brought, &brought);
+    workspace.record_mut().last_used = Timestamp::now();
+    workspace.save()
+}
+
+/// The same where it takes the place of what is at `replaced`: recorded like a run, so that it can be undone. Returns the id.
+fn replace(
+    workspace: &mut LeasedWorkspace,
+    pairs: &[Pair],
+    replaced: &[PathBuf],
+    config: &Config,
+    ui: &Ui,
+) -> Result<String> {
+    let started = Timestamp::now();
+    let store = workspace.store(Access::Write)?;
+    let before = workspace.capture_also(&store, config, replaced, ui.progress())?;
+    check(&before.meta, replaced)?;
+    store.flush()?;
+    let sources = pairs.iter().map(|pair| pair.source.display().to_string());
+    let words = ["stead", "import", workspace.name().as_str(), "--replace"].map(str::to_owned);
+    let mut record = RunRecord::new(RunId::new(started), started, words.into_iter().chain(sources).collect());
+    record.before = Some(before.id.to_string());
+    let directory = record::directory(&workspace.runs(), &record.id);
+    cmd::exec::make_directory(&directory)?;
+    write_atomic(&directory.join(record::FILE), record.text().as_bytes(), Durability::Synced)?;
+    let refs = record.id.refs();
+    store.set_ref(&refs.0, before.commit)?;
+    let brought = bring(workspace, pairs, true);
+    let after = workspace.capture(&store, config, ui.progress())?;
+    store.set_ref(&refs.1, after.commit)?;
+    let code = brought.as_ref().map_or_else(|error| Kind::of(error).exit().0, |()| 0);
+    record.end = Some(End {
+        after: Some(after.id.to_string()),
+        changes: change::between(&store, &before, &after)?.len() as u64,
+        ..End::unmeasured(Timestamp::now(), Outcome::Exited, code)
+    });
+    record.write(&directory)?;
+    brought.map(|()| record.id.to_string())
+}
+
+/// Refuses to replace what the snapshot does not hold.
+fn check(meta: &Meta, replaced: &[PathBuf]) -> Result<()> {
+    let nested = meta.nested.iter().map(|(path, _)| (path, "it is a git repository"));
+    let large = meta.too_large.iter().map(|(path, _)| (path, "it is too large"));
+    let special = meta.special.iter().map(|(path, kind)| (path, kind.as_str()));
+    let unreadable = meta.unreadable.iter().map(|(path, reason)| (path, reason.as_str()));
+    let mut all = nested.chain(large).chain(special).chain(unreadable);
+    let is_replaced = |path: &[u8]| replaced.iter().any(|top| is_at_or_below(path, top.as_os_str().as_bytes()));
+    let Some((path, reason)) = all.find(|(path, _)| is_replaced(path)) else { return Ok(()) };
+    Err(Failure::new(Kind::Refused, format!("cannot record `{}`, and it would be lost: {reason}", quote(path)))
+        .hint("move it away first")
+        .into())
 }
 
 fn remember(known: &mut Vec<PathBuf>, brought: &[PathBuf]) {

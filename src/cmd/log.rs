@@ -195,9 +195,9 @@ impl Line {
             Some(changes) => format!("{changes} ({})", beside.join(", ")),
         };
         let none = || "-".to_owned();
-        // Of an undo nothing is measured.
-        let usage = self.usage.as_ref().filter(|_| self.undoes.is_none());
-        let seconds = self.duration.filter(|_| self.undoes.is_none());
+        // Of what stead itself did, or was killed in, nothing is measured.
+        let usage = self.usage.as_ref().filter(|usage| usage.peak_memory.is_some());
+        let seconds = self.duration.filter(|_| usage.is_some());
         let took = seconds.and_then(|seconds| std::time::Duration::try_from_secs_f64(seconds).ok());
         vec![
             self.id.clone(),

@@ -62,8 +62,16 @@ pub(crate) fn existing(config: &Config, name: &str) -> Result<UserRoot> {
     })
 }
 
-/// Takes the lease of a workspace, and says what of an earlier command was finished first.
+/// Takes the lease of a workspace that is to be changed, and says what of an earlier command was finished first. Refused for
+/// one that a newer stead has written: its record could not be kept up.
 pub(crate) fn lease(workspace: Workspace, command: &str, wait: Wait, ui: &Ui) -> Result<LeasedWorkspace> {
+    let leased = lease_as_it_is(workspace, command, wait, ui)?;
+    leased.record.check_writable()?;
+    Ok(leased)
+}
+
+/// The same for a workspace that only goes elsewhere, whatever stead has written it.
+pub(crate) fn lease_as_it_is(workspace: Workspace, command: &str, wait: Wait, ui: &Ui) -> Result<LeasedWorkspace> {
     let leased = workspace.lease(command, wait)?;
     if let Some(finished) = leased.finished() {
         ui.status(finished);

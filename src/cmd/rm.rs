@@ -223,7 +223,7 @@ fn plan(args: &Args, at: &UserRoot, name: &WorkspaceName, config: &Config, ui: &
         }
         found => found?,
     };
-    let found = match cmd::lease(found, "rm", Wait::No, ui) {
+    let found = match cmd::lease_as_it_is(found, "rm", Wait::No, ui) {
         // What was cut off goes along, and whoever brings it back finishes it.
         Err(error) if args.force && journal::unfinished(&at.state(name)).is_some() => {
             return as_it_is(format!("{error:#}"));

@@ -74,6 +74,17 @@ pub(crate) fn import(tree: &Dir, pairs: &[Pair], replace: bool) -> Result<Vec<Pa
     import_as_is(tree, &copies, replace)
 }
 
+/// Returns the destinations at which something is already.
+pub(crate) fn existing(tree: &Dir, pairs: &[Pair]) -> Result<Vec<PathBuf>> {
+    let mut existing = Vec::new();
+    for Pair { destination, .. } in pairs {
+        if tree.stat(destination)?.is_some() {
+            existing.push(destination.clone());
+        }
+    }
+    Ok(existing)
+}
+
 /// Like [`import`], but a link is copied as a link: what was found rather than named must not bring in what it leads to.
 pub(crate) fn import_as_is(tree: &Dir, pairs: &[Pair], replace: bool) -> Result<Vec<PathBuf>> {
     let mut copies = Vec::new();

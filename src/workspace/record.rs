@@ -156,19 +156,21 @@ impl Record {
 
     /// Writes a record atomically; refused for a newer schema.
     pub(crate) fn write_as(&self, path: &Path, durability: Durability) -> Result<()> {
-        if self.schema > SCHEMA {
-            return Err(Failure::new(
-                Kind::Refused,
-                format!(
-                    "workspace `{}` was written by a newer stead (schema {}, this one knows {SCHEMA})",
-                    self.name, self.schema
-                ),
-            )
-            .hint("use the newer stead to change it")
-            .into());
-        }
+        self.check_writable()?;
         let text = toml::to_string(self).with_context(|| format!("cannot write `{}`", path.display()))?;
         fs::write_atomic(path, text.as_bytes(), durability)
+    }
+
+    /// Refuses a record of a newer schema.
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        if self.schema <= SCHEMA {
+            return Ok(());
+        }
+        let message = format!(
+            "workspace `{}` was written by a newer stead (schema {}, this one knows {SCHEMA})",
+            self.name, self.schema
+        );
+        Err(Failure::new(Kind::Refused, message).hint("use the newer stead to change it").into())
     }
 }
 

@@ -64,3 +64,48 @@ fn a_missing_source_or_workspace_is_said() {
     place.fails(&["import", "work", "file"], 3, "there is no");
     place.fails(&["import", "work"], 2, "SRC");
 }
+
+#[test]
+fn what_is_replaced_comes_back_by_undo() {
+    let place = Place::new();
+    let project = place.project("app");
+    write(&project, ".gitignore", "*.env\n");
+    place.git(&project, ["add", "."]);
+    place.git(&project, ["commit", "-q", "-m", "ignore"]);
+    place.ok(["create", "work", "--from", "app"]);
+    let tree = place.tree("work");
+    write(&tree, "src/draft.rs", "draft\n");
+    write(&tree, "src/local.env", "SECRET=1\n");
+    write(&tree, "top.env", "SECRET=2\n");
+    write(&place.path().join("projects"), "src/new.rs", "new\n");
+    let (_, answer) = place.json(["import", "work", "src", "--replace"]);
+    assert_eq!(answer["replaced"][0]["path"], "src", "{answer}");
+    assert!(!tree.join("src/draft.rs").exists() && !tree.join("src/local.env").exists());
+    let (_, log) = place.json(["log", "work"]);
+    assert_eq!(log["runs"][0]["id"], answer["run"], "{log}");
+    assert_eq!(log["runs"][0]["undoable"], true, "{log}");
+    place.ok(["undo", "work"]);
+    let read = |path: &str| std::fs::read_to_string(tree.join(path)).unwrap_or_default();
+    assert_eq!((read("src/draft.rs").as_str(), read("src/local.env").as_str()), ("draft\n", "SECRET=1\n"));
+    assert_eq!((read("src/main.rs").as_str(), read("top.env").as_str()), ("fn main() {}\n", "SECRET=2\n"));
+    assert!(!tree.join("src/new.rs").exists());
+    place.ok(["undo", "work"]);
+    assert_eq!((read("src/new.rs").as_str(), read("src/draft.rs").as_str()), ("new\n", ""));
+}
+
+#[test]
+fn what_cannot_be_recorded_is_not_replaced() {
+    let place = Place::new();
+    place.project("app");
+    place.ok(["create", "work", "--from", "app"]);
+    let tree = place.tree("work");
+    place.git(&tree, ["init", "-q", "lib/inner"]);
+    place.git(&tree.join("lib/inner"), ["commit", "-q", "--allow-empty", "-m", "inner"]);
+    let head = place.git(&tree.join("lib/inner"), ["rev-parse", "HEAD"]);
+    write(&place.path().join("projects"), "lib/new.rs", "new\n");
+    let text = "cannot record `lib/inner`, and it would be lost: it is a git repository";
+    place.fails(&["import", "work", "lib", "--replace"], 7, text);
+    assert_eq!(place.git(&tree.join("lib/inner"), ["rev-parse", "HEAD"]), head);
+    assert!(!tree.join("lib/new.rs").exists());
+    place.ok(["import", "work", "lib:lib/other", "--replace"]);
+}

@@ -297,7 +297,8 @@ fn tops(after: &Snapshot) -> Vec<PathBuf> {
     tops
 }
 
-fn write_changes(directory: &Path, changes: &[ChangeObject], gone: &Gone) -> Result<()> {
+/// Writes down beside the record of a run what it changed.
+pub(super) fn write_changes(directory: &Path, changes: &[ChangeObject], gone: &Gone) -> Result<()> {
     #[derive(Serialize)]
     struct File<'a> {
         schema: u32,

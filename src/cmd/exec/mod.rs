@@ -156,7 +156,7 @@ impl<'a> Asked<'a> {
     ) -> Result<Answer> {
         let supervisor = self.supervisor.take().map_or_else(|| Supervisor::start(true), Ok)?;
         self.walls.settle();
-        sweep::sweep(workspace, ui)?;
+        sweep::sweep(workspace, config, ui)?;
         let mut spec = self.spec(config, Some(&*workspace))?;
         spec.hide(&self.secrets);
         announce(&spec, ui);
@@ -229,7 +229,11 @@ fn execute(
     let mut waiting = supervisor.prepare(&request, workspace.lease())?;
 
     let store = workspace.store(Access::Write)?;
-    let before = workspace.capture(&store, config, ui.progress())?;
+    let before = match files::existing(&Dir::open(&tree)?, with.context)?.as_slice() {
+        [] => workspace.capture(&store, config, ui.progress())?,
+        // What is ignored there is to be in the state before, too.
+        replaced => workspace.capture_also(&store, config, replaced, ui.progress())?,
+    };
     let unkept = conclude::keep_before(workspace, &store, &before.meta, ui);
     store.flush()?;
     if !with.context.is_empty() {

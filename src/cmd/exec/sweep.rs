@@ -4,20 +4,27 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+use crate::cmd::changes::{Beside, ChangeObject};
+use crate::cmd::exec::conclude::write_changes;
+use crate::config::Config;
 use crate::confine::{cgroup, container, processes};
 use crate::error::{Failure, Kind, Result};
+use crate::git::repository::Access;
+use crate::git::{change, gone, snapshot};
 use crate::progress::Silent;
+use crate::run::RunId;
 use crate::run::container::forget;
 use crate::run::lost::{self, What};
 use crate::run::record::{self, End, Outcome, RunRecord};
 use crate::store::fs::remove_tree;
 use crate::ui::Ui;
-use crate::workspace::LeasedWorkspace;
+use crate::workspace::{LeasedWorkspace, keep};
 
-/// Ends what is left of runs whose stead was killed, and records their end.
-pub(super) fn sweep(workspace: &LeasedWorkspace, ui: &Ui) -> Result<()> {
+/// Ends what is left of runs whose stead was killed, and records their end, the last one's with what it has changed.
+pub(super) fn sweep(workspace: &mut LeasedWorkspace, config: &Config, ui: &Ui) -> Result<()> {
     let runs = workspace.runs();
-    for id in record::ids(&runs)?.iter().rev() {
+    let ids = record::ids(&runs)?;
+    for id in ids.iter().rev() {
         let directory = record::directory(&runs, id);
         let Ok(mut lost) = RunRecord::read(&directory) else {
             // One that never got as far as its request has started nothing. What else it may be is for `doctor` to say.
@@ -44,7 +51,7 @@ pub(super) fn sweep(workspace: &LeasedWorkspace, ui: &Ui) -> Result<()> {
         }
         let swept = processes::sweep(format!("STEAD_RUN={id}").as_bytes());
         let ended = match swept.ended {
-            0 => "nothing of it was left".to_owned(),
+            0 => "none of its processes was left".to_owned(),
             1 => "1 process of it was ended".to_owned(),
             count => format!("{count} processes of it were ended"),
         };
@@ -57,10 +64,50 @@ pub(super) fn sweep(workspace: &LeasedWorkspace, ui: &Ui) -> Result<()> {
                 .into());
         }
         // When it ended cannot be known; a record is not to claim more than that it began.
-        lost.end = Some(End::unmeasured(lost.started, Outcome::Lost, 125));
+        let mut end = End::unmeasured(lost.started, Outcome::Lost, 125);
+        if ids.last() == Some(id) {
+            match look_after(workspace, &mut end, id, config, ui) {
+                Ok(true) => ui.status(&format!(
+                    "What changed since it began is on record: `stead diff {} --run {id}` shows it.",
+                    workspace.name()
+                )),
+                Ok(false) => {}
+                Err(error) => ui.warn(&format!("what the run {id} changed is not known: {error:#}")),
+            }
+        }
+        lost.end = Some(end);
         lost.write(&directory)?;
     }
     Ok(())
+}
+
+/// Records what is there now as the state after a run, and what that changed; returns whether it changed anything.
+fn look_after(
+    workspace: &mut LeasedWorkspace,
+    end: &mut End,
+    id: &RunId,
+    config: &Config,
+    ui: &Ui,
+) -> Result<bool> {
+    let store = workspace.store(Access::Write)?;
+    let (before, after) = id.refs();
+    // Where there is none, nothing was started.
+    let Ok(commit) = store.repository().refname_to_id(&before) else { return Ok(false) };
+    let before = snapshot::load(&store, commit)?;
+    let now = workspace.capture(&store, config, ui.progress())?;
+    let imported = keep::commits(workspace, &store)?;
+    keep::nested(workspace, &store, &now.meta)?;
+    store.flush()?;
+    store.set_ref(&after, now.commit)?;
+    let changes = change::between(&store, &before, &now)?;
+    let beside = Beside::between(&before.meta, &now.meta).with_gone(gone::between(&store, &before, &now)?);
+    end.after = Some(now.id.to_string());
+    end.changes = changes.len() as u64;
+    end.commits = imported.commits.len() as u64;
+    end.gone = beside.gone().count();
+    let objects: Vec<ChangeObject> = changes.into_iter().map(ChangeObject::new).collect();
+    write_changes(&record::directory(&workspace.runs(), id), &objects, beside.gone())?;
+    Ok(end.changes + end.commits + end.gone > 0)
 }
 
 /// Records that a run came to nothing before its command was started: nobody was killed, and the next run is not to say so.

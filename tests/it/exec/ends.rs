@@ -80,6 +80,13 @@ fn killing_stead_ends_the_run_and_the_next_one_says_so() {
     let output = place.run_sh(&["--wait"], "true");
     assert_eq!(code(&output), 0, "{}", describe(&output));
     assert!(text(&output.stderr).contains("has no end on record: stead was killed"), "{}", describe(&output));
+    // What it had changed is told like that of any other run.
+    assert!(text(&output.stderr).contains("What changed since it began is on record"), "{}", describe(&output));
+    let (_, answer) = place.json(["log", "x"]);
+    let lost = &answer["runs"][1];
+    assert_eq!((&lost["outcome"], &lost["changes"]), (&"lost".into(), &3.into()), "{answer}");
+    let diff = place.ok(["diff", "x", "--run", lost["id"].as_str().unwrap(), "--stat"]);
+    assert!(diff.contains("3 files changed"), "{diff}");
     let output = place.run_sh(&[], "true");
     assert_eq!(text(&output.stderr), "Nothing changed.\n");
 }

@@ -269,6 +269,36 @@ fn of_long_output_the_answer_has_the_end() {
 }
 
 #[test]
+fn an_ignored_file_that_a_context_file_replaces_comes_back_by_undo() {
+    let place = Place::new();
+    let project = place.project("app");
+    write(&project, ".gitignore", ".env\n");
+    place.git(&project, ["add", "."]);
+    place.git(&project, ["commit", "-q", "-m", "ignore"]);
+    place.ok(["create", "x", "--from", "app"]);
+    write(&place.tree("x"), ".env", "OWN=1\n");
+    write(&place.path().join("projects"), "env", "NEW=1\n");
+    place.ok(["exec", "x", "--context", "env:.env", "--", "grep", "-q", "NEW", ".env"]);
+    place.ok(["undo", "x"]);
+    assert_eq!(std::fs::read_to_string(place.tree("x").join(".env")).unwrap(), "OWN=1\n");
+}
+
+#[test]
+fn a_workspace_of_a_newer_stead_is_not_run_in() {
+    let place = Place::new();
+    place.ok(["create", "x", "--empty"]);
+    let record = place.root().join("state/local/x/workspace.toml");
+    let text = std::fs::read_to_string(&record).unwrap().replace("schema = 1\n", "schema = 2\n");
+    write(&place.root(), "state/local/x/workspace.toml", &text);
+    let said = "workspace `x` was written by a newer stead (schema 2, this one knows 1)";
+    place.fails(&["exec", "x", "--", "touch", "ran"], 125, said);
+    place.fails(&["undo", "x"], 7, said);
+    assert!(!place.tree("x").join("ran").exists());
+    assert!(place.ok(["status", "x"]).contains('x'));
+    place.ok(["rm", "x"]);
+}
+
+#[test]
 fn context_files_are_written_beneath_the_tree() {
     let place = Place::new();
     write(place.path(), "projects/notes.md", "notes");
