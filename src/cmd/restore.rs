@@ -51,6 +51,8 @@ pub(crate) struct Restored {
     stays: bool,
     /// Ports that another workspace has got meanwhile.
     lost_ports: Vec<u16>,
+    /// There was no tree any more when it was removed.
+    lost_tree: bool,
     #[serde(flatten)]
     path: JsonPath,
 }
@@ -103,6 +105,9 @@ impl Restored {
         }
         if self.stays {
             page.line("  It was ephemeral; now it stays until it expires.");
+        }
+        if self.lost_tree {
+            page.line("  Its tree was gone already when it was removed; what it had recorded is in its store.");
         }
         if !self.lost_ports.is_empty() {
             let ports: Vec<String> = self.lost_ports.iter().map(u16::to_string).collect();
@@ -166,6 +171,7 @@ pub(crate) fn run(args: &Args, config: &Config, _ui: &Ui) -> Result<Answer> {
         others: found.others,
         stays: restored.stays,
         lost_ports: restored.lost_ports,
+        lost_tree: !restored.workspace.tree().is_dir(),
         path,
     }))
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use git2::{Odb, Oid};
@@ -17,9 +17,10 @@ use crate::store::fs;
 /// Bytes of a checksum, which a pack ends with, and an index twice: the pack's and its own.
 const CHECKSUM: usize = 20;
 
-/// Says what is wrong with the packs in a directory of objects, by their names and ends alone: each has an index, and the
-/// index is that of this pack. An index without a pack is what a crash leaves; nothing reads it.
-pub(crate) fn packs(objects: &Path) -> Result<Option<String>> {
+/// Says what is wrong with a directory of objects as far as it can be seen without reading it: that each pack has an index,
+/// which is that of this pack, and that no loose object is empty, as a power cut leaves one. An index without a pack is what
+/// a crash leaves; nothing reads it.
+pub(crate) fn outside(objects: &Path) -> Result<Option<String>> {
     for pack in fs::entries(&objects.join("pack"))? {
         if pack.extension().is_none_or(|extension| extension != "pack") {
             continue;
@@ -32,6 +33,22 @@ pub(crate) fn packs(objects: &Path) -> Result<Option<String>> {
             .is_none_or(|checksum| end(&pack, CHECKSUM).ok().flatten().is_none_or(|end| end != checksum))
         {
             return Ok(Some(format!("`{}` is damaged: it is not what its index says", pack.display())));
+        }
+    }
+    empty_object(objects)
+}
+
+fn empty_object(objects: &Path) -> Result<Option<String>> {
+    let is_fan = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        name.len() == 2 && name.iter().all(u8::is_ascii_hexdigit)
+    };
+    for directory in fs::entries(objects)?.into_iter().filter(is_fan) {
+        for path in fs::entries_of_directory(&directory)? {
+            // One that has gone meanwhile is packed.
+            if path.symlink_metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0) {
+                return Ok(Some(format!("`{}` is damaged: it is empty", path.display())));
+            }
         }
     }
     Ok(None)

@@ -225,7 +225,7 @@ impl Workspace {
         match std::fs::symlink_metadata(&tree) {
             Ok(metadata) if !metadata.is_dir() => {
                 Err(Failure::new(Kind::Refused, format!("the tree `{}` is not a directory", tree.display()))
-                    .hint(format!("something has replaced it; `stead rm {}` removes what it is now", self.name))
+                    .hint(format!("something has replaced it; `stead rm --force {}` removes what it is now", self.name))
                     .into())
             }
             _ => Ok(()),
@@ -242,6 +242,7 @@ enum Gap {
 
 /// Takes the lease of a name, whether or not there is a workspace of it.
 pub(crate) fn lease(at: &UserRoot, name: &WorkspaceName, command: &str, wait: Wait) -> Result<Lease> {
+    at.ensure_locks()?;
     let taken = Lease::acquire(&at.lock(name), &format!("workspace `{name}`"), command, wait);
     taken.map_err(|error| match Failure::of(&error) {
         Some(failure) if failure.kind == Kind::Busy => {

@@ -169,7 +169,7 @@ pub(crate) fn examine(at: &UserRoot, name: &WorkspaceName) -> Result<Vec<Problem
             Ok(store) => {
                 let lacks_first =
                     || first_snapshot(&store).is_none().then(|| "its store lacks the first snapshot".into());
-                let fault = whole::packs(&store.path().join("objects"))?.or_else(lacks_first);
+                let fault = whole::outside(&store.path().join("objects"))?.or_else(lacks_first);
                 problems.extend(fault.map(|reason| Problem::Store { reason }));
             }
             Err(error) => problems.push(Problem::Store { reason: format!("{error:#}") }),

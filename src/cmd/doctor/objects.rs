@@ -115,7 +115,7 @@ impl<'a> Objects<'a> {
             Ok(pool) => pool,
             Err(error) => return Ok(Some(format!("{error:#}"))),
         };
-        let found = whole::packs(&path.join("objects"))?;
+        let found = whole::outside(&path.join("objects"))?;
         if found.is_some() {
             return Ok(found);
         }

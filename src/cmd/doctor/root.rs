@@ -24,6 +24,11 @@ const FEW_FILES: u64 = 10_000;
 pub(super) fn checks(config: &Config, args: &Args, ui: &Ui) -> Result<Vec<Check>> {
     let mut checks = Vec::new();
     checks.push(space(config));
+    // Why it cannot be repaired is said by what opens it.
+    if args.repair && Root::repair_format(&config.root).unwrap_or(false) {
+        let message = format!("{} did not say its format; it does again", config.root.display());
+        checks.push(Check::new("root", Status::Repaired, message));
+    }
     match Root::open(&config.root) {
         Ok(Some(root)) => {
             checks.insert(

@@ -82,13 +82,7 @@ pub(super) fn sweep(workspace: &mut LeasedWorkspace, config: &Config, ui: &Ui) -
 }
 
 /// Records what is there now as the state after a run, and what that changed; returns whether it changed anything.
-fn look_after(
-    workspace: &mut LeasedWorkspace,
-    end: &mut End,
-    id: &RunId,
-    config: &Config,
-    ui: &Ui,
-) -> Result<bool> {
+fn look_after(workspace: &mut LeasedWorkspace, end: &mut End, id: &RunId, config: &Config, ui: &Ui) -> Result<bool> {
     let store = workspace.store(Access::Write)?;
     let (before, after) = id.refs();
     // Where there is none, nothing was started.

@@ -63,6 +63,22 @@ impl Root {
         Ok(root)
     }
 
+    /// Writes anew what says the format of a root, where that is gone or was cut off while all parts of a root are there. What
+    /// else it may say is a newer stead's. Returns whether it did.
+    pub(crate) fn repair_format(path: &Path) -> Result<bool> {
+        let path = absolute(path)?;
+        if !check_directory(&path)? || !looks_like_a_root(&path) {
+            return Ok(false);
+        }
+        let text = read_small(&path.join(FORMAT_FILE))?.unwrap_or_default();
+        let is_whole = toml::from_str::<Format>(&text).is_ok();
+        let is_cut_off = text.bytes().all(|byte| byte == 0) || (format_text().starts_with(&text) && !is_whole);
+        if is_cut_off {
+            write_format(&path)?;
+        }
+        Ok(is_cut_off)
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -150,8 +166,7 @@ impl Root {
             }
             Err(error) => return Err(error).with_context(|| format!("cannot make the root `{}`", path.display())),
         }
-        let format = toml::to_string(&Format { format: FORMAT }).expect("a number is plain");
-        fs::write_atomic(&path.join(FORMAT_FILE), format.as_bytes(), Durability::Synced)?;
+        write_format(path)?;
         Ok(Self { path: path.into() })
     }
 
@@ -182,8 +197,16 @@ pub(crate) fn read_small(path: &Path) -> Result<Option<String>> {
     let file = match OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path) {
         Ok(file) => file,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
+        // Of a link, which is not followed, or a socket.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ELOOP | libc::ENXIO)) => {
+            return Err(damaged(path, "it is not a file"));
+        }
         Err(error) => return Err(error).with_context(|| format!("cannot read `{}`", path.display())),
     };
+    let is_file = file.metadata().with_context(|| format!("cannot read `{}`", path.display()))?.is_file();
+    if !is_file {
+        return Err(damaged(path, "it is not a file"));
+    }
     let mut bytes = Vec::new();
     Read::take(&file, SMALL).read_to_end(&mut bytes).with_context(|| format!("cannot read `{}`", path.display()))?;
     match String::from_utf8(bytes) {
@@ -244,6 +267,19 @@ fn read_format(path: &Path) -> Result<bool> {
     }
 }
 
+fn format_text() -> String {
+    toml::to_string(&Format { format: FORMAT }).expect("a number is plain")
+}
+
+fn write_format(path: &Path) -> Result<()> {
+    fs::write_atomic(&path.join(FORMAT_FILE), format_text().as_bytes(), Durability::Synced)
+}
+
+/// Returns whether all parts of a root are in a directory.
+fn looks_like_a_root(path: &Path) -> bool {
+    PARTS.iter().all(|part| path.join(part).symlink_metadata().is_ok_and(|metadata| metadata.is_dir()))
+}
+
 /// Returns whether a directory holds nothing but what a root under construction has.
 fn is_empty(path: &Path) -> Result<bool> {
     Ok(fs::entries(path)?.iter().all(|entry| {
@@ -252,9 +288,11 @@ fn is_empty(path: &Path) -> Result<bool> {
 }
 
 fn not_a_root(path: &Path) -> anyhow::Error {
-    Failure::new(Kind::Refused, format!("`{}` is not empty and has no `{FORMAT_FILE}`", path.display()))
-        .hint("choose an empty or new directory with `--root` or `STEAD_ROOT`")
-        .into()
+    let failure = Failure::new(Kind::Refused, format!("`{}` is not empty and has no `{FORMAT_FILE}`", path.display()));
+    if looks_like_a_root(path) {
+        return failure.hint("if it is a root of stead, `stead doctor --repair` says so in it again").into();
+    }
+    failure.hint("choose an empty or new directory with `--root` or `STEAD_ROOT`").into()
 }
 
 fn not_a_directory(path: &Path) -> anyhow::Error {

@@ -66,6 +66,12 @@ impl UserRoot {
         }
     }
 
+    /// Makes the directory of the leases anew if somebody has removed it: no lease is held then, and none is lost by it.
+    pub(crate) fn ensure_locks(&self) -> Result<()> {
+        make_private(&self.root.path.join("locks"))?;
+        make_private(&self.part("locks"))
+    }
+
     /// Returns the names that have a directory in `state/`, sorted; whole or not.
     pub(crate) fn names(&self) -> Result<Vec<WorkspaceName>> {
         self.names_in("state")

@@ -49,15 +49,55 @@ fn a_root_that_others_may_write_is_a_problem() {
 fn a_root_of_another_format_is_a_problem() {
     let place = Place::new();
     place.ok(["create", "one", "--empty"]);
-    for (text, says) in [("format = 2\n", "has format 2, and this stead knows"), ("format =", "stead.toml` is damaged")]
+    for (text, says) in
+        [("format = 2\n", "has format 2, and this stead knows"), ("format = \"x\"", "stead.toml` is damaged")]
     {
         write(&place.root(), "stead.toml", text);
         let (code, answer) = place.json(["doctor", "--repair"]);
         let (status, message) = checks(&answer, "root")[0];
         assert!((code, status) == (9, "problem") && message.contains(says), "{answer}");
+        assert_eq!(std::fs::read_to_string(place.root().join("stead.toml")).expect("a file"), text);
     }
     write(&place.root(), "stead.toml", "format = 1\n");
     assert_eq!(place.json(["doctor"]).0, 0);
+}
+
+#[test]
+fn a_root_that_has_lost_its_format_gets_it_back() {
+    let place = Place::new();
+    place.ok(["create", "one", "--empty"]);
+    let path = place.root().join("stead.toml");
+    for text in [None, Some(""), Some("\0\0\0"), Some("format =")] {
+        std::fs::remove_file(&path).expect("removed");
+        if let Some(text) = text {
+            write(&place.root(), "stead.toml", text);
+        }
+        assert_eq!(checks(&place.json(["doctor"]).1, "root")[0].0, "problem");
+        place.fails(&["status"], if text.is_none() { 7 } else { 9 }, "`stead doctor --repair`");
+        let (code, answer) = place.json(["doctor", "--repair"]);
+        assert_eq!((code, checks(&answer, "root")[1].0), (0, "repaired"), "{answer}");
+        place.ok(["exec", "one", "--", "true"]);
+    }
+    std::fs::remove_dir_all(place.root().join("locks")).expect("removed");
+    place.ok(["exec", "one", "--", "true"]);
+    // A directory of somebody else's is none.
+    std::fs::remove_file(&path).expect("removed");
+    std::fs::remove_dir_all(place.root().join("staging")).expect("removed");
+    assert_eq!(place.json(["doctor", "--repair"]).0, 9);
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_record_that_is_no_file_is_damaged() {
+    let place = Place::new();
+    place.ok(["create", "one", "--empty"]);
+    let path = place.root().join("state/local/one/workspace.toml");
+    std::fs::remove_file(&path).expect("removed");
+    std::fs::create_dir(&path).expect("a directory");
+    place.fails(&["status", "one"], 9, "workspace.toml` is damaged: it is not a file");
+    assert_eq!(checks(&place.json(["doctor"]).1, "workspace")[0].0, "problem");
+    assert_eq!(place.json(["doctor", "--repair"]).0, 0);
+    place.ok(["exec", "one", "--", "true"]);
 }
 
 #[test]

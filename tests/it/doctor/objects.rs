@@ -95,6 +95,16 @@ fn a_pack_whose_end_is_missing_is_found_and_what_only_the_pool_has_is_kept() {
 }
 
 #[test]
+fn an_empty_object_is_found_at_once() {
+    let place = Place::new();
+    let project = place.project("api");
+    place.ok(["create", "one", "--from", project.to_str().expect("UTF-8")]);
+    write(&place.root().join("state/local/one/store.git/objects"), "12/34567890123456789012345678901234567890", "");
+    let (code, answer) = place.json(["doctor"]);
+    assert!(code == 9 && answer.to_string().contains("is damaged: it is empty"), "{answer}");
+}
+
+#[test]
 fn a_pack_without_its_index_gets_one() {
     let place = Place::new();
     packed(&place);
