@@ -38,7 +38,7 @@ pub(crate) struct Args {
     /// With --to: bring the work into the working tree or plain folder itself
     ///
     /// It is merged with what is there, all or nothing. What is replaced is kept.
-    #[arg(long, requires = "to")]
+    #[arg(long, requires = "to", conflicts_with_all = ["from", "push"])]
     apply: bool,
     /// Bring the new commits and the uncommitted work of the project at PATH into the workspace
     #[arg(long, value_name = "PATH")]
@@ -47,7 +47,7 @@ pub(crate) struct Args {
     #[arg(long)]
     push: bool,
     /// With --push: push to this branch
-    #[arg(long = "as", value_name = "BRANCH", requires = "push")]
+    #[arg(long = "as", value_name = "BRANCH", requires = "push", conflicts_with_all = ["from", "to"])]
     branch: Option<String>,
     /// Merge a branch that has diverged from upstream
     #[arg(long, conflicts_with_all = ["rebase", "to", "push"])]

@@ -45,11 +45,27 @@ pub(crate) fn log(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
+/// Why some of the output was lost.
+#[derive(Debug, Default)]
+pub(crate) struct Lost {
+    /// It could not be recorded.
+    pub(crate) unrecorded: Option<String>,
+    /// It could not be passed on, although its reader has not ended.
+    pub(crate) unsaid: Option<String>,
+}
+
+impl Lost {
+    /// Returns the first reasons of both.
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self { unrecorded: self.unrecorded.or(other.unrecorded), unsaid: self.unsaid.or(other.unsaid) }
+    }
+}
+
 /// A thread that reads one stream. A reader of stead's output that is slow or stopped holds up this thread and, by the
 /// full pipe, the command; never the supervisor.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    thread: JoinHandle<Option<String>>,
+    thread: JoinHandle<Lost>,
     stop: Option<OwnedFd>,
     done: OwnedFd,
 }
@@ -68,13 +84,15 @@ impl Stream {
         let mut redactor = Redactor::new(hidden);
         let thread = std::thread::Builder::new().spawn(move || {
             let mut sinks = Sinks { to, log: Log { file, cap: CAP, written: 0, error: None } };
-            if pass(&pipe, &stopped, &mut redactor, &mut sinks, &activity).is_ok() {
-                // What was kept back is all there is now.
-                sinks.write(&redactor.finish()).ok();
-            }
+            // What was kept back is all there is at the end.
+            let passed = pass(&pipe, &stopped, &mut redactor, &mut sinks, &activity)
+                .and_then(|()| sinks.write(&redactor.finish()));
             drop(pipe);
             drop(finished);
-            sinks.log.error.map(|error| error.to_string())
+            Lost {
+                unrecorded: sinks.log.error.map(|error| error.to_string()),
+                unsaid: passed.err().filter(|error| *error != Errno::PIPE).map(|error| error.to_string()),
+            }
         })?;
         Ok(Self { thread, stop: Some(stop), done })
     }
@@ -93,9 +111,10 @@ impl Stream {
         self.thread.is_finished()
     }
 
-    /// Waits for the thread; returns what kept it from recording everything.
-    pub(crate) fn join(self) -> Option<String> {
-        self.thread.join().unwrap_or_else(|_| Some("the thread panicked".into()))
+    /// Waits for the thread; returns what was lost.
+    pub(crate) fn join(self) -> Lost {
+        let panicked = || Lost { unrecorded: Some("the thread panicked".into()), unsaid: None };
+        self.thread.join().unwrap_or_else(|_| panicked())
     }
 }
 

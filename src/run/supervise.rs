@@ -141,6 +141,8 @@ pub(crate) struct Outcome {
     pub(crate) alive: usize,
     /// What kept output from being recorded.
     pub(crate) log_error: Option<String>,
+    /// What kept output from being passed on, but for a reader that has ended.
+    pub(crate) output_error: Option<String>,
 }
 
 impl Outcome {
@@ -156,6 +158,7 @@ impl Outcome {
             left_behind: 0,
             alive: 0,
             log_error: None,
+            output_error: None,
         }
     }
 }

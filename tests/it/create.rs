@@ -419,3 +419,19 @@ fn processes_that_make_workspaces_of_one_new_source_at_once_share_its_pool() {
     assert_eq!(pools.len(), 1, "{pools:?}");
     assert_eq!(std::fs::read_dir(place.root().join("staging")).map_or(0, Iterator::count), 0);
 }
+
+#[test]
+fn a_file_of_an_odd_name_below_refs_is_no_ref_of_the_pool() {
+    let place = Place::new();
+    let project = place.project("app");
+    let head = place.git(&project, ["rev-parse", "HEAD"]);
+    let odd = format!(".git/refs/heads/x\n{} refs/heads/injected", head.trim());
+    write(&project, &odd, &head);
+    write(&project, ".git/refs/heads/a\nb", &head);
+    place.ok(["create", "work", "--from", "app"]);
+    let pool = std::fs::read_dir(place.root().join("pools")).expect("pools").flatten().map(|entry| entry.path());
+    let pool = pool.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "git")).expect("a pool");
+    assert_eq!(place.git(&pool, ["for-each-ref", "--format=%(refname)"]), "refs/heads/main\n");
+    place.ok(["status", "work"]);
+    assert_eq!(place.json(["doctor"]).0, 0);
+}

@@ -135,6 +135,9 @@ impl Conclusion<'_> {
         if let Some(error) = &self.outcome.log_error {
             problems.0.push(format!("cannot record the output: {error}"));
         }
+        if let Some(error) = &self.outcome.output_error {
+            problems.0.push(format!("cannot pass the output of the command on: {error}"));
+        }
         if let Ended::NoWall(reason) = &self.outcome.ended {
             problems.0.push(format!("cannot build the wall `{}`: {reason}; nothing was run", self.spec.policy.wall));
         }

@@ -205,6 +205,8 @@ fn write_refs(pool: &Path, advertised: &Advertised, requests: &[String]) -> Resu
         }
         None => "refs/heads/main".to_owned(),
     };
+    // A file of any name may lie below a project's `refs`; a line in one would be a ref more here.
+    refs.retain(|(name, _)| git2::Reference::is_valid_name(name));
     refs.sort();
     refs.dedup_by(|one, other| one.0 == other.0);
     let shallow = pool.join("shallow");

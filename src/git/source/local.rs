@@ -32,10 +32,18 @@ pub(super) fn source(path: &Path, text: &str, root: &Path) -> Result<Source> {
     }
     match repository(&path, root)? {
         Some(source) => Ok(source),
+        None if is_closed(&path) => Err(Failure::new(Kind::Failed, format!("cannot read `{text}`: permission denied"))
+            .hint("give yourself the permission to enter it")
+            .into()),
         None => Err(Failure::new(Kind::NotFound, format!("`{text}` is no git repository"))
             .hint("name the top directory of a repository, or make one there with `git init`")
             .into()),
     }
+}
+
+/// Returns whether nobody can say what is in a directory.
+fn is_closed(path: &Path) -> bool {
+    path.join(".git").symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
 }
 
 /// Returns the repository that `directory` is in.

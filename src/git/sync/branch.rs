@@ -32,6 +32,19 @@ pub(crate) fn target(project: &Repository, name: &str) -> Result<Option<Oid>> {
     }
 }
 
+/// Returns a branch beside which `name` cannot be: one is a directory to the other.
+pub(crate) fn in_the_way(project: &Repository, name: &str) -> Result<Option<String>> {
+    let parents = name.match_indices('/').map(|(at, _)| &name[..at]).filter(|parent| parent.len() > "refs/heads".len());
+    for parent in parents {
+        if target(project, parent)?.is_some() {
+            return Ok(Some(parent.to_owned()));
+        }
+    }
+    let below = project.references_glob(&format!("{name}/*")).context("cannot list the project's branches")?;
+    let first = below.flatten().find_map(|reference| reference.name().ok().map(str::to_owned));
+    Ok(first)
+}
+
 /// Returns the commit of a project's HEAD; `None` when it has none yet.
 pub(crate) fn head(project: &Repository) -> Result<Option<Oid>> {
     match project.head() {

@@ -28,7 +28,7 @@ use crate::confine::report::Listener;
 use crate::confine::signals::Signals;
 use crate::confine::spawn::{self, Group};
 use crate::confine::terminal::Terminal;
-use crate::run::stream::{Activity, Stream};
+use crate::run::stream::{Activity, Lost, Stream};
 use crate::run::supervise::{self, Ended, GO, Outcome, Request, Stop, WALLED, WORD};
 use crate::run::supervisor::entrance::Entrance;
 use crate::run::supervisor::start::{Started, not_started, start, start_held};
@@ -231,8 +231,12 @@ impl<'a> Supervision<'a> {
             signals.take();
         }
         let (ended, at) = self.ended.unwrap_or((Ended::Lost, Instant::now()));
-        let log_error =
-            if self.parent_is_gone || self.hurry { None } else { self.streams.into_iter().find_map(Stream::join) };
+        let mut lost = Lost::default();
+        if !self.parent_is_gone && !self.hurry {
+            for stream in self.streams {
+                lost = lost.or(stream.join());
+            }
+        }
         Ok(Outcome {
             ended,
             stop: self.stop,
@@ -243,7 +247,8 @@ impl<'a> Supervision<'a> {
             disk_delta: 0,
             left_behind: self.left_behind,
             alive: self.alive,
-            log_error,
+            log_error: lost.unrecorded,
+            output_error: lost.unsaid,
         })
     }
 

@@ -71,6 +71,15 @@ pub(crate) fn plan(workspace: &Workspace, state: &State, path: &Path, said: &Sai
             .hint("switch to another branch there, or bring the work into the working tree with `--apply`")
             .into());
         }
+        if let Some(other) = branch::in_the_way(&project, &refname)? {
+            let (other, name) = (short(&other), short(&refname));
+            return Err(Failure::new(
+                Kind::Conflict,
+                format!("branch `{other}` of `{target}` is in the way: git cannot have `{name}` beside it"),
+            )
+            .hint(format!("rename it (`git branch -m {other} OTHER`), or bring the work over with `--apply`"))
+            .into());
+        }
         if let Some(there) = expected
             && !own.contains(&there)
         {

@@ -284,6 +284,21 @@ fn an_ignored_file_that_a_context_file_replaces_comes_back_by_undo() {
 }
 
 #[test]
+fn output_that_cannot_be_passed_on_is_told() {
+    let place = Place::new();
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let run = |script: &str| {
+        let mut command = place.stead(["exec", "x", "--empty", "--", "sh", "-c", script]);
+        command.stdin(Stdio::null()).stdout(full()).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap()
+    };
+    for (script, exit) in [("echo lost", 125), ("echo lost; exit 3", 125), ("true", 0)] {
+        let output = run(script);
+        let is_told = text(&output.stderr).contains("cannot pass the output of the command on: No space left");
+        assert_eq!((code(&output), is_told), (exit, script != "true"), "{}", describe(&output));
+    }
+}
+
+#[test]
 fn a_workspace_of_a_newer_stead_is_not_run_in() {
     let place = Place::new();
     place.ok(["create", "x", "--empty"]);

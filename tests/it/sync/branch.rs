@@ -342,3 +342,34 @@ fn ignored_files_that_came_along_stay_out_of_commits() {
     assert_eq!(delivered(), serde_json::json!(["1 newly ignored entry"]));
     place.fails(&["rm", "work"], 7, "1 newly ignored entry: `dev.env`");
 }
+
+#[test]
+fn a_branch_beside_which_git_can_have_no_other_is_named() {
+    let place = Place::new();
+    let (project, tree) = workspace(&place);
+    write(&tree, "new.txt", "new\n");
+    place.git(&project, ["branch", "stead"]);
+    let text = "git cannot have `stead/work` beside it\n  hint: rename it (`git branch -m stead OTHER`)";
+    for way in [&["sync", "work", "--to"][..], &["sync", "work", "--to", "-n"]] {
+        place.fails(way, 6, text);
+    }
+    place.git(&project, ["branch", "-m", "stead", "stead/work/deep"]);
+    place.fails(&["sync", "work", "--to"], 6, "branch `stead/work/deep` of");
+    place.git(&project, ["branch", "-m", "stead/work/deep", "stead-other"]);
+    place.ok(["sync", "work", "--to"]);
+}
+
+#[test]
+fn words_that_say_nothing_to_a_direction_are_refused() {
+    let place = Place::new();
+    workspace(&place);
+    for way in [
+        &["sync", "work", "--to", "--as", "other"][..],
+        &["sync", "work", "--from", "app", "--as", "other"],
+        &["sync", "work", "--as", "other"],
+        &["sync", "work", "--push", "--apply"],
+        &["sync", "work", "--from", "app", "--apply"],
+    ] {
+        place.fails(way, 2, "error: ");
+    }
+}
