@@ -43,9 +43,19 @@ impl ChangeObject {
     }
 }
 
-/// Returns a change as a line: `create hello.txt (+1 -0)`, `update src/x.rs (+3 -1)`, `rename a -> b`.
+/// Returns the path of a change for people: that of a directory ends in a slash.
+pub(crate) fn shown(change: &Change) -> String {
+    if change.is_of_directory() {
+        quote(&[&change.path, b"/".as_slice()].concat()).into_owned()
+    } else {
+        quote(&change.path).into_owned()
+    }
+}
+
+/// Returns a change as a line: `create hello.txt (+1 -0)`, `update src/x.rs (+3 -1)`, `rename a -> b`,
+/// `update src/ (mode 755 -> mode 700)`.
 pub(crate) fn line(change: &Change) -> String {
-    let path = quote(&change.path);
+    let path = shown(change);
     let mut line = match change.kind {
         ChangeKind::Create => format!("create {path}"),
         ChangeKind::Delete => format!("delete {path}"),
@@ -331,5 +341,7 @@ mod tests {
         assert_eq!(line(&rename), "rename \"x\\ny\" -> a b");
         let link = Change { mode: Some(0o120_000), ..change(ChangeKind::Update) };
         assert_eq!(line(&link), "update a b (mode 644 -> link)");
+        assert_eq!(line(&Change::of_directory(b"a\nb", 0o755, 0o1777)), "update \"a\\nb/\" (mode 755 -> mode 1777)");
+        assert_eq!(line(&Change::of_directory(b"", 0o755, 0)), "update ./ (mode 755 -> mode 0)");
     }
 }

@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use crate::cmd;
-use crate::cmd::changes::{Beside, ChangeObject, line};
+use crate::cmd::changes::{Beside, ChangeObject, line, shown};
 use crate::config::Config;
 use crate::error::{Exit, Failure, Kind, Result};
 use crate::git::Oid;
@@ -256,7 +256,7 @@ fn stat(changes: &[Change]) -> Vec<String> {
         .iter()
         .map(|change| match &change.old_path {
             Some(old) => format!("{} => {}", quote(old), quote(&change.path)),
-            None => quote(&change.path).into_owned(),
+            None => shown(change),
         })
         .collect();
     let widest = names.iter().map(|name| name.chars().count()).max().unwrap_or_default();
@@ -280,7 +280,7 @@ fn stat(changes: &[Change]) -> Vec<String> {
     if !changes.is_empty() {
         lines.push(format!(
             " {} changed, {}(+), {}(-)",
-            times(changes.len(), "file"),
+            times(changes.iter().filter(|change| !change.is_of_directory()).count(), "file"),
             times(added, "insertion"),
             times(deleted, "deletion")
         ));

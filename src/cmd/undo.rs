@@ -31,9 +31,9 @@ use crate::workspace::{LeasedWorkspace, Workspace, keep};
 
 /// Put a workspace back to where it was before a run
 ///
-/// Files with their modes, links and empty directories, and the whole `.git`: branches, HEAD, index, stash and logs. What
-/// was ignored and never recorded stays as it is. The state that is replaced is recorded first, so that an undo can be
-/// undone: without a RUN it takes back what was done last, another undo included.
+/// Files and directories with their modes, links, and the whole `.git`: branches, HEAD, index, stash and logs. What was
+/// ignored and never recorded stays as it is. The state that is replaced is recorded first, so that an undo can be undone:
+/// without a RUN it takes back what was done last, another undo included.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The workspace

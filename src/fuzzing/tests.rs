@@ -104,7 +104,7 @@ proptest! {
     }
 
     #[test]
-    fn metas_are_read_back(rest in vec((select(vec!["mode", "gitmode", "empty", "large", "largemode", "nested", "plain", "special", "later"]), bytes(6),
+    fn metas_are_read_back(rest in vec((select(vec!["mode", "gitmode", "empty", "large", "largemode", "nested", "plain", "plaindir", "dirmode", "special", "later"]), bytes(6),
         select(vec!["", "644", "9", "x", "0123456789012345678901234567890123456789"])), 0..4)) {
         let mut meta = b"stead meta 1\0".to_vec();
         for (key, path, value) in rest {

@@ -17,6 +17,11 @@ pub(crate) struct Meta {
     pub(crate) plain: Option<(u32, u32)>,
     /// Permission bits of the files that differ from that.
     pub(crate) modes: Vec<(Vec<u8>, u32)>,
+    /// Permission bits of most directories; not known of snapshots from before these were recorded.
+    pub(crate) plain_dir: Option<u32>,
+    /// Permission bits of the directories that differ from that, and of those that could not be opened. The path of the tree
+    /// itself is empty; those in `.git` are not recorded, since git makes them alike.
+    pub(crate) dir_modes: Vec<(Vec<u8>, u32)>,
     /// Permission bits of the files in `.git` that people make private or executable, where these are not 0644 and 0755.
     pub(crate) git_modes: Vec<(Vec<u8>, u32)>,
     pub(crate) empty_dirs: Vec<Vec<u8>>,
@@ -44,12 +49,43 @@ impl Meta {
         if executable { program } else { file }
     }
 
+    /// Returns the permission bits of what is known to be a directory of the snapshot.
+    pub(crate) fn dir_mode(&self, path: &[u8]) -> Option<u32> {
+        let plain = self.plain_dir?;
+        let found = self.dir_modes.binary_search_by(|(other, _)| other.as_slice().cmp(path));
+        Some(found.map_or(plain, |index| self.dir_modes[index].1))
+    }
+
+    /// Returns whether what it names shows that there is a directory at `path`, whatever the files say.
+    pub(crate) fn has_directory(&self, path: &[u8]) -> bool {
+        fn names<T>(list: &[T], path: &[u8], name: impl Fn(&T) -> &[u8]) -> bool {
+            list.get(list.partition_point(|entry| name(entry) < path)).is_some_and(|entry| name(entry) == path)
+        }
+        fn goes_below<T>(list: &[T], below: &[u8], name: impl Fn(&T) -> &[u8]) -> bool {
+            list.get(list.partition_point(|entry| name(entry) < below))
+                .is_some_and(|entry| name(entry).starts_with(below))
+        }
+        let below = [path, b"/"].concat();
+        names(&self.dir_modes, path, |(name, _)| name)
+            || names(&self.nested, path, |(name, _)| name)
+            || names(&self.empty_dirs, path, |name| name)
+            || goes_below(&self.dir_modes, &below, |(name, _)| name)
+            || goes_below(&self.nested, &below, |(name, _)| name)
+            || goes_below(&self.empty_dirs, &below, |name| name)
+            || goes_below(&self.newly_ignored, &below, |name| name)
+            || goes_below(&self.special, &below, |(name, _)| name)
+            || goes_below(&self.too_large, &below, |(name, _)| name)
+            || goes_below(&self.unreadable, &below, |(name, _)| name)
+    }
+
     /// Returns the part below `directory`, with paths relative to it.
     pub(crate) fn below(&self, directory: &[u8]) -> Self {
         let below = |path: &[u8]| path.strip_prefix(directory)?.strip_prefix(b"/").map(<[u8]>::to_vec);
         Self {
             plain: self.plain,
             modes: pick(&self.modes, below),
+            plain_dir: self.plain_dir,
+            dir_modes: pick(&self.dir_modes, below),
             git_modes: pick(&self.git_modes, below),
             empty_dirs: self.empty_dirs.iter().filter_map(|path| below(path)).collect(),
             special: pick(&self.special, below),
@@ -63,6 +99,7 @@ impl Meta {
 
     pub(crate) fn sort(&mut self) {
         self.modes.sort();
+        self.dir_modes.sort();
         self.git_modes.sort();
         self.empty_dirs.sort();
         self.special.sort();
@@ -84,6 +121,7 @@ impl Meta {
             bytes.extend_from_slice(value.as_bytes());
             bytes.push(0);
         };
+        self.dir_modes.iter().for_each(|(path, mode)| record("dirmode", path, &format!("{mode:o}")));
         self.empty_dirs.iter().for_each(|path| record("empty", path, ""));
         self.git_modes.iter().for_each(|(path, mode)| record("gitmode", path, &format!("{mode:o}")));
         self.newly_ignored.iter().for_each(|path| record("ignored", path, ""));
@@ -94,6 +132,9 @@ impl Meta {
         if let Some((file, program)) = self.plain {
             record("plain", b"file", &format!("{file:o}"));
             record("plain", b"program", &format!("{program:o}"));
+        }
+        if let Some(mode) = self.plain_dir {
+            record("plaindir", b"", &format!("{mode:o}"));
         }
         self.special.iter().for_each(|(path, kind)| record("special", path, kind));
         self.unreadable.iter().for_each(|(path, reason)| record("unreadable", path, reason));
@@ -114,6 +155,7 @@ impl Meta {
             let value = std::str::from_utf8(value).map_err(|_| damaged())?;
             let octal = || u32::from_str_radix(value, 8).map_err(|_| damaged());
             match &key[..space] {
+                b"dirmode" => meta.dir_modes.push((path, octal()?)),
                 b"empty" => meta.empty_dirs.push(path),
                 b"gitmode" => meta.git_modes.push((path, octal()?)),
                 b"ignored" => meta.newly_ignored.push(path),
@@ -125,6 +167,7 @@ impl Meta {
                     let plain = meta.plain.get_or_insert(PLAIN);
                     *(if path == b"file" { &mut plain.0 } else { &mut plain.1 }) = octal()?;
                 }
+                b"plaindir" => meta.plain_dir = Some(octal()?),
                 b"special" => meta.special.push((path, value.to_owned())),
                 b"unreadable" => meta.unreadable.push((path, value.to_owned())),
                 _ => {}
@@ -136,6 +179,9 @@ impl Meta {
 
 /// Permission bits of a file and of an executable one under the usual umask.
 pub(crate) const PLAIN: (u32, u32) = (0o644, 0o755);
+
+/// The same of a directory.
+pub(crate) const PLAIN_DIR: u32 = 0o755;
 
 fn pick<T: Clone>(list: &[(Vec<u8>, T)], below: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Vec<(Vec<u8>, T)> {
     list.iter().filter_map(|(path, value)| Some((below(path)?, value.clone()))).collect()
@@ -151,6 +197,8 @@ mod tests {
         let meta = Meta {
             plain: Some((0o664, 0o775)),
             modes: vec![(b"a b\nc".to_vec(), 0o600)],
+            plain_dir: Some(0o775),
+            dir_modes: vec![(Vec::new(), 0o2775), (b"e".to_vec(), 0o1777), (b"n/m/x".to_vec(), 0o700)],
             git_modes: vec![(b".git/config".to_vec(), 0o640)],
             empty_dirs: vec![b"e".to_vec()],
             special: vec![(b"\xff".to_vec(), "fifo".to_owned())],
@@ -164,6 +212,33 @@ mod tests {
         assert_eq!(Meta::decode(&Meta::default().encode()).expect("nothing"), Meta::default());
         assert_eq!(meta.mode(b"a b\nc", false), 0o600);
         assert_eq!(meta.mode(b"other", true), 0o775);
+        assert_eq!([&b""[..], b"e", b"n"].map(|path| meta.dir_mode(path)), [0o2775, 0o1777, 0o775].map(Some));
+        assert_eq!(Meta::default().dir_mode(b""), None);
         assert!(Meta::decode(b"stead meta 2\0").is_err());
+    }
+
+    #[test]
+    fn the_part_below_a_directory_has_the_modes_below_it_and_not_its_own() {
+        let modes = vec![(b"n".to_vec(), 0o700), (b"n/in".to_vec(), 0o711), (b"no".to_vec(), 0o777)];
+        let meta = Meta { plain_dir: Some(0o750), dir_modes: modes, ..Meta::default() };
+        let below = meta.below(b"n");
+        assert_eq!((below.plain_dir, below.dir_modes), (Some(0o750), vec![(b"in".to_vec(), 0o711)]));
+    }
+
+    #[test]
+    fn what_is_named_below_a_path_shows_a_directory() {
+        let meta = Meta {
+            dir_modes: vec![(b"closed/in".to_vec(), 0)],
+            empty_dirs: vec![b"e".to_vec()],
+            special: vec![(b"s-2".to_vec(), "fifo".to_owned()), (b"s/fifo".to_vec(), "fifo".to_owned())],
+            newly_ignored: vec![b"i/x".to_vec()],
+            ..Meta::default()
+        };
+        for path in ["closed", "closed/in", "e", "s", "i"] {
+            assert!(meta.has_directory(path.as_bytes()), "{path}");
+        }
+        for path in ["s-2", "s/fifo", "i/x", "clos", "x"] {
+            assert!(!meta.has_directory(path.as_bytes()), "{path}");
+        }
     }
 }

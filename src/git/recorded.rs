@@ -11,7 +11,7 @@ use crate::git::Oid;
 use crate::git::ignore::Patterns;
 use crate::git::meta::Meta;
 use crate::git::repository::Store;
-use crate::git::snapshot::Snapshot;
+use crate::git::snapshot::{Snapshot, is_in_git};
 
 const TYPE: u32 = 0o170_000;
 const TREE: u32 = 0o040_000;
@@ -49,12 +49,16 @@ pub(crate) struct Recorded {
     /// Permission bits in these that are not as usual, by their paths in the tree.
     pub(crate) git_modes: BTreeMap<Vec<u8>, u32>,
     pub(crate) nested: BTreeSet<Vec<u8>>,
+    gitlinks: BTreeSet<Vec<u8>>,
+    /// As in [`Meta`], of nested repositories too.
+    plain_dir: Option<u32>,
+    dir_modes: BTreeMap<Vec<u8>, u32>,
 }
 
 impl Recorded {
     pub(crate) fn of(store: &Store, snapshot: &Snapshot) -> Result<Self> {
-        let mut recorded = Self::default();
         let meta = &snapshot.meta;
+        let mut recorded = Self { plain_dir: meta.plain_dir, ..Self::default() };
         recorded.add(store.repository(), b"", snapshot.id, meta)?;
         for (path, id) in &meta.nested {
             let tree = store.repository().find_tree(*id).with_context(|| format!("cannot read tree {id}"))?;
@@ -79,11 +83,14 @@ impl Recorded {
         }
         each(repository, files, &mut |path, mode, id| {
             let mode = if mode & TYPE == FILE { FILE | meta.mode(path, mode & 0o100 != 0) } else { mode };
-            if mode & TYPE != GITLINK {
+            if mode & TYPE == GITLINK {
+                self.gitlinks.insert(join(top, path));
+            } else {
                 self.files.insert(join(top, path), Entry { mode, id });
             }
         })?;
         self.empty_dirs.extend(meta.empty_dirs.iter().map(|path| join(top, path)));
+        self.dir_modes.extend(meta.dir_modes.iter().map(|(path, mode)| (join(top, path), *mode)));
         self.git_modes.extend(meta.git_modes.iter().map(|(path, mode)| (join(top, path), *mode)));
         Ok(())
     }
@@ -95,12 +102,40 @@ impl Recorded {
         let below_slash = join(path, b"");
         self.files.contains_key(path)
             || self.empty_dirs.contains(path)
+            || self.dir_modes.contains_key(path)
             || below(self.files.range(below_slash.clone()..).next().map(|(path, _)| path))
             || below(self.empty_dirs.range(below_slash.clone()..).next())
+            || below(self.dir_modes.range(below_slash.clone()..).next().map(|(path, _)| path))
             || below(self.nested.range(from()).next())
             || below(self.nested.range(below_slash.clone()..).next())
             || below(self.unrecorded.range(from()).next().map(|(path, _)| path))
             || below(self.unrecorded.range(below_slash..).next().map(|(path, _)| path))
+    }
+
+    /// Returns the directories with their permission bits, those in `.git` apart; that of the tree itself has an empty path. None
+    /// where the snapshot is from before these were recorded.
+    ///
+    /// One that holds nothing but ignored files is known when its mode is not the usual one.
+    pub(crate) fn directories(&self) -> BTreeMap<Vec<u8>, u32> {
+        let Some(plain) = self.plain_dir else { return BTreeMap::new() };
+        let mut found = BTreeMap::from([(Vec::new(), plain)]);
+        let mut add_parents = |path: &[u8]| {
+            let mut path = path;
+            while let Some(slash) = path.iter().rposition(|byte| *byte == b'/') {
+                path = &path[..slash];
+                // Where one is known those above it are.
+                if found.insert(path.to_vec(), plain).is_some() {
+                    break;
+                }
+            }
+        };
+        let whole = || self.empty_dirs.iter().chain(&self.nested).chain(&self.gitlinks).chain(self.dir_modes.keys());
+        let outside = |path: &&Vec<u8>| !is_in_git(path);
+        let inside = self.files.keys().chain(self.unrecorded.keys().filter(outside)).chain(&self.newly_ignored);
+        whole().chain(inside).for_each(|path| add_parents(path));
+        found.extend(whole().map(|path| (path.clone(), plain)));
+        found.extend(self.dir_modes.iter().map(|(path, mode)| (path.clone(), *mode)));
+        found
     }
 
     /// Returns the uppermost component of `path` that the rules in these files, or `global` ones, ignore.

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags, Stat, chmod};
+use rustix::fs::{FileType, Mode, OFlags, Stat, chmod, fstat};
 use rustix::io::Errno;
 
 use super::beneath::{Dir, fault, open_beneath};
@@ -72,6 +72,23 @@ impl Dir {
         done
     }
 
+    /// Gives the directory `path`, or this one itself when that is empty, the permission bits `mode` where it has others; what is
+    /// no directory is left alone.
+    pub(crate) fn set_dir_mode(&self, path: &Path, mode: u32) -> Result<()> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let place = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let fd = match open_beneath(self.fd().as_fd(), place, flags, Mode::empty()) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV) => return Ok(()),
+            Err(error) => return Err(fault("open", place, error)),
+        };
+        let stat = fstat(&fd).map_err(|error| fault("read", place, error))?;
+        if stat.st_mode & 0o7777 == mode {
+            return Ok(());
+        }
+        set_mode(&fd, mode).map_err(|error| fault("change the mode of", place, error))
+    }
+
     fn open_up(&self, name: &Path, stat: &Stat) -> Result<OwnedFd, Errno> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = open_beneath(self.fd().as_fd(), name, flags, Mode::empty())?;
@@ -119,5 +136,27 @@ mod tests {
             assert!(place.path().join(aside).symlink_metadata().is_ok());
         }
         assert_eq!(std::fs::read_dir(at("elsewhere")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn only_a_directory_gets_another_mode_and_no_link_is_followed() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name);
+        let mode = |name: &str| at(name).metadata().unwrap().mode() & 0o7777;
+        std::fs::create_dir_all(at("tree/dir")).unwrap();
+        std::fs::create_dir_all(at("outside/in")).unwrap();
+        std::fs::write(at("tree/file"), "x").unwrap();
+        symlink("../outside", at("tree/link")).unwrap();
+        for name in ["outside", "outside/in", "tree/file"] {
+            chmod(at(name), Mode::from_raw_mode(0o755)).unwrap();
+        }
+        // What its owner may not even list.
+        chmod(at("tree/dir"), Mode::from_raw_mode(0)).unwrap();
+        let dir = Dir::open(&at("tree")).unwrap();
+        for name in ["", "dir", "file", "link", "link/in", "../outside", "gone", "file/x"] {
+            dir.set_dir_mode(Path::new(name), 0o1700).unwrap();
+        }
+        assert_eq!((mode("tree"), mode("tree/dir")), (0o1700, 0o1700));
+        assert_eq!([mode("outside"), mode("outside/in"), mode("tree/file")], [0o755; 3]);
     }
 }

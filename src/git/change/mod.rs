@@ -3,13 +3,9 @@
 //! Snapshots are compared raw with raw. A snapshot is compared with a commit in the form that git would commit it in
 //! ([`committed`]): only paths that differ are cleaned by the commit's attributes.
 
+mod modes;
 mod rename;
 mod unread;
-
-use std::collections::BTreeSet;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
 
 use anyhow::Context as _;
 use base64::Engine as _;
@@ -25,6 +21,7 @@ use crate::git::meta::Meta;
 use crate::git::repository::Store;
 use crate::git::snapshot::Snapshot;
 use crate::git::{Oid, lfs};
+use modes::full_mode;
 use unread::unread;
 
 /// Content above this size is compared as a whole, not by lines.
@@ -32,6 +29,7 @@ const MAX_TEXT: i64 = 16 << 20;
 
 const TYPE: u32 = 0o170_000;
 const REGULAR: u32 = 0o100_000;
+const DIRECTORY: u32 = 0o040_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -49,7 +47,8 @@ pub(crate) struct Change {
     pub(crate) path: Vec<u8>,
     pub(crate) kind: ChangeKind,
     pub(crate) old_path: Option<Vec<u8>>,
-    /// Git mode with full permission bits (0o100644, 0o120000, …); `None` on the side where it is not there.
+    /// Git mode with full permission bits (0o100644, 0o120000, …, 0o040700 of a directory that only has other ones); `None` on the
+    /// side where it is not there.
     pub(crate) old_mode: Option<u32>,
     pub(crate) mode: Option<u32>,
     /// `None` also for content that was not read: over a cap, or not readable.
@@ -58,6 +57,28 @@ pub(crate) struct Change {
     pub(crate) binary: bool,
     pub(crate) additions: u64,
     pub(crate) deletions: u64,
+}
+
+impl Change {
+    /// Returns a directory that is there before and after with other permission bits; the tree itself, with an empty path, is `.`.
+    pub(crate) fn of_directory(path: &[u8], old_mode: u32, mode: u32) -> Self {
+        Self {
+            path: if path.is_empty() { b".".to_vec() } else { path.to_vec() },
+            kind: ChangeKind::Update,
+            old_path: None,
+            old_mode: Some(DIRECTORY | old_mode),
+            mode: Some(DIRECTORY | mode),
+            old_id: None,
+            id: None,
+            binary: false,
+            additions: 0,
+            deletions: 0,
+        }
+    }
+
+    pub(crate) fn is_of_directory(&self) -> bool {
+        self.mode.is_some_and(|mode| mode & TYPE == DIRECTORY)
+    }
 }
 
 /// The content of a changed file, for programs.
@@ -79,8 +100,10 @@ pub(crate) fn between(store: &Store, before: &Snapshot, after: &Snapshot) -> Res
         change.old_mode = change.old_mode.map(|mode| full_mode(&before.meta, old_path, mode));
         change.mode = change.mode.map(|mode| full_mode(&after.meta, &change.path, mode));
     }
-    permissions(store, before, after, &mut changes)?;
+    modes::of_files(store, before, after, &mut changes)?;
     unread(&before.meta, &after.meta, &mut changes);
+    modes::of_directories(store, before, after, &mut changes)?;
+    changes.sort_by(|one, other| one.path.cmp(&other.path));
     Ok(changes)
 }
 
@@ -331,44 +354,6 @@ fn lines(repository: &Repository, id: Oid) -> u64 {
         return 0;
     }
     blob.content().split_inclusive(|byte| *byte == b'\n').count() as u64
-}
-
-fn full_mode(meta: &Meta, path: &[u8], mode: u32) -> u32 {
-    if mode & TYPE == REGULAR { REGULAR | meta.mode(path, mode & 0o100 != 0) } else { mode }
-}
-
-/// Adds the files of which only permission bits differ that git does not keep.
-fn permissions(store: &Store, before: &Snapshot, after: &Snapshot, changes: &mut Vec<Change>) -> Result<()> {
-    if before.meta.plain == after.meta.plain && before.meta.modes == after.meta.modes {
-        return Ok(());
-    }
-    let listed = before.meta.modes.iter().chain(&after.meta.modes).map(|(path, _)| path.as_slice());
-    let reported: BTreeSet<&[u8]> = changes.iter().map(|change| change.path.as_slice()).collect();
-    let paths: BTreeSet<&[u8]> = listed.filter(|path| !reported.contains(path)).collect();
-    let files = tree(store.repository(), Some(after.files))?.context("a snapshot without files")?;
-    let mut found = Vec::new();
-    for path in paths {
-        let Ok(entry) = files.get_path(Path::new(OsStr::from_bytes(path))) else { continue };
-        let mode = entry.filemode().cast_unsigned();
-        let (old_mode, mode) = (full_mode(&before.meta, path, mode), full_mode(&after.meta, path, mode));
-        if old_mode != mode {
-            found.push(Change {
-                path: path.to_vec(),
-                kind: ChangeKind::Update,
-                old_path: None,
-                old_mode: Some(old_mode),
-                mode: Some(mode),
-                old_id: Some(entry.id()),
-                id: Some(entry.id()),
-                binary: false,
-                additions: 0,
-                deletions: 0,
-            });
-        }
-    }
-    changes.append(&mut found);
-    changes.sort_by(|one, other| one.path.cmp(&other.path));
-    Ok(())
 }
 
 #[cfg(test)]

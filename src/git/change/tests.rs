@@ -257,6 +257,40 @@ fn an_unread_file_is_not_deleted_and_a_large_one_is_named() {
 }
 
 #[test]
+fn permission_bits_that_most_have_are_compared_too() {
+    let place = Place::new();
+    let files = first(&place);
+    place.remove("becomes");
+    place.write("dir9/file", "x\n");
+    let later = place.written();
+    let snapshot = |files: Oid, meta| {
+        let root = place.git(&["mktree"], format!("040000 tree {files}\tfiles\n").as_bytes());
+        Snapshot { commit: files, id: root.parse().expect("an id"), files, meta, ignored: Vec::new() }
+    };
+    let told = |before: &Snapshot, after: &Snapshot| {
+        let changes = between(&place.store, before, after).expect("changes").into_iter();
+        let modes = changes.filter(|change| change.kind == ChangeKind::Update);
+        modes.map(|change| (String::from_utf8(change.path).expect("UTF-8"), change.old_mode, change.mode)).collect()
+    };
+    let (plain, dir_modes) = (Some((0o600, 0o700)), vec![(b"dir2".to_vec(), 0o755)]);
+    let meta = Meta { plain, plain_dir: Some(0o700), dir_modes, ..Meta::default() };
+    let before = snapshot(files, Meta { plain_dir: Some(0o755), ..Meta::default() });
+    let all: Vec<(String, Option<u32>, Option<u32>)> = told(&before, &snapshot(later, meta.clone()));
+    let of = |bits: u32| all.iter().filter(move |(_, _, mode)| *mode == Some(bits)).map(|(path, ..)| path.as_str());
+    assert_eq!(of(0o100_600).filter(|path| path.starts_with("dir")).count(), 12);
+    assert_eq!(of(0o040_700).collect::<Vec<_>>(), [".", "dir0", "dir1"], "what is gone, new or as it was is not told");
+    // Each listed alone.
+    let one = |mode| Meta { plain_dir: Some(0o755), dir_modes: vec![(b"dir1".to_vec(), mode)], ..Meta::default() };
+    assert_eq!(
+        told(&snapshot(files, one(0o1777)), &snapshot(files, one(0o700))),
+        [("dir1".to_owned(), Some(0o041_777), Some(0o040_700))]
+    );
+    // A snapshot that does not know them.
+    let unknown: Vec<_> = told(&snapshot(files, Meta::default()), &snapshot(files, Meta { plain: None, ..meta }));
+    assert_eq!(unknown, []);
+}
+
+#[test]
 fn content_is_text_or_base64_up_to_a_cap() {
     let place = Place::new();
     let tree = first(&place);

@@ -61,6 +61,8 @@ pub(super) struct Scan<'a> {
     pub(super) device: u64,
     pub(super) progress: &'a dyn Progress,
     pub(super) meta: Mutex<Meta>,
+    /// All directories but those in `.git`, with their permission bits.
+    pub(super) directories: Mutex<Vec<(Vec<u8>, u32)>>,
     /// What the base's rules ignore, too: names that nothing is recorded of.
     pub(super) ignored: Mutex<Vec<Vec<u8>>>,
     pub(super) writer: Mutex<seen::Writer>,
@@ -174,6 +176,9 @@ impl Scan<'_> {
         out: &SyncSender<Object>,
     ) {
         let path = join(&parent.path, &entry.name);
+        if parent.top.top.kind == TopKind::Files {
+            self.directories.lock().unwrap_or_else(PoisonError::into_inner).push((path.clone(), entry.mode));
+        }
         let opened = if parent.depth >= MAX_DEPTH {
             Err(format!("deeper than {MAX_DEPTH} directories"))
         } else if self.seen.directory(self.device, &path).is_none() && self.budget.is_late() {
@@ -440,7 +445,7 @@ impl Scan<'_> {
                     _ if node.top.top.kind == TopKind::GitDir => None,
                     _ => self.gitlink(node, &name),
                 };
-                let entry = blank(name, EntryKind::Directory);
+                let entry = Entry { mode: attributes.mode, ..blank(name, EntryKind::Directory) };
                 node.pending.fetch_add(1, Ordering::Relaxed);
                 queue.push(Job::Directory { parent: Arc::clone(node), entry, inside, gitlink });
             }

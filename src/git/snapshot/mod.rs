@@ -7,7 +7,7 @@
 //!   gitdir/   tree: the small files of the agent's .git as opaque bytes
 //! ```
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -20,7 +20,7 @@ use crate::config;
 use crate::error::{Failure, Kind, Result};
 use crate::git::Oid;
 use crate::git::ignore::Patterns;
-use crate::git::meta::PLAIN;
+use crate::git::meta::{PLAIN, PLAIN_DIR};
 use crate::git::repository::{Access, Store};
 use crate::git::scan::{self, Budget, Job, Object, Scan, Top, TopKind, reason};
 use crate::git::seen::{self, EntryKind, Seen};
@@ -79,7 +79,7 @@ pub(crate) fn capture(store: &Store, spec: &CaptureSpec<'_>, progress: &dyn Prog
         seen = Seen::default();
     }
     let tree = walk::open(spec.tree)?;
-    let device = walk::attributes_of(&tree).with_context(|| format!("cannot read `{}`", spec.tree.display()))?.device;
+    let top = walk::attributes_of(&tree).with_context(|| format!("cannot read `{}`", spec.tree.display()))?;
     let base = spec.base.and_then(|base| Some(store.repository().find_commit(base).ok()?.tree_id()));
     let excludes = spec.excludes.and_then(|path| std::fs::read(path).ok()).unwrap_or_default();
     let scan = Scan {
@@ -89,9 +89,10 @@ pub(crate) fn capture(store: &Store, spec: &CaptureSpec<'_>, progress: &dyn Prog
         global: Patterns::parse(&excludes),
         brought: spec.brought,
         known: Mutex::new(store.reopen()?),
-        device,
+        device: top.device,
         progress,
         meta: Mutex::default(),
+        directories: Mutex::new(vec![(Vec::new(), top.mode)]),
         ignored: Mutex::default(),
         writer: Mutex::default(),
         tops: Mutex::default(),
@@ -137,7 +138,7 @@ pub(crate) fn capture(store: &Store, spec: &CaptureSpec<'_>, progress: &dyn Prog
     progress.finish(Phase::Scan);
     written?;
     progress::check(progress)?;
-    let Scan { writer, tops, files, differs, meta: found, ignored, budget, .. } = scan;
+    let Scan { writer, tops, files, differs, meta: found, directories, ignored, budget, .. } = scan;
     store.set_read(budget.into_read());
     let poisoned = "no thread of the walk panicked, or its panic would have come through";
     let (writer, tops) = (writer.into_inner().expect(poisoned), tops.into_inner().expect(poisoned));
@@ -145,6 +146,7 @@ pub(crate) fn capture(store: &Store, spec: &CaptureSpec<'_>, progress: &dyn Prog
     found.special.append(&mut meta.special);
     found.unreadable.append(&mut meta.unreadable);
     settle_modes(&mut found, &writer, files.into_inner());
+    settle_dir_modes(&mut found, directories.into_inner().expect(poisoned));
     found.sort();
     let mut ignored = ignored.into_inner().expect(poisoned);
     ignored.sort();
@@ -161,7 +163,7 @@ pub(crate) fn capture(store: &Store, spec: &CaptureSpec<'_>, progress: &dyn Prog
     store.flush()?;
     if known.is_none() || differs.into_inner() {
         let captured = if spec.alone { jiff::Timestamp::now() } else { captured };
-        writer.write(spec.seen, captured, device, commit, root.id)?;
+        writer.write(spec.seen, captured, top.device, commit, root.id)?;
     }
     Ok(Snapshot { commit, ..root })
 }
@@ -207,6 +209,7 @@ fn assemble(store: &Store, tops: &[(Top, Option<Oid>)], mut meta: Meta) -> Resul
         // The sub-snapshot has these; what is not recorded stays named here too.
         let is_below = |other: &[u8]| other.strip_prefix(path).is_some_and(|rest| rest.starts_with(b"/"));
         meta.modes.retain(|(other, _)| !is_below(other));
+        meta.dir_modes.retain(|(other, _)| !is_below(other));
         meta.git_modes.retain(|(other, _)| !is_below(other));
         meta.empty_dirs.retain(|other| !is_below(other));
     }
@@ -264,6 +267,21 @@ fn settle_modes(meta: &mut Meta, writer: &seen::Writer, files: u64) {
             meta.modes.push((path, entry.mode));
         }
     });
+}
+
+/// Does the same for directories. One that could not be opened is listed in any case: nothing else tells that it is one.
+fn settle_dir_modes(meta: &mut Meta, directories: Vec<(Vec<u8>, u32)>) {
+    let mut counts = BTreeMap::new();
+    for (_, mode) in &directories {
+        *counts.entry(*mode).or_insert(0_usize) += 1;
+    }
+    let usual = counts.get(&PLAIN_DIR).copied().unwrap_or_default();
+    let most = counts.into_iter().max_by_key(|(_, count)| *count);
+    let plain = most.filter(|_| usual * 2 < directories.len()).map_or(PLAIN_DIR, |(mode, _)| mode);
+    let unreadable: HashSet<&[u8]> = meta.unreadable.iter().map(|(path, _)| path.as_slice()).collect();
+    let listed = directories.into_iter().filter(|(path, mode)| *mode != plain || unreadable.contains(path.as_slice()));
+    meta.dir_modes = listed.collect();
+    meta.plain_dir = Some(plain);
 }
 
 #[cfg(test)]

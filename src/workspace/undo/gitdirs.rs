@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::tree::{as_path, look_at};
+use super::tree::{as_path, find_at};
 use crate::error::Result;
 use crate::git::recorded::{Recorded, join};
 use crate::git::repository::Store;
@@ -92,7 +92,7 @@ pub(super) fn links(was: &Recorded, undone: &Path) -> Vec<Link> {
 pub(super) fn put_links(links: &[Link], tree: &Dir) -> Result<()> {
     for Link { repository, content } in links {
         let place = join(repository, b".git");
-        if look_at(tree, &place)?.is_none() {
+        if find_at(tree, &place)?.is_none() {
             tree.with_access(as_path(&place), || tree.replace(as_path(&place), content, 0o644))?;
         }
     }
@@ -147,7 +147,7 @@ impl Replacement {
     /// Takes a `.git` away that was not there.
     pub(super) fn remove(&self, tree: &Dir, runs: &Path) -> Result<()> {
         let (aside, place) = (self.aside(runs)?, self.gitdir());
-        if aside.stat(Path::new(".git"))?.is_some() || look_at(tree, &place)?.is_none() {
+        if aside.stat(Path::new(".git"))?.is_some() || find_at(tree, &place)?.is_none() {
             return Ok(());
         }
         let place = as_path(&place);
@@ -196,7 +196,7 @@ impl Replacement {
         let own = Dir::open(runs)?;
         let name = Path::new(ready.file_name().unwrap_or_default());
         let is_new = ready.to_str().and_then(|path| path.rsplit('-').next()?.parse().ok()) == Some(inode(&ready)?);
-        if is_new && look_at(tree, &place)?.is_none() {
+        if is_new && find_at(tree, &place)?.is_none() {
             let around = as_path(if self.path.is_empty() { b"." } else { &self.path });
             tree.with_access(around, || tree.create_dir_all(around))?;
             tree.with_access(as_path(&place), || own.rename(name, tree, as_path(&place)))?;

@@ -11,6 +11,7 @@
 
 mod before;
 mod gitdirs;
+mod modes;
 mod order;
 mod tree;
 
@@ -28,6 +29,7 @@ use crate::store::beneath::Dir;
 use crate::workspace::Workspace;
 use crate::workspace::agentgit::rebuild::Lacks;
 use gitdirs::{Link, Replacement};
+use modes::Modes;
 use tree::{Step, Steps, as_path, look_at};
 
 pub(crate) use before::{Before, Undone};
@@ -72,12 +74,21 @@ pub(crate) struct Outline {
 /// Why something that is there now, and was not before, is there when all is done.
 const STAYS: &str = "it cannot be recorded, so it stays";
 
+/// The same of a directory that was closed: what the run has added in it.
+const ADDED_STAYS: &str = "what has come into it is not known, so it stays";
+
+/// Why a directory has other permission bits than it should have.
+const MODE_STAYS: &str = "its permission bits cannot be put back";
+
 impl Outline {
     /// Returns whether nothing stays that should have gone, and nothing is gone that should be there.
     pub(crate) fn is_complete(&self) -> bool {
         self.lost.is_empty()
             && self.not_taken_over.is_empty()
-            && !self.left.iter().any(|(_, reason)| reason.starts_with(STAYS))
+            && !self
+                .left
+                .iter()
+                .any(|(_, reason)| [STAYS, ADDED_STAYS, MODE_STAYS].iter().any(|start| reason.starts_with(start)))
     }
 
     fn add(&mut self, gitdir: &[u8], lacks: Lacks) {
@@ -106,6 +117,7 @@ struct Work {
     steps: Steps,
     replacements: Vec<Replacement>,
     links: Vec<Link>,
+    modes: Modes,
 }
 
 impl Work {
@@ -118,13 +130,14 @@ impl Work {
         undone: Option<&Path>,
     ) -> Result<Self> {
         let steps = steps(was, is, paths, spared);
-        if !paths.is_empty() {
-            return Ok(Self { steps, replacements: Vec::new(), links: Vec::new() });
-        }
         let tree = Dir::open(&workspace.tree())?;
+        let modes = Modes::of(&tree, was, is, paths);
+        if !paths.is_empty() {
+            return Ok(Self { steps, replacements: Vec::new(), links: Vec::new(), modes });
+        }
         let replacements = gitdirs::replacements(workspace, store, &tree, was, is)?;
         let links = undone.map(|undone| gitdirs::links(was, undone)).unwrap_or_default();
-        Ok(Self { steps, replacements, links })
+        Ok(Self { steps, replacements, links, modes })
     }
 }
 
@@ -159,7 +172,7 @@ pub(crate) fn plan(
     }
     let work = Work::new(workspace, store, (&was, &is), (asked.paths, &spared), Some(&before.run.directory))?;
     let outline = Outline {
-        changes: changes(store, now, &before.snapshot, &work.steps)?,
+        changes: changes(store, now, &before.snapshot, &work)?,
         refs: if asked.paths.is_empty() { refs(store, &was, &is)? } else { Vec::new() },
         repositories: work.replacements.iter().map(|replacement| replacement.path.clone()).collect(),
         held: gitdirs::held(store, &work.replacements)?,
@@ -182,7 +195,7 @@ impl UndoPlan {
 
     /// Returns whether everything is as it was.
     pub(crate) fn is_empty(&self) -> bool {
-        self.work.steps.is_empty() && self.work.replacements.is_empty()
+        self.work.steps.is_empty() && self.work.replacements.is_empty() && self.work.modes.is_empty()
     }
 
     /// Returns what stands where something has to be put back and is not recorded as it is now: it would be lost.
@@ -196,7 +209,7 @@ impl UndoPlan {
         for path in places.clone().chain(&self.work.steps.empty).cloned().chain(gitdirs) {
             for parent in path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| &path[..end]) {
                 let is_known = known.get(parent).is_some_and(|step| step.now.is_some());
-                match look_at(tree, parent)? {
+                match tree::plan_at(tree, parent)? {
                     None | Some(FileType::Directory) => {}
                     Some(_) if is_known => {}
                     Some(_) => drop(found.insert(parent.to_vec())),
@@ -205,7 +218,7 @@ impl UndoPlan {
         }
         for path in places.chain(&self.work.steps.empty) {
             let is_directory = self.work.steps.empty.contains(path);
-            match look_at(tree, path)? {
+            match tree::plan_at(tree, path)? {
                 Some(FileType::Directory) if !is_directory => {
                     if self.has_unknown(tree, path, &known)? {
                         found.insert(path.clone());
@@ -230,7 +243,7 @@ impl UndoPlan {
                 if name == ".git" && self.work.replacements.iter().any(|one| path.starts_with(&one.path)) {
                     continue;
                 }
-                match look_at(tree, &path)? {
+                match tree::plan_at(tree, &path)? {
                     Some(rustix::fs::FileType::Directory) => waiting.push(path),
                     _ if known.get(path.as_slice()).is_some_and(|step| step.now.is_some()) => {}
                     _ => return Ok(true),
@@ -279,8 +292,9 @@ fn steps(was: &Recorded, is: &Recorded, paths: &[Vec<u8>], spared: &BTreeSet<Vec
     steps
 }
 
-/// Returns what is done to the files as changes of what is there now.
-fn changes(store: &Store, now: &Snapshot, then: &Snapshot, steps: &Steps) -> Result<Vec<Change>> {
+/// Returns what is done to the files and directories as changes of what is there now.
+fn changes(store: &Store, now: &Snapshot, then: &Snapshot, work: &Work) -> Result<Vec<Change>> {
+    let steps = &work.steps;
     let paths: BTreeSet<&[u8]> = steps.steps.iter().map(|step| step.path.as_slice()).collect();
     let mut changes = change::between(store, now, then)?;
     changes.retain(|change| {
@@ -308,6 +322,8 @@ fn changes(store: &Store, now: &Snapshot, then: &Snapshot, steps: &Steps) -> Res
             deletions: 0,
         });
     }
+    // Known by the plan, those in nested repositories too.
+    changes.extend(work.modes.changes());
     changes.sort_by(|one, other| one.path.cmp(&other.path));
     Ok(changes)
 }
@@ -340,10 +356,12 @@ fn left(
     for (path, reason) in was.unrecorded.iter().filter(|(path, reason)| is.unrecorded.get(*path) != Some(*reason)) {
         left.insert(path.clone(), format!("it was not recorded before the run ({reason})"));
     }
+    let directories = was.directories();
     for (path, reason) in is.unrecorded.iter().filter(|(path, _)| !was.unrecorded.contains_key(*path)) {
         // That of a replaced `.git` is put aside with it, for the undo of this one.
         if !work.replacements.iter().any(|one| is_at_or_below(path, &one.gitdir())) {
-            left.insert(path.clone(), format!("{STAYS} ({reason})"));
+            let stays = if directories.contains_key(path) { ADDED_STAYS } else { STAYS };
+            left.insert(path.clone(), format!("{stays} ({reason})"));
         }
     }
     for path in spared {

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::{Outline, UndoPlan, Work, before, gitdirs};
+use super::{MODE_STAYS, Outline, UndoPlan, Work, before, gitdirs};
 use crate::error::Result;
 use crate::git::Oid;
 use crate::git::recorded::Recorded;
@@ -102,6 +102,7 @@ pub(crate) fn finish(order: &Order, workspace: &mut LeasedWorkspace) -> Result<S
         format!("the undo {} is done", order.id),
         told(&aside, &mut outline.aside.iter().map(|path| shown(path))),
         told("its store keeps what was committed meanwhile", &mut imported.commits.iter().map(ToString::to_string)),
+        told("permission bits not put back", &mut outline.left.iter().map(|(path, _)| shown(path))),
         told(
             "not brought back, since the objects are gone",
             &mut outline.lost.iter().map(|name| shown(name.as_bytes())),
@@ -136,6 +137,8 @@ impl Order {
             }
         }
         gitdirs::put_links(&work.links, &tree)?;
+        let failed = work.modes.put(&tree).into_iter();
+        outline.left.extend(failed.map(|(path, reason)| (path, format!("{MODE_STAYS} ({reason})"))));
         fs::sync_file_system(&workspace.tree())?;
         fs::write_atomic(&directory.join("run.toml"), self.record.as_bytes(), Durability::Synced)
     }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use rustix::fs::FileType;
+use rustix::io::Errno;
 
 use crate::error::Result;
 use crate::git::recorded::Entry;
@@ -81,7 +82,7 @@ struct Writer<'a> {
 impl Writer<'_> {
     /// Returns whether the step is still to be done; what is in its way and unknown is moved aside.
     fn clear(&mut self, step: &Step) -> Result<bool> {
-        let found = look(self.dir, &step.path)?;
+        let found = self.dir.with_access(as_path(&step.path), || look(self.dir, &step.path))?;
         match found {
             Found::Nothing => Ok(step.then.is_some()),
             Found::Entry(entry) if Some(entry) == step.then => Ok(false),
@@ -107,7 +108,7 @@ impl Writer<'_> {
     /// Moves aside what stands where a directory of `path` has to be.
     fn parents(&mut self, path: &[u8]) -> Result<()> {
         for (end, _) in path.iter().enumerate().filter(|(_, byte)| **byte == b'/') {
-            match look_at(self.dir, &path[..end])? {
+            match find_at(self.dir, &path[..end])? {
                 None => break,
                 Some(FileType::Directory) => {}
                 Some(_) => self.move_aside(&path[..end])?,
@@ -186,6 +187,20 @@ pub(super) fn look_at(dir: &Dir, path: &[u8]) -> Result<Option<FileType>> {
         Ok(stat) => Ok(stat.map(|stat| FileType::from_raw_mode(stat.st_mode))),
         Err(error) if crate::error::Kind::of(&error) == crate::error::Kind::Refused => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// The same of what may be in a directory that is closed to its owner.
+pub(super) fn find_at(dir: &Dir, path: &[u8]) -> Result<Option<FileType>> {
+    dir.with_access(as_path(path), || look_at(dir, path))
+}
+
+/// The same for a plan, which opens nothing: what is in a closed directory is looked at when it is done, and moved aside where it
+/// is unknown.
+pub(super) fn plan_at(dir: &Dir, path: &[u8]) -> Result<Option<FileType>> {
+    match look_at(dir, path) {
+        Err(error) if error.downcast_ref() == Some(&Errno::ACCESS) => Ok(None),
+        found => found,
     }
 }
 

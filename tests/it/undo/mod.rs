@@ -1,5 +1,6 @@
 //! `stead undo`: a workspace put back to where it was before a run, with git as the judge.
 
+mod modes;
 mod stubborn;
 
 use std::collections::BTreeMap;
@@ -19,7 +20,7 @@ fn files(tree: &Path) -> BTreeMap<Vec<u8>, String> {
         let what = if metadata.is_symlink() {
             format!("-> {}", std::fs::read_link(entry.path()).expect("a link").display())
         } else if metadata.is_dir() {
-            "directory".to_owned()
+            format!("directory {:o}", metadata.permissions().mode() & 0o7777)
         } else {
             let content = std::fs::read(entry.path()).expect("a file");
             format!("{:o} {content:?}", metadata.permissions().mode() & 0o7777)
@@ -27,6 +28,10 @@ fn files(tree: &Path) -> BTreeMap<Vec<u8>, String> {
         found.insert(entry.path().as_os_str().as_bytes().to_owned(), what);
     }
     found
+}
+
+fn chmod(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("a mode");
 }
 
 /// What git says of a repository.
@@ -236,7 +241,7 @@ fn small_files(git: &Path) -> BTreeMap<Vec<u8>, String> {
         let tops: [&[u8]; 6] = [b"HEAD", b"config", b"hooks/", b"info/", b"logs/", b"refs/"];
         tops.iter().any(|top| name.starts_with(top)) && !name.ends_with(b".sample")
     };
-    found.retain(|path, what| recorded(path) && what != "directory");
+    found.retain(|path, what| recorded(path) && !what.starts_with("directory"));
     found
 }
 
@@ -385,7 +390,7 @@ fn what_an_undo_cannot_read_of_git_is_put_aside_and_comes_back_from_there() {
 
 /// Ends `stead ARGS` at its `nth` change of a name below the place; returns whether it ended by itself before.
 fn killed(place: &Place, args: &[&str], nth: usize) -> bool {
-    let calls = "renameat,renameat2,rename,unlinkat,unlink,symlinkat,mkdirat,linkat";
+    let calls = "renameat,renameat2,rename,unlinkat,unlink,symlinkat,mkdirat,linkat,chmod,fchmodat,fchmod";
     let inject = format!("inject={calls}:signal=KILL:when={nth}");
     let output = traced(place, args, &["-e", &format!("trace={calls}"), "-e", &inject]);
     output.status.success()
@@ -395,7 +400,9 @@ fn killed(place: &Place, args: &[&str], nth: usize) -> bool {
 fn an_undo_that_was_killed_anywhere_is_finished_by_the_next_command() {
     let place = Place::new();
     let tree = full(&place);
-    let ruin = "rm -rf .git docs/guide.md work link new empty; echo ruin > new; mkdir work; echo x > work/x";
+    chmod(&tree.join("new/deep"), 0o1711);
+    let ruin =
+        "rm -rf .git docs/guide.md work link new empty; echo ruin > new; mkdir work; echo x > work/x; chmod 2700 docs";
     let (before, git) = (files(&tree), state(&place, &tree));
     let mut unfinished = 0;
     // Every third, so that it does not take for ever; each run of the loop begins at another.

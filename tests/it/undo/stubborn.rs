@@ -9,6 +9,11 @@ use crate::support::{Place, describe, succeed, write};
 
 /// What an ordinary user's stead answers; root's tests are somebody else for it.
 fn as_ordinary(place: &Place, args: &[&str]) -> std::process::Output {
+    ordinary_under(place, &[], args)
+}
+
+/// The same, started by the command `under`.
+pub(super) fn ordinary_under(place: &Place, under: &[&str], args: &[&str]) -> std::process::Output {
     let stead = place.stead(args);
     let program = place.path().join("stead");
     if !program.exists() {
@@ -17,9 +22,10 @@ fn as_ordinary(place: &Place, args: &[&str]) -> std::process::Output {
             succeed(Command::new("chown").args(["-R", "54321:54321"]).arg(place.path()));
         }
     }
-    let mut command = Command::new(&program);
+    let mut words = under.iter().map(std::ffi::OsStr::new).chain([program.as_os_str()]);
+    let mut command = Command::new(words.next().expect("the program"));
     place.isolate(&mut command);
-    command.args(args).env("STEAD_ROOT", place.root()).env("PATH", "/usr/local/bin:/usr/bin:/bin");
+    command.args(words).args(args).env("STEAD_ROOT", place.root()).env("PATH", "/usr/local/bin:/usr/bin:/bin");
     command.current_dir(place.path().join("projects"));
     if rustix::process::geteuid().is_root() {
         command.uid(54321).gid(54321);

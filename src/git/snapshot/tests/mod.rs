@@ -1,5 +1,7 @@
 #![expect(clippy::disallowed_methods, reason = "git is the oracle")]
 
+mod directories;
+
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
@@ -315,6 +317,8 @@ fn a_tree_deeper_than_the_limit_is_captured_as_far_as_that() {
     let meta = place.capture().meta;
     assert_eq!(meta.unreadable.len(), 1);
     assert_eq!(meta.unreadable[0].0.len(), 2 * 257 - 1);
+    // Nothing else says that it is a directory.
+    assert!(meta.dir_modes.iter().any(|(path, _)| *path == meta.unreadable[0].0));
 }
 
 #[test]
@@ -439,4 +443,5 @@ fn what_cannot_be_read_is_named_with_the_reason() {
     // Nothing is closed to root.
     let expected: &[&str] = if rustix::process::geteuid().is_root() { &[] } else { &["closed", "locked"] };
     assert_eq!(paths(&snapshot.meta.unreadable), expected);
+    assert!(snapshot.meta.dir_modes.contains(&(b"closed".to_vec(), 0)));
 }
