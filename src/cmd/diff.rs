@@ -13,6 +13,7 @@ use crate::git::gone::{self, Gone};
 use crate::git::meta::Meta;
 use crate::git::repository::{Access, Store};
 use crate::git::snapshot;
+use crate::git::sync::work::HIDDEN;
 use crate::run::RunId;
 use crate::run::record;
 use crate::store::name::WorkspaceName;
@@ -186,10 +187,11 @@ fn of_now(workspace: &Workspace, args: &Args, config: &Config) -> Result<Compare
     }
     let (commit, against) = if args.dirty { (work.head, "head") } else { (work.base, "base") };
     let (changes, sides) = work.since(commit)?;
-    let Work { store, mut snapshot, skipped, .. } = work;
+    let Work { store, mut snapshot, skipped, hidden, .. } = work;
     // The agent's index says so, and may be wrong.
     let skipped = skipped.into_iter().map(|path| (path, "not checked out, by its index".to_owned()));
-    snapshot.meta.special.extend(skipped);
+    let hidden = hidden.into_iter().map(|path| (path, HIDDEN.to_owned()));
+    snapshot.meta.special.extend(skipped.chain(hidden));
     let (gone, run) = (Gone::default(), None);
     Ok(Compared { store, snapshot: snapshot.id, meta: snapshot.meta, against, sides, changes, gone, run })
 }

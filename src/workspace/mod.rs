@@ -331,7 +331,7 @@ impl LeasedWorkspace {
 
     /// Makes the tree and its `.git` usable again, if a run has taken that away. Where it cannot be done, whoever goes on is told
     /// why not by what comes next.
-    fn open_up(&mut self) {
+    pub(crate) fn open_up(&mut self) {
         usable::make(&self.tree()).ok();
     }
 

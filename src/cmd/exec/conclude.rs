@@ -80,8 +80,10 @@ impl Conclusion<'_> {
     ) -> Ran {
         let mut problems = Problems::default();
         let directory = record::directory(&workspace.runs(), &self.spec.id);
-        let after = problems.note(workspace.capture(store, config, ui.progress()).context("cannot capture the tree"));
+        // The commits first: where the index is gone or broken, the head says what is tracked.
+        workspace.open_up();
         let imported = problems.note(keep::commits(workspace, store)).unwrap_or_default();
+        let after = problems.note(workspace.capture(store, config, ui.progress()).context("cannot capture the tree"));
         let mut failed = imported.failed.clone();
         let told: HashSet<Oid> = failed.iter().map(|(id, _)| *id).collect();
         failed.extend(self.unkept.iter().filter(|(id, _)| !told.contains(id)).cloned());
