@@ -162,6 +162,12 @@ impl Workspace {
         Ok(leased)
     }
 
+    /// Returns the path of the tree as git writes it down.
+    pub(crate) fn top(&self) -> PathBuf {
+        let tree = self.tree();
+        tree.canonicalize().unwrap_or(tree)
+    }
+
     /// Returns the commit that the work is measured against.
     pub(crate) fn base(&self) -> Option<Oid> {
         self.record.base.as_deref().and_then(|base| base.parse().ok())

@@ -319,9 +319,8 @@ fn of_meta(snapshot: &Snapshot, created: Option<&Snapshot>) -> Vec<Unsaved> {
 /// Returns the worktrees that the agent has linked from outside of its tree: they may hold work, and they end with it.
 fn of_worktrees(workspace: &Workspace, tree: &Dir) -> Option<Unsaved> {
     let git = agentdir::git_dir(tree, &mut Vec::new())?;
-    let top = workspace.tree();
-    let top = top.canonicalize().unwrap_or(top);
-    let found = agentdir::linked_elsewhere(&git, &top).into_iter().map(|path| path.into_os_string().into_vec());
+    let found =
+        agentdir::linked_elsewhere(&git, &workspace.top()).into_iter().map(|path| path.into_os_string().into_vec());
     Unsaved::paths(Code::LinkedWorktree, found.collect())
 }
 

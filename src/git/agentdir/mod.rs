@@ -23,10 +23,10 @@ use crate::store::beneath::Dir;
 
 pub(crate) use held::{held_config, held_nested, held_recorded, runs_as_file, runs_something};
 pub(crate) use index::index;
-pub(crate) use linked::linked_elsewhere;
+pub(crate) use linked::{linked_elsewhere, place_of_linked};
 pub(crate) use modules::modules;
 
-const MAX_LOOSE: u64 = 4096;
+pub(crate) const MAX_LOOSE: u64 = 4096;
 const MAX_PACKED: u64 = 64 << 20;
 const MAX_LOG: u64 = 16 << 20;
 pub(crate) const MAX_INDEX: u64 = 256 << 20;
@@ -36,7 +36,7 @@ const MAX_DEPTH: usize = 32;
 const MAX_BAD: usize = 1000;
 /// Loose refs are read for so long: it takes a million files to need more.
 const LONGEST: Duration = Duration::from_secs(1);
-const MAX_WORKTREES: usize = 1000;
+pub(crate) const MAX_WORKTREES: usize = 1000;
 /// So many entries of a log are looked at, the newest.
 const MAX_LOGGED: usize = 10_000;
 
