@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::hash::Hash;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -125,6 +126,8 @@ pub(crate) struct Beside {
     newly_ignored: Vec<JsonPath>,
     /// What could not be recorded: special files, too large or unreadable ones.
     unrecorded: Vec<Unrecorded>,
+    /// Linked worktrees that a run has made where nothing is recorded.
+    linked_worktrees: Vec<JsonPath>,
     #[serde(flatten)]
     gone: Gone,
 }
@@ -241,8 +244,18 @@ impl Beside {
             nested: nested.map(|(path, _)| JsonPath::of(path)).collect(),
             newly_ignored: ignored.map(|path| JsonPath::of(path)).collect(),
             unrecorded,
-            gone: Gone::default(),
+            ..Self::default()
         }
+    }
+
+    /// Adds the linked worktrees that a run has made where nothing is recorded.
+    pub(crate) fn with_linked(self, linked: &[PathBuf]) -> Self {
+        let linked = linked.iter().map(|place| JsonPath::of(place.as_os_str().as_encoded_bytes()));
+        Self { linked_worktrees: linked.collect(), ..self }
+    }
+
+    pub(crate) fn linked(&self) -> &[JsonPath] {
+        &self.linked_worktrees
     }
 
     /// Adds what the run took away.
@@ -288,6 +301,10 @@ impl Beside {
         for path in &self.nested {
             page.line(format!("nested repository {}", quote(path.path.as_bytes())));
         }
+        for path in &self.linked_worktrees {
+            let path = quote(path.path.as_bytes());
+            page.line(format!("linked worktree {path} (its files are not recorded)"));
+        }
         for path in &self.newly_ignored {
             page.line(format!("newly ignored {}", quote(path.path.as_bytes())));
         }
@@ -307,7 +324,11 @@ impl Beside {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.nested.is_empty() && self.newly_ignored.is_empty() && self.unrecorded.is_empty() && self.gone.count() == 0
+        self.nested.is_empty()
+            && self.linked_worktrees.is_empty()
+            && self.newly_ignored.is_empty()
+            && self.unrecorded.is_empty()
+            && self.gone.count() == 0
     }
 }
 

@@ -1,6 +1,7 @@
 //! `stead create`, and what `clone` and `exec` share with it.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -194,6 +195,10 @@ pub(crate) struct Made {
     /// Why nobody knows how many these are.
     #[serde(skip_serializing_if = "Option::is_none")]
     left_out_unread: Option<String>,
+    /// Submodules of the project with new commits or changes, which never come along.
+    left_out_submodules: Vec<JsonPath>,
+    /// FIFOs and the like among what `.worktreeinclude` names.
+    left_out_special: Vec<JsonPath>,
     brought: Vec<JsonPath>,
     ports: Vec<u16>,
     files: u64,
@@ -207,6 +212,7 @@ impl Made {
         use std::os::unix::ffi::OsStrExt;
         let record = &created.workspace.record;
         let paths = |paths: &[Vec<u8>]| paths.iter().map(|path| JsonPath::of(path)).collect();
+        let own = |paths: &[PathBuf]| paths.iter().map(|path| JsonPath::of(path.as_os_str().as_bytes())).collect();
         Self {
             line: created.line(),
             path: JsonPath::of(created.workspace.tree().as_os_str().as_bytes()),
@@ -218,7 +224,9 @@ impl Made {
             base: record.base.clone(),
             left_out: created.left_out,
             left_out_unread: created.unread.as_ref().map(|unread| unread.message.clone()),
-            brought: created.brought.iter().map(|path| JsonPath::of(path.as_os_str().as_bytes())).collect(),
+            left_out_submodules: own(&created.left_out_submodules),
+            left_out_special: own(&created.left_out_special),
+            brought: own(&created.brought),
             ports: record.ports.clone(),
             files: created.checkout.files,
             lfs_pointers: created.checkout.lfs_pointers,
@@ -242,6 +250,8 @@ impl Made {
             base: record.base.clone(),
             left_out: 0,
             left_out_unread: None,
+            left_out_submodules: Vec::new(),
+            left_out_special: Vec::new(),
             brought: Vec::new(),
             ports: record.ports.clone(),
             files: 0,

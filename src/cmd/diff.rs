@@ -1,5 +1,7 @@
 //! `stead diff`: the changes of a workspace as a list, a stat or a patch.
 
+use std::path::PathBuf;
+
 use anyhow::Context as _;
 use serde::Serialize;
 
@@ -10,9 +12,11 @@ use crate::error::{Exit, Failure, Kind, Result};
 use crate::git::Oid;
 use crate::git::change::{self, Change, ChangeKind};
 use crate::git::gone::{self, Gone};
+use crate::git::linked;
 use crate::git::meta::Meta;
 use crate::git::repository::{Access, Store};
 use crate::git::snapshot;
+use crate::git::sync::work::HIDDEN;
 use crate::run::RunId;
 use crate::run::record;
 use crate::store::name::WorkspaceName;
@@ -127,7 +131,7 @@ pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Exit> {
         additions,
         deletions,
         changes: found.objects,
-        beside: Beside::between(&Meta::default(), &found.meta).with_gone(found.gone),
+        beside: Beside::between(&Meta::default(), &found.meta).with_gone(found.gone).with_linked(&found.linked),
         patch: found.patch.map(|patch| String::from_utf8_lossy(&patch).into_owned()),
         shown: if args.stat { stat(&found.changes) } else { found.changes.iter().map(line).collect() },
     })
@@ -141,6 +145,7 @@ struct Found {
     before: Option<Oid>,
     changes: Vec<Change>,
     gone: Gone,
+    linked: Vec<PathBuf>,
     objects: Vec<ChangeObject>,
     patch: Option<Vec<u8>>,
     run: Option<RunId>,
@@ -157,6 +162,8 @@ struct Compared {
     changes: Vec<Change>,
     /// What else a run took away.
     gone: Gone,
+    /// Linked worktrees that it made where nothing is recorded.
+    linked: Vec<PathBuf>,
     run: Option<RunId>,
 }
 
@@ -167,13 +174,13 @@ fn find(workspace: &Workspace, args: &Args, config: &Config) -> Result<Found> {
         Some(run) => of_run(workspace, run)?,
         None => of_now(workspace, args, config)?,
     };
-    let Compared { store, snapshot, meta, against, sides, changes, gone, run } = compared;
+    let Compared { store, snapshot, meta, against, sides, changes, gone, linked, run } = compared;
     let object = |change| {
         if args.content { ChangeObject::with_content(change, &store) } else { Ok(ChangeObject::new(change)) }
     };
     let objects = changes.iter().cloned().map(object).collect::<Result<_>>()?;
     let patch = args.patch.then(|| change::patch(&store, sides.before, Some(sides.after))).transpose()?;
-    Ok(Found { snapshot, meta, against, before: sides.before, changes, gone, objects, patch, run, running })
+    Ok(Found { snapshot, meta, against, before: sides.before, changes, gone, linked, objects, patch, run, running })
 }
 
 fn of_now(workspace: &Workspace, args: &Args, config: &Config) -> Result<Compared> {
@@ -186,12 +193,13 @@ fn of_now(workspace: &Workspace, args: &Args, config: &Config) -> Result<Compare
     }
     let (commit, against) = if args.dirty { (work.head, "head") } else { (work.base, "base") };
     let (changes, sides) = work.since(commit)?;
-    let Work { store, mut snapshot, skipped, .. } = work;
+    let Work { store, mut snapshot, skipped, hidden, .. } = work;
     // The agent's index says so, and may be wrong.
     let skipped = skipped.into_iter().map(|path| (path, "not checked out, by its index".to_owned()));
-    snapshot.meta.special.extend(skipped);
-    let (gone, run) = (Gone::default(), None);
-    Ok(Compared { store, snapshot: snapshot.id, meta: snapshot.meta, against, sides, changes, gone, run })
+    let hidden = hidden.into_iter().map(|path| (path, HIDDEN.to_owned()));
+    snapshot.meta.special.extend(skipped.chain(hidden));
+    let (gone, linked, run) = (Gone::default(), Vec::new(), None);
+    Ok(Compared { store, snapshot: snapshot.id, meta: snapshot.meta, against, sides, changes, gone, linked, run })
 }
 
 fn of_run(workspace: &Workspace, run: &str) -> Result<Compared> {
@@ -222,8 +230,9 @@ fn of_run(workspace: &Workspace, run: &str) -> Result<Compared> {
     let (before, after) = (load("before")?, load("after")?);
     let changes = change::between(&store, &before, &after).context("cannot compare the snapshots of the run")?;
     let gone = gone::between(&store, &before, &after).context("cannot compare the snapshots of the run")?;
-    let sides = Sides { before: Some(before.files), after: after.files };
-    Ok(Compared { snapshot: after.id, meta: after.meta, against: "run", sides, changes, gone, run: Some(run), store })
+    let linked = linked::between(store.repository(), &workspace.top(), &before, &after)?;
+    let (sides, run) = (Sides { before: Some(before.files), after: after.files }, Some(run));
+    Ok(Compared { snapshot: after.id, meta: after.meta, against: "run", sides, changes, gone, linked, run, store })
 }
 
 /// Returns the paths (and letters) for programs, as `git diff --name-only` and `--name-status` do.

@@ -62,6 +62,8 @@ pub(crate) struct Line {
     commits: Option<u64>,
     /// How much went that is no change: refs, stash entries, nested repositories, ignored files.
     gone: Option<u64>,
+    /// Linked worktrees that the run made where nothing is recorded.
+    linked_worktrees: Option<u64>,
     /// Seconds.
     duration: Option<f64>,
     limit: Option<Bound>,
@@ -161,6 +163,7 @@ impl Line {
             changes: end.map(|end| end.changes),
             commits: end.map(|end| end.commits),
             gone: end.map(|end| end.gone),
+            linked_worktrees: end.map(|end| end.linked_worktrees),
             duration: end.map(|end| end.duration),
             limit: end.and_then(|end| end.limit),
             usage: end.map(Usage::of),
@@ -184,7 +187,11 @@ impl Line {
             (outcome, Some(code)) => format!("{code} ({outcome})"),
             (outcome, None) => outcome.to_owned(),
         };
-        let beside = [(self.commits, "+", " commits"), (self.gone, "", " gone")];
+        let beside = [
+            (self.commits, "+", " commits"),
+            (self.linked_worktrees, "+", " linked worktrees"),
+            (self.gone, "", " gone"),
+        ];
         let beside: Vec<String> = beside
             .into_iter()
             .filter_map(|(count, sign, noun)| Some(format!("{sign}{}{noun}", count.filter(|count| *count > 0)?)))

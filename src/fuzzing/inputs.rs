@@ -132,6 +132,40 @@ pub(crate) fn index(bytes: &[u8]) {
     assert!(entries.iter().all(|entry| entry.path.len() <= 4096));
 }
 
+/// A split index of any bitmaps is all that both files have, or what it has itself: the number of entries in the shared file,
+/// of those in the file itself, and of these without a name; then the bitmaps.
+pub(crate) fn split_index(bytes: &[u8]) -> bool {
+    let [shared, own, nameless, bitmaps @ ..] = bytes else { return false };
+    let nameless = nameless.min(own);
+    let file = |count: u8, name: &dyn Fn(u8) -> String, rest: &[u8]| {
+        let entry = |number: u8| {
+            let mut entry = [&[0; 60][..], &[0, 0], name(number).as_bytes(), &[0]].concat();
+            entry[40] = number;
+            entry.resize(entry.len().next_multiple_of(8), 0);
+            entry
+        };
+        let entries: Vec<u8> = (0..count).flat_map(entry).collect();
+        [b"DIRC\0\0\0\x02\0\0\0".as_slice(), &[count], &entries, rest].concat()
+    };
+    let mut all = file(*shared, &|number| format!("{:03}", u16::from(number) * 2), b"");
+    let id = <sha1::Sha1 as sha1::Digest>::digest(&all);
+    all.extend_from_slice(&id);
+    let size = u32::try_from(20 + bitmaps.len()).expect("a small input").to_be_bytes();
+    let link = [b"link", &size[..], &id, bitmaps, &[0; 20]].concat();
+    let name = |number: u8| if number < *nameless { String::new() } else { format!("{:03}", number - nameless) };
+    let index = tracked::Index::read(&file(*own, &name, &link), |_| Some(all));
+    let is_whole = index.is_whole;
+    let entries = index.into_entries();
+    assert!(entries.is_sorted_by(|one, other| one.path < other.path));
+    let named = usize::from(own - nameless);
+    if is_whole {
+        assert!((named..=usize::from(*shared) + named).contains(&entries.len()));
+    } else {
+        assert_eq!(entries.len(), named);
+    }
+    is_whole
+}
+
 /// Rules of any bytes say something of any path: `rules NUL path`.
 pub(crate) fn rules(bytes: &[u8]) {
     let (rules, path) = bytes.split_at(bytes.iter().rposition(|byte| *byte == 0).unwrap_or(bytes.len()));

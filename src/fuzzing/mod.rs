@@ -41,6 +41,9 @@ pub fn check(target: &str, bytes: &[u8]) {
         "record" => text(inputs::record),
         "meta" => inputs::meta(bytes),
         "index" => inputs::index(bytes),
+        "split" => {
+            inputs::split_index(bytes);
+        }
         "rules" => inputs::rules(bytes),
         "run" => text(|text| {
             inputs::run(text);

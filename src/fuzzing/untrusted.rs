@@ -160,6 +160,32 @@ fn runs_and_journals_are_read_back() {
 }
 
 #[test]
+fn a_split_index_is_read_whole_or_not_at_all() {
+    let word =
+        (any::<bool>(), prop_oneof![9 => 0_u64..3, 1 => any::<u32>().prop_map(u64::from)], vec(any::<u64>(), 0..3));
+    let few = prop_oneof![2 => Just(0), 3 => (0_u32..16).prop_map(|shift| 1 << shift), 1 => any::<u64>()];
+    let word = (word, few).prop_map(|((is_set, run, literals), few)| {
+        // Most bits name no entry, so that few are set.
+        let literals: Vec<u64> = literals.into_iter().map(|literal| literal & few).collect();
+        [vec![u64::from(is_set && run == 0) | run << 1 | (literals.len() as u64) << 33], literals].concat()
+    });
+    let bitmap = (vec(word, 0..3), prop_oneof![9 => Just(0_u32), 1 => any::<u32>()]).prop_map(|(words, wrong)| {
+        let words = words.concat();
+        let count = u32::try_from(words.len()).expect("few") ^ wrong;
+        let words: Vec<u8> = words.into_iter().flat_map(u64::to_be_bytes).collect();
+        [&[0; 4], &count.to_be_bytes()[..], &words, &[0; 4]].concat()
+    });
+    let end = prop_oneof![9 => Just(Vec::new()), 1 => bytes(4)];
+    let mut read = 0;
+    for (shared, own, nameless, one, other, end) in
+        cases(CASES as usize, &(any::<u8>(), any::<u8>(), 0_u8..4, bitmap.clone(), bitmap, end))
+    {
+        read += usize::from(inputs::split_index(&[&[shared, own, nameless], &one[..], &other, &end].concat()));
+    }
+    assert!(read > CASES as usize / 20, "{read}");
+}
+
+#[test]
 fn what_was_seen_is_read_to_its_end() {
     let byte = prop_oneof![any::<u8>(), Just(0), select(vec![1, 2, 8])];
     let directory = (select(vec!["", "a", "a/b"]), vec(byte, 0..90), prop_oneof![9 => Just(0_u32), 1 => any::<u32>()]);

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use git2::Repository;
 
 use crate::error::Result;
-use crate::git::{Oid, agentdir, recorded, tracked};
+use crate::git::tracked::Index;
+use crate::git::{Oid, agentdir, recorded};
 
 /// No file that is read for the ids in it is larger.
 const MAX_TEXT: usize = 64 << 20;
@@ -68,6 +69,14 @@ pub(crate) fn held(repository: &Repository, files: &BTreeMap<Vec<u8>, File>) -> 
     agentdir::held_recorded(names, config.as_ref().map(git2::Blob::content))
 }
 
+/// Returns the index that was recorded, with the shared one of that name, which `file` finds.
+pub(crate) fn index(repository: &Repository, content: &[u8], file: impl FnOnce(&[u8]) -> Option<File>) -> Index {
+    Index::read(content, |name| {
+        let shared = repository.find_blob(file(name.as_bytes()).filter(|file| !file.is_link())?.id).ok()?;
+        Some(shared.content().to_vec())
+    })
+}
+
 /// Returns every id that the files name: of refs, logs and operations under way, and what the index stages.
 pub(crate) fn named(repository: &Repository, files: &BTreeMap<Vec<u8>, File>) -> BTreeSet<Oid> {
     let mut named = BTreeSet::new();
@@ -78,7 +87,7 @@ pub(crate) fn named(repository: &Repository, files: &BTreeMap<Vec<u8>, File>) ->
             continue;
         }
         if path == b"index" {
-            named.extend(tracked::named(content));
+            named.extend(index(repository, content, |name| files.get(name).copied()).named());
         } else if names_objects(path) {
             for line in content.split(|byte| *byte == b'\n') {
                 named.extend(line.get(..40).and_then(id));

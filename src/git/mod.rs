@@ -26,6 +26,7 @@ pub(crate) mod ignore;
 pub(crate) mod import;
 pub(crate) mod index;
 pub(crate) mod lfs;
+pub(crate) mod linked;
 mod local;
 pub(crate) mod meta;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use git2::{Repository, Status, StatusOptions};
+use git2::{Repository, Status, StatusOptions, SubmoduleIgnore, SubmoduleStatus};
 
 use crate::error::{Failure, Kind, Result};
 use crate::git::ignore::Patterns;
@@ -24,6 +24,10 @@ pub(crate) struct Uncommitted {
     pub(crate) deleted: Vec<PathBuf>,
     /// Ignored files that `.worktreeinclude` names.
     pub(crate) included: Vec<PathBuf>,
+    /// FIFOs, sockets and devices that it names too.
+    pub(crate) special: Vec<PathBuf>,
+    /// Submodules that are at another commit than in HEAD, or have changes of their own.
+    pub(crate) submodules: Vec<PathBuf>,
     /// Why nobody can say what is changed or deleted: git keeps the index in a form that libgit2 does not read.
     pub(crate) unread: Option<Failure>,
 }
@@ -39,10 +43,11 @@ pub(crate) fn of(path: &Path) -> Result<Option<Uncommitted>> {
         Ok(statuses) => statuses,
         Err(error) => {
             let unread = Some(unsupported(path, &error).ok_or(error).with_context(failed)?);
-            return Ok(Some(Uncommitted { included: included(&repository, top)?, unread, ..Uncommitted::default() }));
+            return Ok(Some(Uncommitted { unread, ..included(&repository, top)? }));
         }
     };
-    let mut found = Uncommitted::default();
+    let mut found =
+        Uncommitted { submodules: submodules(&repository).with_context(failed)?, ..included(&repository, top)? };
     for entry in statuses.iter() {
         // A nested repository shows as a directory: it is not the project's.
         let name = entry.path_bytes();
@@ -65,7 +70,6 @@ pub(crate) fn of(path: &Path) -> Result<Option<Uncommitted>> {
         let index = Indexed::of_project(&repository);
         found.deleted.retain(|path| !index.skips(path.as_os_str().as_bytes()));
     }
-    found.included = included(&repository, top)?;
     Ok(Some(found))
 }
 
@@ -87,14 +91,38 @@ fn unsupported(path: &Path, error: &git2::Error) -> Option<Failure> {
     Some(Failure::new(Kind::Unsupported, message).hint(hint))
 }
 
-fn included(repository: &Repository, top: &Path) -> Result<Vec<PathBuf>> {
+/// Returns the submodules that `git status` names. One that cannot be read counts: what is in it does not come along either.
+fn submodules(repository: &Repository) -> Result<Vec<PathBuf>> {
+    const GITLINK: u32 = 0o160_000;
+    let index = repository.index()?;
+    let mut found = Vec::new();
+    for entry in index.iter().filter(|entry| entry.mode == GITLINK) {
+        let Ok(path) = std::str::from_utf8(&entry.path) else { continue };
+        let is_changed = repository.submodule_status(path, SubmoduleIgnore::Unspecified).map_or(true, |status| {
+            let staged = SubmoduleStatus::INDEX_ADDED | SubmoduleStatus::INDEX_MODIFIED;
+            // Its commit, and what is staged, changed or new in it.
+            let changed = SubmoduleStatus::WD_MODIFIED
+                | SubmoduleStatus::WD_INDEX_MODIFIED
+                | SubmoduleStatus::WD_WD_MODIFIED
+                | SubmoduleStatus::WD_UNTRACKED;
+            status.intersects(staged | changed)
+        });
+        if is_changed {
+            found.push(PathBuf::from(path));
+        }
+    }
+    Ok(found)
+}
+
+/// Looks for what `.worktreeinclude` names.
+fn included(repository: &Repository, top: &Path) -> Result<Uncommitted> {
+    let mut found = Uncommitted::default();
     let list = top.join(INCLUDE);
     if !list.is_file() {
-        return Ok(Vec::new());
+        return Ok(found);
     }
     let content = std::fs::read(&list).with_context(|| format!("cannot read `{}`", list.display()))?;
     let rules = Patterns::parse(&content);
-    let mut found = Vec::new();
     let walk = walkdir::WalkDir::new(top).min_depth(1).into_iter().filter_entry(|entry| entry.file_name() != ".git");
     for entry in walk.flatten() {
         if entry.file_type().is_dir() {
@@ -104,7 +132,9 @@ fn included(repository: &Repository, top: &Path) -> Result<Vec<PathBuf>> {
         if rules.decide(relative.as_os_str().as_bytes()) == Some(true)
             && repository.is_path_ignored(relative).unwrap_or(false)
         {
-            found.push(relative.to_owned());
+            let kind = entry.file_type();
+            let is_special = !kind.is_file() && !kind.is_symlink();
+            if is_special { &mut found.special } else { &mut found.included }.push(relative.to_owned());
         }
     }
     Ok(found)

@@ -141,6 +141,9 @@ pub(crate) struct End {
     /// How much went that is no change: refs, stash entries, nested repositories, ignored files.
     #[serde(default, skip_serializing_if = "is_none")]
     pub(crate) gone: u64,
+    /// Linked worktrees that the run made where nothing is recorded.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub(crate) linked_worktrees: u64,
 }
 
 impl End {
@@ -161,6 +164,7 @@ impl End {
             changes: 0,
             commits: 0,
             gone: 0,
+            linked_worktrees: 0,
         }
     }
 }
@@ -267,6 +271,7 @@ mod tests {
             changes: 3,
             commits: 0,
             gone: 0,
+            linked_worktrees: 0,
         });
         let mut text = toml::to_string(&record).unwrap();
         assert_eq!(toml::from_str::<RunRecord>(&text).unwrap(), record);

@@ -162,6 +162,12 @@ impl Workspace {
         Ok(leased)
     }
 
+    /// Returns the path of the tree as git writes it down.
+    pub(crate) fn top(&self) -> PathBuf {
+        let tree = self.tree();
+        tree.canonicalize().unwrap_or(tree)
+    }
+
     /// Returns the commit that the work is measured against.
     pub(crate) fn base(&self) -> Option<Oid> {
         self.record.base.as_deref().and_then(|base| base.parse().ok())
@@ -332,7 +338,7 @@ impl LeasedWorkspace {
 
     /// Makes the tree and its `.git` usable again, if a run has taken that away. Where it cannot be done, whoever goes on is told
     /// why not by what comes next.
-    fn open_up(&mut self) {
+    pub(crate) fn open_up(&mut self) {
         usable::make(&self.tree()).ok();
     }
 

@@ -9,21 +9,30 @@ use crate::git::{ObjectType, Oid, agentdir, tracked};
 use crate::store::beneath::Dir;
 use crate::workspace::Workspace;
 
-/// Returns the paths of what only the index names: neither the head nor the tree, `there`, has its content, nor the pool.
+/// The index itself, where nobody can say what is staged in it.
+const INDEX: &[u8] = b".git/index";
+
+/// Returns the paths of what only the index names: neither the head nor the tree, `there`, has its content, nor the pool. An
+/// index that cannot be read may name anything.
 pub(crate) fn only(workspace: &Workspace, store: &Store, tree: &Dir, there: [Option<Oid>; 2]) -> Vec<Vec<u8>> {
     find(workspace, store, tree, there).unwrap_or_default()
 }
 
 fn find(workspace: &Workspace, store: &Store, tree: &Dir, there: [Option<Oid>; 2]) -> Option<Vec<Vec<u8>>> {
-    const LARGEST: u64 = 256 << 20;
     let repository = store.repository();
     // Where the pool is gone all would seem to be nowhere.
     if workspace.base().is_some_and(|base| repository.find_commit(base).is_err()) {
         return None;
     }
     let git = agentdir::git_dir(tree, &mut Vec::new())?;
-    let index = git.read(Path::new("index"), LARGEST).ok()??;
-    let mut staged = tracked::entries(&index);
+    let index = match agentdir::index(&git, Path::new(""), &mut { agentdir::MAX_INDEX }) {
+        Ok(index) => index?,
+        Err(_) => return Some(vec![INDEX.to_vec()]),
+    };
+    if !index.is_whole {
+        return Some(vec![INDEX.to_vec()]);
+    }
+    let mut staged = index.into_entries();
     // Mostly it is the head's own, which is cheaper to find out than to look for each.
     let head = there[0].and_then(|head| Some(repository.find_commit(head).ok()?.tree_id()));
     let whole = tracked::tree(&staged);

@@ -197,20 +197,19 @@ fn of_files(
         [Some(base), created].into_iter().flatten().any(|tree| at(tree, path) == at(snapshot.files, path))
     };
     ignored.retain(|path| !was(path));
-    let ignored = Unsaved::paths(Code::NewlyIgnored, ignored);
+    let ignored = Unsaved::paths(Code::NewlyIgnored, ignored).into_iter();
+    let ignored = ignored.chain(Unsaved::paths(Code::Unreadable, work.hidden));
     if large.is_empty()
         && (differences.is_empty() || outside.holds_tree(work.tree)? || is_applied(workspace, store, work.tree)?)
     {
-        return Ok(ignored.into_iter().collect());
+        return Ok(ignored.collect());
     }
     let differences = undelivered(workspace, store, outside, differences)?;
     let (new, old): (Vec<_>, Vec<_>) = differences.into_iter().partition(|change| change.kind == ChangeKind::Create);
     let paths = |changes: Vec<Change>| changes.into_iter().map(|change| change.path).collect::<Vec<_>>();
     let changed = [paths(old), large].concat();
-    Ok([Unsaved::paths(Code::Uncommitted, changed), Unsaved::paths(Code::Untracked, paths(new)), ignored]
-        .into_iter()
-        .flatten()
-        .collect())
+    let found = [Unsaved::paths(Code::Uncommitted, changed), Unsaved::paths(Code::Untracked, paths(new))];
+    Ok(found.into_iter().flatten().chain(ignored).collect())
 }
 
 /// Takes out what a tree that was delivered, and is still there, holds with the same content.
@@ -320,9 +319,8 @@ fn of_meta(snapshot: &Snapshot, created: Option<&Snapshot>) -> Vec<Unsaved> {
 /// Returns the worktrees that the agent has linked from outside of its tree: they may hold work, and they end with it.
 fn of_worktrees(workspace: &Workspace, tree: &Dir) -> Option<Unsaved> {
     let git = agentdir::git_dir(tree, &mut Vec::new())?;
-    let top = workspace.tree();
-    let top = top.canonicalize().unwrap_or(top);
-    let found = agentdir::linked_elsewhere(&git, &top).into_iter().map(|path| path.into_os_string().into_vec());
+    let found =
+        agentdir::linked_elsewhere(&git, &workspace.top()).into_iter().map(|path| path.into_os_string().into_vec());
     Unsaved::paths(Code::LinkedWorktree, found.collect())
 }
 

@@ -10,7 +10,7 @@ use crate::git::change::{self, Change};
 use crate::git::import;
 use crate::git::repository::{Access, Store};
 use crate::git::snapshot::Snapshot;
-use crate::git::sync::indexed::Indexed;
+use crate::git::sync::indexed::{Filled, Indexed};
 use crate::git::sync::trees;
 use crate::store::beneath::Dir;
 use crate::workspace::Workspace;
@@ -20,10 +20,12 @@ pub(crate) struct Work {
     /// Holds in memory what the trusted store lacks.
     pub(crate) store: Store,
     pub(crate) snapshot: Snapshot,
-    /// The snapshot with what is only not checked out as the head has it.
+    /// The snapshot with what is not deleted although it is not in it as the head has it.
     whole: Snapshot,
-    /// The paths of that.
+    /// The paths of what is only not checked out.
     pub(crate) skipped: Vec<Vec<u8>>,
+    /// The paths of what is ignored while the index cannot be read.
+    pub(crate) hidden: Vec<Vec<u8>>,
     /// What the agent's `.git` says.
     pub(crate) refs: AgentRefs,
     /// The commit that HEAD names, when it could be read.
@@ -46,13 +48,13 @@ impl Work {
             head = head.filter(known);
         }
         let base = workspace.base().filter(known);
-        let (mut whole, mut skipped) = (snapshot.clone(), Vec::new());
+        let (mut whole, mut skipped, mut hidden) = (snapshot.clone(), Vec::new(), Vec::new());
         if let Some(head) = head {
             let head = trees::of_commit(store.repository(), Some(head))?;
             let index = Indexed::of_snapshot(store.repository(), &snapshot);
-            (whole.files, skipped) = index.filled(&store, snapshot.files, head)?;
+            Filled { files: whole.files, skipped, hidden } = index.filled(&store, &snapshot, head)?;
         }
-        Ok(Self { store, snapshot, whole, skipped, refs, head, base })
+        Ok(Self { store, snapshot, whole, skipped, hidden, refs, head, base })
     }
 
     /// Returns the branch that HEAD is on, without `refs/heads/`.

@@ -19,6 +19,7 @@ mod generated_files;
 mod hostile;
 mod http;
 mod import;
+mod index;
 mod interactive;
 mod journey;
 mod keeping;

@@ -88,3 +88,67 @@ fn a_sparse_index_keeps_no_workspace_from_being_made() {
     // What is not checked out is not deleted.
     assert!(place.tree("z").join("src/main.rs").exists());
 }
+
+#[test]
+fn a_special_file_that_is_to_come_along_is_named_and_left_out() {
+    let place = Place::new();
+    let project = place.project("p");
+    write(&project, ".worktreeinclude", "run/\n*.sock\n");
+    write(&project, ".gitignore", "run/\n*.sock\n");
+    write(&project, "run/file", "x\n");
+    for path in ["run/fifo", "a.sock"] {
+        succeed(std::process::Command::new("mkfifo").arg(project.join(path)));
+    }
+    let said = place.ok(["create", "x", "--from", "p"]);
+    assert!(said.contains("; special files were left out: `a.sock`, `run/fifo`."), "{said}");
+    assert_eq!(std::fs::read_to_string(place.tree("x").join("run/file")).expect("file"), "x\n");
+    assert!(!place.tree("x").join("run/fifo").exists());
+    let (code, answer) = place.json(["create", "y", "--from", "p", "--with-changes"]);
+    let named = serde_json::json!([{ "path": "a.sock" }, { "path": "run/fifo" }]);
+    assert_eq!((code, &answer["workspaces"][0]["left_out_special"]), (0, &named), "{answer}");
+}
+
+#[test]
+fn changed_submodules_are_named_as_left_out() {
+    let place = Place::new();
+    let (library, project) = (place.project("lib"), place.project("p"));
+    for name in ["a", "b", "c", "same", "empty"] {
+        let library = library.to_str().expect("UTF-8");
+        place.git(&project, ["-c", "protocol.file.allow=always", "submodule", "add", "-q", library, name]);
+    }
+    place.git(&project, ["commit", "-q", "-m", "submodules"]);
+    place.git(&project, ["submodule", "deinit", "-q", "-f", "empty"]);
+    let said = place.ok(["create", "none", "--from", "p"]);
+    assert!(!said.contains("left out"), "{said}");
+    // A new commit, a changed file, a new file.
+    place.git(&project.join("a"), ["commit", "-q", "--allow-empty", "-m", "x"]);
+    write(&project, "b/README.md", "changed\n");
+    write(&project, "c/new", "new\n");
+    write(&project, "file", "x\n");
+    let listed = place.git(&project, ["status", "--porcelain"]);
+    assert_eq!(listed, " M a\n M b\n M c\n?? file\n");
+    let expected = "; 1 uncommitted file was left out (`--with-changes` brings it); changes in submodules were left out: `a`, `b`, `c`.";
+    let said = place.ok(["create", "x", "--from", "p"]);
+    assert!(said.contains(expected), "{said}");
+    let said = place.ok(["create", "y", "--from", "p", "--with-changes"]);
+    assert!(said.contains("/p`; changes in submodules were left out: `a`, `b`, `c`."), "{said}");
+    // Also when they are staged.
+    place.git(&project, ["add", "a"]);
+    let (_, answer) = place.json(["create", "z", "--from", "p", "--with-changes"]);
+    let named: Vec<_> = ["a", "b", "c"].into_iter().map(|path| serde_json::json!({ "path": path })).collect();
+    assert_eq!(answer["workspaces"][0]["left_out_submodules"], serde_json::json!(named), "{answer}");
+}
+
+#[test]
+fn a_project_whose_path_is_not_utf_8_is_named_once() {
+    let place = Place::new();
+    let project = place.project("p");
+    let project = {
+        let renamed = project.with_file_name(odd(""));
+        std::fs::rename(&project, &renamed).expect("renamed");
+        renamed
+    };
+    succeed(place.stead(["create", "x"]).current_dir(&project));
+    let path = String::from_utf8_lossy(project.as_os_str().as_bytes()).into_owned();
+    place.fails(&["sync", "x", "--to"], 7, &format!("error: the path `{path}` is not UTF-8"));
+}

@@ -19,6 +19,7 @@ use crate::git::Oid;
 use crate::git::agentdir;
 use crate::git::change::{self, Change};
 use crate::git::gone;
+use crate::git::linked;
 use crate::git::repository::Store;
 use crate::git::snapshot::{Meta, Snapshot};
 use crate::run::RunSpec;
@@ -28,8 +29,8 @@ use crate::run::supervise::{Ended, Outcome, Stop, Streams};
 use crate::store::beneath::Dir;
 use crate::store::fs::{Durability, write_atomic};
 use crate::ui::Ui;
-use crate::ui::text;
-use crate::workspace::{LeasedWorkspace, agentgit, keep};
+use crate::ui::text::{self, JsonPath};
+use crate::workspace::{LeasedWorkspace, Workspace, agentgit, keep};
 
 /// Bytes of one stream in the JSON answer.
 const OUTPUT_CAP: u64 = 1 << 20;
@@ -80,8 +81,10 @@ impl Conclusion<'_> {
     ) -> Ran {
         let mut problems = Problems::default();
         let directory = record::directory(&workspace.runs(), &self.spec.id);
-        let after = problems.note(workspace.capture(store, config, ui.progress()).context("cannot capture the tree"));
+        // The commits first: where the index is gone or broken, the head says what is tracked.
+        workspace.open_up();
         let imported = problems.note(keep::commits(workspace, store)).unwrap_or_default();
+        let after = problems.note(workspace.capture(store, config, ui.progress()).context("cannot capture the tree"));
         let mut failed = imported.failed.clone();
         let told: HashSet<Oid> = failed.iter().map(|(id, _)| *id).collect();
         failed.extend(self.unkept.iter().filter(|(id, _)| !told.contains(id)).cloned());
@@ -124,9 +127,11 @@ impl Conclusion<'_> {
         let objects = problems.note(self.objects(&changes, store)).unwrap_or_default();
         let gone = after.as_ref().and_then(|after| problems.note(gone::between(store, self.before, after)));
         let beside = after.as_ref().map(|after| Beside::between(&self.before.meta, &after.meta));
-        let mut beside = beside.unwrap_or_default().with_gone(gone.unwrap_or_default());
+        let linked = after.as_ref().and_then(|after| problems.note(linked(workspace, store, self.before, after)));
+        let beside = beside.unwrap_or_default().with_gone(gone.unwrap_or_default());
+        let mut beside = beside.with_linked(&linked.unwrap_or_default());
         beside.add_unread_refs(&imported.refs);
-        problems.note(write_changes(&directory, &objects, beside.gone()));
+        problems.note(write_changes(&directory, &objects, &beside));
         match self.outcome.alive {
             0 => {}
             1 => problems.0.push("1 process of the run cannot be ended".to_owned()),
@@ -162,6 +167,7 @@ impl Conclusion<'_> {
             changes: changes.len() as u64,
             commits: imported.commits.len() as u64,
             gone: beside.gone().count(),
+            linked_worktrees: beside.linked().len() as u64,
         });
         problems.note(record.write(&directory));
         problems.note(workspace.touch());
@@ -284,6 +290,11 @@ impl Conclusion<'_> {
     }
 }
 
+/// Returns the linked worktrees that came with a run and that the walk does not see.
+pub(super) fn linked(workspace: &Workspace, store: &Store, before: &Snapshot, after: &Snapshot) -> Result<Vec<PathBuf>> {
+    linked::between(store.repository(), &workspace.top(), before, after).context("cannot look for linked worktrees")
+}
+
 fn held(workspace: &LeasedWorkspace) -> Result<Vec<String>> {
     Ok(agentdir::held_config(&Dir::open(&workspace.tree())?))
 }
@@ -301,15 +312,18 @@ fn tops(after: &Snapshot) -> Vec<PathBuf> {
 }
 
 /// Writes down beside the record of a run what it changed.
-pub(super) fn write_changes(directory: &Path, changes: &[ChangeObject], gone: &Gone) -> Result<()> {
+pub(super) fn write_changes(directory: &Path, changes: &[ChangeObject], beside: &Beside) -> Result<()> {
     #[derive(Serialize)]
     struct File<'a> {
         schema: u32,
         changes: &'a [ChangeObject],
+        linked_worktrees: &'a [JsonPath],
         #[serde(flatten)]
         gone: &'a Gone,
     }
-    let text = serde_json::to_vec(&File { schema: 1, changes, gone }).context("cannot record the changes")?;
+    let (linked_worktrees, gone) = (beside.linked(), beside.gone());
+    let text = serde_json::to_vec(&File { schema: 1, changes, linked_worktrees, gone })
+        .context("cannot record the changes")?;
     write_atomic(&directory.join("changes.json"), &text, Durability::Lazy)
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use crate::cmd::changes::{Beside, ChangeObject};
-use crate::cmd::exec::conclude::write_changes;
+use crate::cmd::exec::conclude::{linked, write_changes};
 use crate::config::Config;
 use crate::confine::{cgroup, container, processes};
 use crate::error::{Failure, Kind, Result};
@@ -94,14 +94,17 @@ fn look_after(workspace: &mut LeasedWorkspace, end: &mut End, id: &RunId, config
     store.flush()?;
     store.set_ref(&after, now.commit)?;
     let changes = change::between(&store, &before, &now)?;
+    let linked = linked(workspace, &store, &before, &now)?;
     let beside = Beside::between(&before.meta, &now.meta).with_gone(gone::between(&store, &before, &now)?);
+    let beside = beside.with_linked(&linked);
     end.after = Some(now.id.to_string());
     end.changes = changes.len() as u64;
     end.commits = imported.commits.len() as u64;
     end.gone = beside.gone().count();
+    end.linked_worktrees = linked.len() as u64;
     let objects: Vec<ChangeObject> = changes.into_iter().map(ChangeObject::new).collect();
-    write_changes(&record::directory(&workspace.runs(), id), &objects, beside.gone())?;
-    Ok(end.changes + end.commits + end.gone > 0)
+    write_changes(&record::directory(&workspace.runs(), id), &objects, &beside)?;
+    Ok(end.changes + end.commits + end.gone + end.linked_worktrees > 0)
 }
 
 /// Records that a run came to nothing before its command was started: nobody was killed, and the next run is not to say so.

@@ -32,6 +32,15 @@ pub(crate) fn linked_elsewhere(git: &Dir, top: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Returns where the worktree is whose entry in `worktrees` has that name and, in the file `gitdir`, that text; relative to `top`,
+/// the path of the tree, where it is in it. Whether it is there is not asked.
+pub(crate) fn place_of_linked(top: &Path, name: &[u8], text: &[u8]) -> Option<PathBuf> {
+    let entry = top.join(".git/worktrees").join(OsStr::from_bytes(name));
+    let path = clean(&entry.join(OsStr::from_bytes(text.trim_ascii_end())));
+    let place = path.parent().filter(|_| path.file_name() == Some(OsStr::new(".git")))?;
+    Some(place.strip_prefix(top).unwrap_or(place).to_path_buf())
+}
+
 /// Returns a path without `.` and `..`, as its text says it.
 fn clean(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();
@@ -43,4 +52,23 @@ fn clean(path: &Path) -> PathBuf {
         }
     }
     clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_of_a_worktree_is_what_its_entry_says() {
+        let place = |text: &str| place_of_linked(Path::new("/top"), b"name", text.as_bytes());
+        assert_eq!(place("/top/a/b/.git\n"), Some("a/b".into()));
+        assert_eq!(place("/elsewhere/.git\n"), Some("/elsewhere".into()));
+        assert_eq!(place("../../../a/.git\n"), Some("a".into()));
+        assert_eq!(place("../../../../a/.git"), Some("/a".into()));
+        assert_eq!(place("/top/../a/.git"), Some("/a".into()));
+        assert_eq!(place("/topmost/.git"), Some("/topmost".into()));
+        for text in ["", "\n", "/top/a", "/", "..", "/.git/.."] {
+            assert_eq!(place(text), None, "{text:?}");
+        }
+    }
 }

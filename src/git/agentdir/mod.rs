@@ -5,6 +5,7 @@
 
 pub(crate) mod config;
 mod held;
+mod index;
 mod linked;
 mod modules;
 
@@ -21,20 +22,21 @@ use crate::git::{Oid, tracked};
 use crate::store::beneath::Dir;
 
 pub(crate) use held::{held_config, held_nested, held_recorded, runs_as_file, runs_something};
-pub(crate) use linked::linked_elsewhere;
+pub(crate) use index::index;
+pub(crate) use linked::{linked_elsewhere, place_of_linked};
 pub(crate) use modules::modules;
 
-const MAX_LOOSE: u64 = 4096;
+pub(crate) const MAX_LOOSE: u64 = 4096;
 const MAX_PACKED: u64 = 64 << 20;
 const MAX_LOG: u64 = 16 << 20;
-const MAX_INDEX: u64 = 256 << 20;
+pub(crate) const MAX_INDEX: u64 = 256 << 20;
 const MAX_REFS: usize = 200_000;
 const MAX_DEPTH: usize = 32;
 /// So much is named that cannot be read; the rest of a file is not looked at then.
 const MAX_BAD: usize = 1000;
 /// Loose refs are read for so long: it takes a million files to need more.
 const LONGEST: Duration = Duration::from_secs(1);
-const MAX_WORKTREES: usize = 1000;
+pub(crate) const MAX_WORKTREES: usize = 1000;
 /// So many entries of a log are looked at, the newest.
 const MAX_LOGGED: usize = 10_000;
 
@@ -167,14 +169,13 @@ pub(crate) fn logged(git: &Dir) -> Vec<Oid> {
 /// to be joined; without the contents where the tree that they make is known with all that is in it.
 pub(crate) fn staged(git: &Dir, is_known: impl Fn(Oid) -> bool) -> Vec<Oid> {
     let linked = git.dir(Path::new("worktrees")).and_then(|worktrees| worktrees.names()).unwrap_or_default();
-    let linked = linked.iter().take(MAX_WORKTREES).map(|name| Path::new("worktrees").join(name).join("index"));
+    let linked = linked.iter().take(MAX_WORKTREES).map(|name| Path::new("worktrees").join(name));
     let (mut named, mut room) = (Vec::new(), MAX_INDEX);
-    for path in std::iter::once(PathBuf::from("index")).chain(linked) {
-        let index = read(git, &path, room).ok().flatten().unwrap_or_default();
-        room -= index.len() as u64;
-        let mut staged = tracked::named(&index);
+    for path in std::iter::once(PathBuf::new()).chain(linked) {
+        let Ok(Some(index)) = index(git, &path, &mut room) else { continue };
+        let mut staged = index.named();
         // Mostly it is that of a commit, which is cheaper to find out than to look for each.
-        let entries = tracked::entries(&index);
+        let entries = index.into_entries();
         if tracked::tree(&entries).is_some_and(&is_known) {
             let contents: HashSet<Oid> = entries.iter().map(|entry| entry.id).collect();
             staged.retain(|id| !contents.contains(id));

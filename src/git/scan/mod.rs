@@ -18,14 +18,13 @@ use git2::{ObjectType, OdbLookupFlags};
 use rustix::fs::FileType;
 
 pub(super) use self::budget::{Budget, Read};
-use self::names::{Inside, blank, combine, join, kind_of, owned, special};
+use self::names::{Inside, Tracked, blank, combine, join, kind_of, owned, special};
 pub(super) use self::names::{reason, records_of_git};
 use crate::config;
 use crate::git::Oid;
 use crate::git::ignore::{self, Patterns};
 use crate::git::meta::Meta;
 use crate::git::seen::{self, EntryKind, Seen};
-use crate::git::tracked;
 use crate::progress::Progress;
 use crate::store::walk::{self, Attributes, Content, MAX_DEPTH, Queue};
 
@@ -124,7 +123,7 @@ pub(super) struct Node {
 struct TopState {
     top: Top,
     base: Option<Oid>,
-    index: OnceLock<Vec<tracked::Entry>>,
+    tracked: OnceLock<Tracked>,
 }
 
 impl Scan<'_> {
@@ -141,7 +140,7 @@ impl Scan<'_> {
                     TopKind::Files => top.path.clone(),
                     TopKind::GitDir => join(&top.path, b".git"),
                 };
-                let state = Arc::new(TopState { top, base, index: OnceLock::new() });
+                let state = Arc::new(TopState { top, base, tracked: OnceLock::new() });
                 match walk::names(&directory) {
                     Ok(names) => {
                         let opened = (directory, names);
@@ -414,7 +413,7 @@ impl Scan<'_> {
                 let path = join(&node.path, &name);
                 inside = match self.brought(&path, kind) {
                     Some(inside) => inside,
-                    None if self.is_tracked(node, &name, &path, is_directory) => Inside::Ignored(kind),
+                    None if self.is_tracked(node, &name, is_directory) => Inside::Ignored(kind),
                     None => {
                         if seen.as_ref().is_none_or(|entry| entry.kind != kind) {
                             node.clean.store(false, Ordering::Relaxed);

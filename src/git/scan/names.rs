@@ -1,7 +1,9 @@
 //! What a name in a tree means: ignored, tracked all the same, brought in by stead, a submodule, or not to be recorded.
 
+use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::sync::PoisonError;
 
 use rustix::fs::FileType;
@@ -96,19 +98,21 @@ impl Scan<'_> {
         }
     }
 
-    /// Returns whether git tracks the path, or something below it: in the base, or by the agent's own index.
-    pub(super) fn is_tracked(&self, node: &Node, name: &[u8], path: &[u8], is_directory: bool) -> bool {
+    /// Returns whether git tracks what is at `name`, or something below it: in the base, or by the agent's own index.
+    pub(super) fn is_tracked(&self, node: &Node, name: &[u8], is_directory: bool) -> bool {
         if node.base_entry(self, name).is_some() {
             return true;
         }
-        let index = node.index();
-        if is_directory {
-            let below = join(path, b"");
-            let first = index.partition_point(|entry| entry.path < below);
-            index.get(first).is_some_and(|entry| entry.path.starts_with(&below))
+        let path = node.in_repository(name);
+        let tracked = node.tracked(self);
+        let is_in_index = if is_directory {
+            let below = join(&path, b"");
+            let first = tracked.index.partition_point(|entry| entry.path < below);
+            tracked.index.get(first).is_some_and(|entry| entry.path.starts_with(&below))
         } else {
-            index.binary_search_by(|entry| entry.path.as_slice().cmp(path)).is_ok()
-        }
+            tracked.index.binary_search_by(|entry| entry.path.cmp(&path)).is_ok()
+        };
+        is_in_index || tracked.is_in_head(self, &path)
     }
 
     /// Returns whether the base has files in the directory at `name`.
@@ -138,7 +142,7 @@ impl Scan<'_> {
             return (*mode == GITLINK).then_some(*id);
         }
         let path = node.in_repository(name);
-        let index = node.index();
+        let index = &node.tracked(self).index;
         let at = index.binary_search_by(|entry| entry.path.as_slice().cmp(&path)).ok()?;
         (index[at].mode == GITLINK).then_some(index[at].id)
     }
@@ -150,16 +154,54 @@ impl Scan<'_> {
             Ok(gitdir) => gitdir,
             Err(_) => parent.module(&join(&parent.path, name), &small(&directory, b".git")?)?,
         };
-        let head = small(&gitdir, b"HEAD")?;
-        let Some(reference) = head.strip_prefix(b"ref: ") else { return id(&head) };
-        let (folder, file) = split(reference);
-        let loose = descend(&gitdir, folder).and_then(|folder| id(&small(&folder, file)?));
-        loose.or_else(|| {
-            let packed = small(&gitdir, b"packed-refs")?;
-            let line = packed.split(|byte| *byte == b'\n').find(|line| line.get(41..) == Some(reference))?;
-            id(line)
+        head_in(&gitdir)
+    }
+}
+
+/// What git tracks beside what is in the base.
+pub(super) struct Tracked {
+    /// By the agent's own index, with paths from the top of the repository.
+    index: Vec<tracked::Entry>,
+    /// The tree of the agent's head where the index is gone or broken: the head alone says then what was added in spite of the
+    /// rules, and would seem to be deleted if it was passed by.
+    head: Option<Oid>,
+}
+
+impl Tracked {
+    fn read(top: &OwnedFd, scan: &Scan<'_>) -> Self {
+        let gitdir = walk::open_in(top, b".git").ok();
+        let file = |name: &[u8]| match walk::read(gitdir.as_ref()?, name, MAX_INDEX) {
+            Ok(Content::Whole(content, _)) => Some(content),
+            _ => None,
+        };
+        let index = file(b"index").map(|content| tracked::Index::read(&content, |shared| file(shared.as_bytes())));
+        let index = index.unwrap_or_default();
+        let head = gitdir.as_ref().filter(|_| !index.is_whole).and_then(head_in).and_then(|head| {
+            let known = scan.known.lock().unwrap_or_else(PoisonError::into_inner);
+            Some(known.find_commit(head).ok()?.tree_id())
+        });
+        Self { index: index.into_entries(), head }
+    }
+
+    fn is_in_head(&self, scan: &Scan<'_>, path: &[u8]) -> bool {
+        self.head.is_some_and(|head| {
+            let known = scan.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.find_tree(head).is_ok_and(|tree| tree.get_path(Path::new(OsStr::from_bytes(path))).is_ok())
         })
     }
+}
+
+/// Returns the commit that the HEAD of a git directory is at.
+fn head_in(gitdir: &OwnedFd) -> Option<Oid> {
+    let head = small(gitdir, b"HEAD")?;
+    let Some(reference) = head.strip_prefix(b"ref: ") else { return id(&head) };
+    let (folder, file) = split(reference);
+    let loose = descend(gitdir, folder).and_then(|folder| id(&small(&folder, file)?));
+    loose.or_else(|| {
+        let packed = small(gitdir, b"packed-refs")?;
+        let line = packed.split(|byte| *byte == b'\n').find(|line| line.get(41..) == Some(reference))?;
+        id(line)
+    })
 }
 
 /// Returns whether a snapshot records what is at `name` in the agent's `.git`.
@@ -226,21 +268,16 @@ impl Node {
         entries.binary_search_by(|(other, _, _)| other.as_slice().cmp(name)).ok().map(|index| &entries[index])
     }
 
-    /// Returns what the agent's own index tracks, with paths from the top of the repository.
-    fn index(&self) -> &[tracked::Entry] {
+    /// Returns what git tracks in the repository beside what is in the base.
+    fn tracked(&self, scan: &Scan<'_>) -> &Tracked {
         let read = || {
             let mut top = self;
             while let Some(parent) = &top.parent {
                 top = parent;
             }
-            let content =
-                walk::open_in(&top.directory, b".git").and_then(|gitdir| walk::read(gitdir, b"index", MAX_INDEX));
-            match content {
-                Ok(Content::Whole(content, _)) => tracked::entries(&content),
-                _ => Vec::new(),
-            }
+            Tracked::read(&top.directory, scan)
         };
-        self.top.index.get_or_init(read)
+        self.top.tracked.get_or_init(read)
     }
 
     /// Returns the path of `name` from the top of its repository.

@@ -1,6 +1,6 @@
 //! What an index says that decides over the work in its tree: what is tracked, not checked out, or not merged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -9,10 +9,11 @@ use git2::Repository;
 
 use super::trees;
 use crate::error::Result;
-use crate::git::Oid;
+use crate::git::recorded::is_covered;
 use crate::git::repository::Store;
 use crate::git::snapshot::Snapshot;
-use crate::git::tracked::{self, Entry};
+use crate::git::tracked::{Entry, Index};
+use crate::git::{Oid, gitdir};
 
 /// The index of a working tree; of one that cannot be read nothing is known.
 #[derive(Debug, Default)]
@@ -20,6 +21,18 @@ pub(crate) struct Indexed {
     entries: Vec<Entry>,
     /// Paths with conflicts.
     pub(crate) unmerged: Vec<Vec<u8>>,
+    /// Whether it is there and could be read.
+    is_known: bool,
+}
+
+/// The files of a snapshot, and of its head what is not deleted although the snapshot does not have it.
+#[derive(Clone, Debug)]
+pub(crate) struct Filled {
+    pub(crate) files: Oid,
+    /// What is only not checked out: whoever sees no deletion there is to know why.
+    pub(crate) skipped: Vec<Vec<u8>>,
+    /// What the rules ignore and only an index that cannot be read may track: nobody has looked at it.
+    pub(crate) hidden: Vec<Vec<u8>>,
 }
 
 impl Indexed {
@@ -28,18 +41,24 @@ impl Indexed {
         let read = || {
             let root = repository.find_tree(snapshot.id).ok()?;
             let gitdir = repository.find_tree(root.get_name("gitdir")?.id()).ok()?;
-            Some(Self::of(repository.find_blob(gitdir.get_name("index")?.id()).ok()?.content()))
+            let file = |name: &[u8]| {
+                let entry = gitdir.get_name_bytes(name)?;
+                Some(gitdir::File { mode: entry.filemode().cast_unsigned(), id: entry.id() })
+            };
+            let index = repository.find_blob(file(b"index").filter(|file| !file.is_link())?.id).ok()?;
+            Some(Self::of(gitdir::index(repository, index.content(), file)))
         };
         read().unwrap_or_default()
     }
 
     /// Reads the index of a project of the user's own.
     pub(crate) fn of_project(project: &Repository) -> Self {
-        std::fs::read(project.path().join("index")).map(|content| Self::of(&content)).unwrap_or_default()
+        let file = |name: &str| std::fs::read(project.path().join(name)).ok();
+        file("index").map(|content| Self::of(Index::read(&content, file))).unwrap_or_default()
     }
 
-    fn of(content: &[u8]) -> Self {
-        Self { entries: tracked::entries(content), unmerged: tracked::unmerged(content) }
+    fn of(index: Index) -> Self {
+        Self { unmerged: index.unmerged(), is_known: index.is_whole, entries: index.into_entries() }
     }
 
     /// Returns whether git tracks a file.
@@ -53,26 +72,37 @@ impl Indexed {
         directories.chain([path]).any(|path| self.find(path).is_some_and(|entry| entry.skipped))
     }
 
-    /// Returns the tree `files` with what is only not checked out as the tree `head` has it, and the paths of that: whoever sees
-    /// no deletion there is to know why.
-    pub(crate) fn filled(&self, store: &Store, files: Oid, head: Oid) -> Result<(Oid, Vec<Vec<u8>>)> {
+    /// Returns the files of `snapshot` with what is not deleted as the tree `head` has it.
+    ///
+    /// The walk passes by what the rules ignore and no index tracks. A file of the head that is there may have been added in
+    /// spite of the rules; by an index that can be read it is known whether it has been taken out of git since.
+    pub(crate) fn filled(&self, store: &Store, snapshot: &Snapshot, head: Oid) -> Result<Filled> {
         let repository = store.repository();
-        if !self.entries.iter().any(|entry| entry.skipped) {
-            return Ok((files, Vec::new()));
+        let mut filled = Filled { files: snapshot.files, skipped: Vec::new(), hidden: Vec::new() };
+        let ignored = snapshot.ignored.iter().chain(&snapshot.meta.newly_ignored).map(Vec::as_slice);
+        let ignored: BTreeSet<&[u8]> = ignored.filter(|_| !self.is_known).collect();
+        if ignored.is_empty() && !self.entries.iter().any(|entry| entry.skipped) {
+            return Ok(filled);
         }
         let mut missing = BTreeMap::new();
-        for difference in trees::differences(repository, head, files)? {
-            if difference.after.is_none()
-                && self.skips(&difference.path)
-                && is_vacant(repository, files, &difference.path)?
-            {
-                missing.insert(difference.path, difference.before);
+        for difference in trees::differences(repository, head, snapshot.files)? {
+            if difference.after.is_some() || !is_vacant(repository, snapshot.files, &difference.path)? {
+                continue;
             }
+            let found = if self.skips(&difference.path) {
+                &mut filled.skipped
+            } else if is_covered(&difference.path, |top| ignored.contains(top)) {
+                &mut filled.hidden
+            } else {
+                continue;
+            };
+            found.push(difference.path.clone());
+            missing.insert(difference.path, difference.before);
         }
         // The tree is written by libgit2, which looks for each blob.
         store.flush()?;
-        let filled = trees::edited(repository, files, &missing)?;
-        Ok((filled, missing.into_keys().collect()))
+        filled.files = trees::edited(repository, snapshot.files, &missing)?;
+        Ok(filled)
     }
 
     fn find(&self, path: &[u8]) -> Option<&Entry> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Context;
 use git2::{Repository, Signature};
 
-use super::indexed::Indexed;
+use super::indexed::{Filled, Indexed};
 use super::trees::{self, Difference, Entry, GITLINK, LINK};
 use crate::error::Result;
 use crate::git::Oid;
@@ -28,7 +28,12 @@ pub(crate) struct Work {
     pub(crate) lfs: Vec<Vec<u8>>,
     /// What the base tracks, and head does not any more, or what came along at first: by the tree's own rules it is ignored.
     pub(crate) ignored: Vec<Vec<u8>>,
+    /// What is left out since it is ignored and the index cannot be read: what it holds now is not known.
+    pub(crate) hidden: Vec<Vec<u8>>,
 }
+
+/// Why these are left out.
+pub(crate) const HIDDEN: &str = "ignored, and `.git/index` cannot be read";
 
 /// Computes the work of `snapshot`, whose walk knew `base`, on top of `head`. `created` is the tree of the files that were there
 /// at first.
@@ -41,8 +46,9 @@ pub(crate) fn work(
 ) -> Result<Work> {
     let repository = store.repository();
     let head_tree = trees::of_commit(repository, head)?;
-    let left_out = left_out(snapshot);
-    let (files, _) = index.filled(store, snapshot.files, head_tree)?;
+    let mut left_out = left_out(snapshot);
+    let Filled { files, hidden, .. } = index.filled(store, snapshot, head_tree)?;
+    left_out.extend(hidden.iter().map(|path| (path.clone(), HIDDEN.to_owned())));
     let mut differences = trees::differences(repository, head_tree, files)?;
     differences.retain(|difference| {
         let is_gitlink = |entry: Option<Entry>| entry.is_some_and(|entry| entry.mode == GITLINK);
@@ -93,7 +99,7 @@ pub(crate) fn work(
     store.flush()?;
     let tree = trees::edited(repository, head_tree, &edits)?;
     let unread = snapshot.meta.unreadable.iter().filter(|(path, _)| !is_in_git(path)).count();
-    Ok(Work { tree, left_out: left_out.into_iter().collect(), unread, lfs: new_lfs, ignored })
+    Ok(Work { tree, left_out: left_out.into_iter().collect(), unread, lfs: new_lfs, ignored, hidden })
 }
 
 /// Returns whether the `.gitignore` files of the tree `files` ignore a path in it.

@@ -14,6 +14,10 @@ pub(super) struct Brought {
     pub(super) left_out: usize,
     /// Why nobody knows what was left out.
     pub(super) unread: Option<Failure>,
+    /// FIFOs and the like that were to come along, and cannot.
+    pub(super) special: Vec<PathBuf>,
+    /// Submodules whose changes stay where they are.
+    pub(super) submodules: Vec<PathBuf>,
 }
 
 /// Brings into `tree` what is wanted of what was found in the project.
@@ -38,5 +42,6 @@ pub(super) fn from_project(project: &Path, state: Uncommitted, tree: &Dir, with_
     }
     let pairs: Vec<Pair> =
         wanted.into_iter().map(|path| Pair { source: project.join(&path), destination: path }).collect();
-    Ok(Brought { brought: files::import_as_is(tree, &pairs, true)?, left_out, unread: state.unread })
+    let brought = files::import_as_is(tree, &pairs, true)?;
+    Ok(Brought { brought, left_out, unread: state.unread, special: state.special, submodules: state.submodules })
 }

@@ -25,6 +25,7 @@ use crate::git::pool::{self, Pool};
 use crate::git::repository::{Access, Store};
 use crate::git::snapshot::{self, CaptureSpec};
 use crate::git::source::Source;
+use crate::git::sync::{list, shown};
 use crate::git::transport::Net;
 use crate::git::{ignore, seen, uncommitted};
 use crate::progress::Progress;
@@ -120,6 +121,10 @@ pub(crate) struct Created {
     pub(crate) left_out: usize,
     /// Why nobody knows how many these are.
     pub(crate) unread: Option<Failure>,
+    /// Submodules of the project with new commits or changes, which never come along.
+    pub(crate) left_out_submodules: Vec<PathBuf>,
+    /// FIFOs and the like among what `.worktreeinclude` names.
+    pub(crate) left_out_special: Vec<PathBuf>,
     /// What came along that is not in the commit: destinations below the tree.
     pub(crate) brought: Vec<PathBuf>,
     pub(crate) checkout: Checkout,
@@ -149,6 +154,15 @@ impl Created {
                     &count.to_string(),
                     " uncommitted files were left out (`--with-changes` brings them)",
                 ]);
+            }
+        }
+        for (what, paths) in [
+            ("changes in submodules were left out", &self.left_out_submodules),
+            ("special files were left out", &self.left_out_special),
+        ] {
+            if !paths.is_empty() {
+                let paths = list(paths.iter().map(|path| shown(path.as_os_str().as_encoded_bytes())));
+                line.extend(["; ", what, ": ", &paths]);
             }
         }
         line.push('.');
@@ -284,9 +298,16 @@ pub(crate) fn make(
     record.write(&built.state.join(record::FILE))?;
     record.write_as(&built.state.join("store.git").join(record::COPY), Durability::Lazy)?;
     built.publish(at, &name)?;
-    let brought = record.brought.clone();
-    let workspace = LeasedWorkspace::new(Workspace::of(at.clone(), name, record), lease);
-    Ok(Created { workspace, start, left_out: project.left_out, unread: project.unread, brought, checkout })
+    Ok(Created {
+        start,
+        left_out: project.left_out,
+        unread: project.unread,
+        left_out_submodules: project.submodules,
+        left_out_special: project.special,
+        brought: record.brought.clone(),
+        checkout,
+        workspace: LeasedWorkspace::new(Workspace::of(at.clone(), name, record), lease),
+    })
 }
 
 /// Returns the name with the time stamp of an ephemeral workspace.

@@ -259,9 +259,9 @@ fn outside_root(workspace: &Workspace, path: &Path) -> Result<PathBuf> {
         // It is put on record as text, by which a later command finds it again.
         return Err(Failure::new(
             Kind::Refused,
-            format!("the path `{}` is not UTF-8", shown(path.as_os_str().as_encoded_bytes())),
+            format!("the path {} is not UTF-8", shown(path.as_os_str().as_encoded_bytes())),
         )
-        .hint("rename it, or use another directory")
+        .hint("rename it and name its new path, or another directory")
         .into());
     }
     Ok(canonical)

@@ -6,6 +6,7 @@ mod ends;
 mod gone;
 mod interrupts;
 mod limits;
+mod linked;
 mod login;
 mod secrets;
 mod share;

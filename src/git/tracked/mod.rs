@@ -1,7 +1,9 @@
 //! Which paths a git index file (versions 2 to 4) tracks, and what git saw of them.
 //!
-//! The file may be the agent's: nothing in it is believed but that a path is to be looked at. A shared index
-//! (`split-index`) gives only its own part.
+//! The file may be the agent's: nothing in it is believed but that a path is to be looked at. An index that is split is read
+//! together with the shared one that it names.
+
+mod split;
 
 use std::collections::HashSet;
 
@@ -10,9 +12,10 @@ use git2::{ObjectType, Repository};
 use crate::git::Oid;
 use crate::store::walk::Stamp;
 
-/// One entry of stage 0.
+/// One entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
+    /// Empty in a split index for an entry that takes the place of one in the shared index.
     pub(crate) path: Vec<u8>,
     pub(crate) mode: u32,
     pub(crate) id: Oid,
@@ -20,10 +23,108 @@ pub(crate) struct Entry {
     pub(crate) stamp: Stamp,
     /// It is not to be checked out (`skip-worktree`), as `git sparse-checkout` has it; a whole directory ends in a slash.
     pub(crate) skipped: bool,
+    /// Another than 0 in a merge that is not resolved.
+    stage: u16,
+}
+
+impl Entry {
+    /// What entries are sorted by.
+    fn key(&self) -> (&[u8], u16) {
+        (&self.path, self.stage)
+    }
+}
+
+/// An index, with what it takes from the shared one.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    entries: Vec<Entry>,
+    /// Trees that it remembers.
+    trees: Vec<Oid>,
+    /// Whether it is there and all of it could be read, in the order that git demands. Of another one nobody knows what it
+    /// tracks.
+    pub(crate) is_whole: bool,
 }
 
 /// No path on disk is longer.
 const MAX_PATH: usize = 4096;
+
+/// All paths of a file have so many bytes for each of its own, and some more: with prefixes left out, a small file could say
+/// very long paths again and again.
+const MAX_PATHS: (usize, usize) = (16, 1 << 16);
+
+/// The checksum at the end of a file.
+const CHECKSUM: usize = 20;
+
+impl Index {
+    /// Reads an index; `shared` returns the content of the file of that name beside it, `sharedindex.ID`, if it can be read.
+    ///
+    /// Of one that is not whole there is what could be read until it made no sense.
+    pub(crate) fn read(bytes: &[u8], shared: impl FnOnce(&str) -> Option<Vec<u8>>) -> Self {
+        let File { mut entries, trees, link, mut is_whole } = File::read(bytes);
+        if let Some(link) = link {
+            is_whole = is_whole && link.join(&mut entries, shared).is_some();
+        }
+        is_whole = is_whole && entries.is_sorted_by(|one, other| one.key() < other.key());
+        Self { entries, trees, is_whole }
+    }
+
+    /// Returns the entries of stage 0 in the order of their paths.
+    pub(crate) fn into_entries(self) -> Vec<Entry> {
+        self.entries.into_iter().filter(|entry| entry.stage == 0 && !entry.path.is_empty()).collect()
+    }
+
+    /// Returns the paths that have entries of other stages: a merge that is not resolved.
+    pub(crate) fn unmerged(&self) -> Vec<Vec<u8>> {
+        let others = self.entries.iter().filter(|entry| entry.stage != 0 && !entry.path.is_empty());
+        let mut paths: Vec<Vec<u8>> = others.map(|entry| entry.path.clone()).collect();
+        paths.dedup();
+        paths
+    }
+
+    /// Returns the ids of all objects that it names: contents at all stages, and trees that it remembers.
+    pub(crate) fn named(&self) -> Vec<Oid> {
+        const GITLINK: u32 = 0o160_000;
+        let contents = self.entries.iter().filter(|entry| entry.mode != GITLINK).map(|entry| entry.id);
+        contents.chain(self.trees.iter().copied()).filter(|id| !id.is_zero()).collect()
+    }
+}
+
+/// What is in one file.
+#[derive(Default)]
+struct File<'a> {
+    entries: Vec<Entry>,
+    trees: Vec<Oid>,
+    link: Option<split::Link<'a>>,
+    is_whole: bool,
+}
+
+impl<'a> File<'a> {
+    fn read(bytes: &'a [u8]) -> Self {
+        let mut file = Self::default();
+        if let Some(rest) = each(bytes, |entry| file.entries.push(entry)) {
+            file.is_whole = file.extensions(rest).is_some();
+        }
+        file
+    }
+
+    /// Reads what is behind the entries: extensions, and a checksum at the end, by which git does not go either.
+    fn extensions(&mut self, mut rest: Reader<'a>) -> Option<()> {
+        while rest.bytes.len() > CHECKSUM {
+            let (name, size) = (rest.take(4)?, rest.number()?);
+            let content = rest.take(size as usize)?;
+            match name {
+                b"TREE" => self.trees = trees(content),
+                b"link" => self.link = Some(split::Link::read(content)?),
+                // A sparse index, whose entries may be directories.
+                b"sdir" => {}
+                // Whoever does not know any other one may pass it by.
+                [b'A'..=b'Z', ..] => {}
+                _ => return None,
+            }
+        }
+        (rest.bytes.len() == CHECKSUM).then_some(())
+    }
+}
 
 /// Adds the ids of all files and folders of a tree, or of a commit's; of what cannot be read none.
 pub(crate) fn blobs(repository: &Repository, id: Oid, into: &mut HashSet<Oid>) {
@@ -40,26 +141,10 @@ pub(crate) fn blobs(repository: &Repository, id: Oid, into: &mut HashSet<Oid>) {
     }
 }
 
-/// Returns the entries in the order of the file, which is that of their paths; up to the first that makes no sense.
+/// Returns the entries of stage 0 in the order of the file, which is that of their paths; up to the first that makes no sense,
+/// and without those of a shared index.
 pub(crate) fn entries(bytes: &[u8]) -> Vec<Entry> {
-    let mut entries = Vec::new();
-    each(bytes, |entry, stage| {
-        if stage == 0 {
-            entries.push(entry);
-        }
-    });
-    entries
-}
-
-/// Returns the paths that have entries of other stages: a merge that is not resolved.
-pub(crate) fn unmerged(bytes: &[u8]) -> Vec<Vec<u8>> {
-    let mut paths = Vec::new();
-    each(bytes, |entry, stage| {
-        if stage != 0 && paths.last() != Some(&entry.path) {
-            paths.push(entry.path);
-        }
-    });
-    paths
+    Index::read(bytes, |_| None).into_entries()
 }
 
 /// Adds an entry to the content of a tree, as git writes it.
@@ -104,28 +189,6 @@ pub(crate) fn tree(entries: &[Entry]) -> Option<Oid> {
     }
 }
 
-/// Returns the ids of all objects that the file names: contents at all stages, and trees that it remembers.
-pub(crate) fn named(bytes: &[u8]) -> Vec<Oid> {
-    const GITLINK: u32 = 0o160_000;
-    let mut ids = Vec::new();
-    let Some(mut rest) = each(bytes, |entry, _| {
-        if entry.mode != GITLINK {
-            ids.push(entry.id);
-        }
-    }) else {
-        return ids;
-    };
-    // Extensions, and a checksum at the end.
-    while let (Some(name), Some(size)) = (rest.take(4), rest.number()) {
-        let Some(content) = rest.take(size as usize) else { break };
-        if name == b"TREE" {
-            ids.extend(trees(content));
-        }
-    }
-    ids.retain(|id| !id.is_zero());
-    ids
-}
-
 /// Reads the cached trees: path, number of entries (-1 where it is not known), number of subtrees, id.
 fn trees(content: &[u8]) -> Vec<Oid> {
     let mut ids = Vec::new();
@@ -140,27 +203,29 @@ fn trees(content: &[u8]) -> Vec<Oid> {
     ids
 }
 
-/// Calls `found` with each entry and its stage; returns what is behind them when all could be read.
-fn each(bytes: &[u8], mut found: impl FnMut(Entry, u16)) -> Option<Reader<'_>> {
+/// Calls `found` with each entry; returns what is behind them when all could be read.
+fn each(bytes: &[u8], mut found: impl FnMut(Entry)) -> Option<Reader<'_>> {
     let mut reader = Reader { bytes };
     let (b"DIRC", version, count) = (reader.take(4)?, reader.number()?, reader.number()?) else { return None };
     if !(2..=4).contains(&version) {
         return None;
     }
     let mut previous = Vec::new();
+    let (each, more) = MAX_PATHS;
+    let mut room = bytes.len().saturating_mul(each).saturating_add(more);
     for _ in 0..count {
-        let (entry, stage) = entry(&mut reader, version, &previous)?;
-        // With prefixes left out, a small file could say very long paths again and again.
+        let entry = entry(&mut reader, version, &previous)?;
+        room = room.checked_sub(entry.path.len())?;
         if entry.path.len() > MAX_PATH {
             return None;
         }
         previous.clone_from(&entry.path);
-        found(entry, stage);
+        found(entry);
     }
     Some(reader)
 }
 
-fn entry(reader: &mut Reader<'_>, version: u32, previous: &[u8]) -> Option<(Entry, u16)> {
+fn entry(reader: &mut Reader<'_>, version: u32, previous: &[u8]) -> Option<Entry> {
     let start = reader.bytes.len();
     let mut number = || reader.number();
     let ctime = (i64::from(number()?), number()?);
@@ -186,7 +251,7 @@ fn entry(reader: &mut Reader<'_>, version: u32, previous: &[u8]) -> Option<(Entr
         path
     };
     let stamp = Stamp { inode, size: u64::from(size), mtime, ctime };
-    Some((Entry { path, mode, id, stamp, skipped }, (flags >> 12) & 3))
+    Some(Entry { path, mode, id, stamp, skipped, stage: (flags >> 12) & 3 })
 }
 
 struct Reader<'a> {
@@ -202,6 +267,10 @@ impl<'a> Reader<'a> {
 
     fn number(&mut self) -> Option<u32> {
         Some(u32::from_be_bytes(self.take(4)?.try_into().ok()?))
+    }
+
+    fn word(&mut self) -> Option<u64> {
+        Some(u64::from_be_bytes(self.take(8)?.try_into().ok()?))
     }
 
     fn until_nul(&mut self) -> Option<&'a [u8]> {
@@ -246,6 +315,7 @@ mod tests {
             id: Oid::hash_object(ObjectType::Blob, path.as_bytes()).expect("a hash"),
             stamp: Stamp::default(),
             skipped: false,
+            stage: 0,
         };
         let paths = ["a-b", "a.x", "a/b/c", "a/b/d/e", "a/c", "a0", "b/x/y/z", "c", "é/ü"];
         let entries: Vec<Entry> = paths.iter().map(|path| entry(path, 0o100_644)).collect();
