@@ -9,7 +9,7 @@ use git2::{ObjectType, Repository};
 use crate::error::Result;
 use crate::git::Oid;
 use crate::git::ignore::Patterns;
-use crate::git::meta::Meta;
+use crate::git::meta::{GitFile, Meta};
 use crate::git::repository::Store;
 use crate::git::snapshot::Snapshot;
 
@@ -49,6 +49,10 @@ pub(crate) struct Recorded {
     /// Permission bits in these that are not as usual, by their paths in the tree.
     pub(crate) git_modes: BTreeMap<Vec<u8>, u32>,
     pub(crate) nested: BTreeSet<Vec<u8>>,
+    /// The `.git` files of those that have one.
+    pub(crate) git_files: BTreeMap<Vec<u8>, GitFile>,
+    /// The repositories of which the git directories of submodules are recorded, if there are any.
+    pub(crate) with_modules: BTreeSet<Vec<u8>>,
 }
 
 impl Recorded {
@@ -67,6 +71,7 @@ impl Recorded {
         unrecorded.extend(meta.special.iter().cloned());
         unrecorded.extend(meta.too_large.iter().map(|(path, size)| (path.clone(), format!("{size} bytes"))));
         unrecorded.extend(meta.unreadable.iter().cloned());
+        recorded.git_files.extend(meta.git_files.iter().cloned());
         recorded.newly_ignored.extend(meta.newly_ignored.iter().cloned());
         Ok(recorded)
     }
@@ -77,10 +82,16 @@ impl Recorded {
         if let Some(gitdir) = root.get_name("gitdir") {
             self.gitdirs.insert(top.to_vec(), gitdir.id());
         }
+        if meta.has_modules {
+            self.with_modules.insert(top.to_vec());
+        }
         each(repository, files, &mut |path, mode, id| {
             let mode = if mode & TYPE == FILE { FILE | meta.mode(path, mode & 0o100 != 0) } else { mode };
             if mode & TYPE != GITLINK {
                 self.files.insert(join(top, path), Entry { mode, id });
+            } else if meta.nested.binary_search_by(|(nested, _)| nested.as_slice().cmp(path)).is_err() {
+                // A submodule that is not checked out: git misses the directory where it is not there.
+                self.empty_dirs.insert(join(top, path));
             }
         })?;
         self.empty_dirs.extend(meta.empty_dirs.iter().map(|path| join(top, path)));

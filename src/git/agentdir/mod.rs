@@ -20,9 +20,9 @@ use crate::error::Result;
 use crate::git::{Oid, tracked};
 use crate::store::beneath::Dir;
 
-pub(crate) use held::{held_config, held_nested, held_recorded, runs_as_file, runs_something};
+pub(crate) use held::{held_config, held_nested, held_recorded, runs_as_file, runs_something, target_of_file};
 pub(crate) use linked::linked_elsewhere;
-pub(crate) use modules::modules;
+pub(crate) use modules::{is_git_dir, is_git_dir_at, modules};
 
 const MAX_LOOSE: u64 = 4096;
 const MAX_PACKED: u64 = 64 << 20;

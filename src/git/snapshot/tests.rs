@@ -6,6 +6,8 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use super::*;
 use crate::progress::Silent;
 
+mod submodules;
+
 struct Place {
     dir: tempfile::TempDir,
     store: Store,

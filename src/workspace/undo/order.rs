@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::{Outline, UndoPlan, Work, before, gitdirs};
+use super::{Outline, UndoPlan, Work, before};
 use crate::error::Result;
 use crate::git::Oid;
 use crate::git::recorded::Recorded;
@@ -135,7 +135,9 @@ impl Order {
                 outline.add(&replacement.gitdir(), replacement.put(then, workspace, store, &tree, places)?);
             }
         }
-        gitdirs::put_links(&work.links, &tree)?;
+        for link in &work.links {
+            link.put(&tree, &directory, running)?;
+        }
         fs::sync_file_system(&workspace.tree())?;
         fs::write_atomic(&directory.join("run.toml"), self.record.as_bytes(), Durability::Synced)
     }

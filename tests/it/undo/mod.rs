@@ -1,6 +1,7 @@
 //! `stead undo`: a workspace put back to where it was before a run, with git as the judge.
 
 mod stubborn;
+mod submodules;
 
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt as _;
