@@ -101,23 +101,38 @@ fn refs(repository: &Repository, before: &Snapshot, after: &Snapshot) -> Result<
     if old == new {
         return Ok(Vec::new());
     }
-    let read = |id: Option<Oid>| -> Result<BTreeMap<String, String>> {
-        let Some(id) = id else { return Ok(BTreeMap::new()) };
-        Ok(gitdir::refs(repository, &gitdir::files(repository, id)?))
-    };
+    let read = |id: Option<Oid>| id.map_or_else(|| Ok(BTreeMap::new()), |id| gitdir::all_refs(repository, id));
     let (old, new) = (read(old)?, read(new)?);
     let hidden: BTreeSet<&[u8]> = {
         let meta = &after.meta;
         let large = meta.too_large.iter().map(|(path, _)| path.as_slice());
         large.chain(meta.special.iter().chain(&meta.unreadable).map(|(path, _)| path.as_slice())).collect()
     };
-    let is_hidden = |file: &str| is_covered(format!(".git/{file}").as_bytes(), |top| hidden.contains(top));
+    let until = Instant::now() + LONGEST;
+    let none = BTreeMap::new();
+    let mut gone = Vec::new();
+    for (module, old) in &old {
+        let prefix = if module.is_empty() { String::new() } else { format!("{module}/") };
+        let is_hidden = |file: &str| is_covered(format!(".git/{prefix}{file}").as_bytes(), |top| hidden.contains(top));
+        let found = refs_of(repository, old, new.get(module).unwrap_or(&none), until, is_hidden);
+        gone.extend(found.into_iter().map(|one| RefGone { name: format!("{prefix}{}", one.name), ..one }));
+    }
+    Ok(gone)
+}
+
+/// Returns what one git directory has no more. A submodule's whose git directory is gone has nothing any more.
+fn refs_of(
+    repository: &Repository,
+    old: &BTreeMap<String, String>,
+    new: &BTreeMap<String, String>,
+    until: Instant,
+    is_hidden: impl Fn(&str) -> bool,
+) -> Vec<RefGone> {
     let stash_hidden = is_hidden("logs/refs/stash");
     let packed_hidden = is_hidden("packed-refs");
     let is_stash = |name: &str| name.starts_with("stash@") || name == "refs/stash";
     let stashed: BTreeSet<&String> = new.iter().filter(|(name, _)| is_stash(name)).map(|(_, id)| id).collect();
     let mut told = BTreeSet::new();
-    let until = Instant::now() + LONGEST;
     let mut gone = Vec::new();
     // An entry of the stash comes before the ref that is the same.
     for (name, value) in old.iter().rev().filter(|(name, value)| new.get(*name) != Some(value)) {
@@ -131,18 +146,18 @@ fn refs(repository: &Repository, before: &Snapshot, after: &Snapshot) -> Result<
         if OF_NO_ACCOUNT.iter().any(|prefix| name.starts_with(prefix)) {
             continue;
         }
-        let now = new.get(name).and_then(|value| resolve(&new, value));
+        let now = new.get(name).and_then(|value| resolve(new, value));
         let is_kept = match now {
             None => is_hidden(name) || packed_hidden,
             Some(now) => Instant::now() < until && contains(repository, now, was),
         };
         // Work on a detached HEAD may have got a branch meanwhile.
-        if !is_kept && (name != "HEAD" || !is_reached(repository, &new, was)) {
+        if !is_kept && (name != "HEAD" || !is_reached(repository, new, was)) {
             gone.push(RefGone { name: name.clone(), old: was, new: now });
         }
     }
     gone.reverse();
-    Ok(gone)
+    gone
 }
 
 fn gitdir_of(repository: &Repository, snapshot: &Snapshot) -> Result<Option<Oid>> {

@@ -5,10 +5,21 @@
 //! KEY PATH NUL VALUE NUL …        sorted by key, then by path
 //! ```
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::error::{Failure, Kind, Result};
 use crate::git::Oid;
 
 const HEADER: &[u8] = b"stead meta 1";
+
+/// A `.git` that is a file: of a submodule or a linked worktree.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct GitFile {
+    /// Permission bits.
+    pub(crate) mode: u32,
+    pub(crate) content: Vec<u8>,
+}
 
 /// What git trees cannot hold; paths relative to the tree, raw bytes, sorted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +35,10 @@ pub(crate) struct Meta {
     pub(crate) dir_modes: Vec<(Vec<u8>, u32)>,
     /// Permission bits of the files in `.git` that people make private or executable, where these are not 0644 and 0755.
     pub(crate) git_modes: Vec<(Vec<u8>, u32)>,
+    /// The `.git` files, by their repositories; a sub-snapshot has none, since the one around it has them all.
+    pub(crate) git_files: Vec<(Vec<u8>, GitFile)>,
+    /// Whether the git directories of submodules are recorded with the others; older snapshots lack them.
+    pub(crate) has_modules: bool,
     pub(crate) empty_dirs: Vec<Vec<u8>>,
     /// FIFOs, sockets and devices, with their kind; and names that git reserves for itself.
     pub(crate) special: Vec<(Vec<u8>, String)>,
@@ -87,6 +102,8 @@ impl Meta {
             plain_dir: self.plain_dir,
             dir_modes: pick(&self.dir_modes, below),
             git_modes: pick(&self.git_modes, below),
+            git_files: Vec::new(),
+            has_modules: self.has_modules,
             empty_dirs: self.empty_dirs.iter().filter_map(|path| below(path)).collect(),
             special: pick(&self.special, below),
             too_large: pick(&self.too_large, below),
@@ -101,6 +118,7 @@ impl Meta {
         self.modes.sort();
         self.dir_modes.sort();
         self.git_modes.sort();
+        self.git_files.sort();
         self.empty_dirs.sort();
         self.special.sort();
         self.too_large.sort();
@@ -123,11 +141,17 @@ impl Meta {
         };
         self.dir_modes.iter().for_each(|(path, mode)| record("dirmode", path, &format!("{mode:o}")));
         self.empty_dirs.iter().for_each(|path| record("empty", path, ""));
+        for (path, GitFile { mode, content }) in &self.git_files {
+            record("gitfile", path, &format!("{mode:o} {}", STANDARD.encode(content)));
+        }
         self.git_modes.iter().for_each(|(path, mode)| record("gitmode", path, &format!("{mode:o}")));
         self.newly_ignored.iter().for_each(|path| record("ignored", path, ""));
         self.too_large.iter().for_each(|(path, size)| record("large", path, &size.to_string()));
         self.large_modes.iter().for_each(|(path, mode)| record("largemode", path, &format!("{mode:o}")));
         self.modes.iter().for_each(|(path, mode)| record("mode", path, &format!("{mode:o}")));
+        if self.has_modules {
+            record("modules", b"", "");
+        }
         self.nested.iter().for_each(|(path, id)| record("nested", path, &id.to_string()));
         if let Some((file, program)) = self.plain {
             record("plain", b"file", &format!("{file:o}"));
@@ -157,11 +181,13 @@ impl Meta {
             match &key[..space] {
                 b"dirmode" => meta.dir_modes.push((path, octal()?)),
                 b"empty" => meta.empty_dirs.push(path),
+                b"gitfile" => meta.git_files.push((path, GitFile::decode(value).ok_or_else(damaged)?)),
                 b"gitmode" => meta.git_modes.push((path, octal()?)),
                 b"ignored" => meta.newly_ignored.push(path),
                 b"large" => meta.too_large.push((path, value.parse().map_err(|_| damaged())?)),
                 b"largemode" => meta.large_modes.push((path, octal()?)),
                 b"mode" => meta.modes.push((path, octal()?)),
+                b"modules" => meta.has_modules = true,
                 b"nested" => meta.nested.push((path, value.parse().map_err(|_| damaged())?)),
                 b"plain" => {
                     let plain = meta.plain.get_or_insert(PLAIN);
@@ -174,6 +200,14 @@ impl Meta {
             }
         }
         Ok(meta)
+    }
+}
+
+impl GitFile {
+    /// Reads permission bits in octal, a space, and the content in base64.
+    fn decode(value: &str) -> Option<Self> {
+        let (mode, content) = value.split_once(' ')?;
+        Some(Self { mode: u32::from_str_radix(mode, 8).ok()?, content: STANDARD.decode(content).ok()? })
     }
 }
 
@@ -200,6 +234,8 @@ mod tests {
             plain_dir: Some(0o775),
             dir_modes: vec![(Vec::new(), 0o2775), (b"e".to_vec(), 0o1777), (b"n/m/x".to_vec(), 0o700)],
             git_modes: vec![(b".git/config".to_vec(), 0o640)],
+            git_files: vec![(b"n/m".to_vec(), GitFile { mode: 0o600, content: b"gitdir: \xff\0\n".to_vec() })],
+            has_modules: true,
             empty_dirs: vec![b"e".to_vec()],
             special: vec![(b"\xff".to_vec(), "fifo".to_owned())],
             too_large: vec![(b"big".to_vec(), 1 << 40)],
@@ -215,6 +251,7 @@ mod tests {
         assert_eq!([&b""[..], b"e", b"n"].map(|path| meta.dir_mode(path)), [0o2775, 0o1777, 0o775].map(Some));
         assert_eq!(Meta::default().dir_mode(b""), None);
         assert!(Meta::decode(b"stead meta 2\0").is_err());
+        assert!(Meta::decode(b"stead meta 1\0gitfile n\x00644 %\0").is_err());
     }
 
     #[test]

@@ -39,7 +39,20 @@ const TOGETHER: usize = 64 << 20;
 ///
 /// What `known` names must be there with all that it needs.
 pub(crate) fn write_pack(from: &Repository, tips: &[Oid], known: &dyn Fn(Oid) -> bool, into: &Path) -> Result<()> {
-    let missing = missing(from, tips, known)?;
+    write_objects(from, missing(from, tips, known)?, into)
+}
+
+/// Writes what `tips` need of `from` and is not among `here` into the objects of the git directory at `to`, as one pack in general.
+/// What is here may lack some of what it needs.
+pub(crate) fn write_absent(from: &Repository, tips: &[Oid], here: &HashSet<Oid>, to: &Path) -> Result<()> {
+    let odb = from.odb().context("cannot open objects")?;
+    // Where a history was cut off, what is before it is nowhere.
+    let mut absent = missing(from, tips, &|oid| !odb.exists(oid))?;
+    absent.retain(|(oid, _)| !here.contains(oid));
+    write_objects(from, absent, &to.join("objects/pack"))
+}
+
+fn write_objects(from: &Repository, missing: Vec<(Oid, usize)>, into: &Path) -> Result<()> {
     let total: usize = missing.iter().map(|(_, size)| size).sum();
     let most = if total > MUCH || missing.len() > MANY { 0 } else { LARGE };
     let (large, small): (Vec<_>, Vec<_>) = missing.into_iter().partition(|(_, size)| most == 0 || *size > most);

@@ -43,7 +43,7 @@ impl<'a> Walk<'a> {
         }
         if let Some(git) = root.get_name("gitdir") {
             let odb = repository.odb().context("cannot open objects")?;
-            let named = gitdir::named(repository, &gitdir::files(repository, git.id())?);
+            let named = gitdir::all_named(repository, git.id())?;
             self.reach(named.into_iter().filter(|id| odb.exists(*id)).collect())?;
         }
         let meta = root.get_name("meta").and_then(|meta| repository.find_blob(meta.id()).ok());
@@ -54,7 +54,7 @@ impl<'a> Walk<'a> {
                 continue;
             };
             let odb = repository.odb().context("cannot open objects")?;
-            let named = gitdir::named(repository, &gitdir::files(repository, git)?);
+            let named = gitdir::all_named(repository, git)?;
             self.reach(named.into_iter().filter(|id| odb.exists(*id)).collect())?;
         }
         Ok(())

@@ -9,7 +9,7 @@ use git2::{ObjectType, Repository};
 use crate::error::Result;
 use crate::git::Oid;
 use crate::git::ignore::Patterns;
-use crate::git::meta::Meta;
+use crate::git::meta::{GitFile, Meta};
 use crate::git::repository::Store;
 use crate::git::snapshot::{Snapshot, is_in_git};
 
@@ -53,6 +53,10 @@ pub(crate) struct Recorded {
     /// As in [`Meta`], of nested repositories too.
     plain_dir: Option<u32>,
     dir_modes: BTreeMap<Vec<u8>, u32>,
+    /// The `.git` files of those that have one.
+    pub(crate) git_files: BTreeMap<Vec<u8>, GitFile>,
+    /// The repositories of which the git directories of submodules are recorded, if there are any.
+    pub(crate) with_modules: BTreeSet<Vec<u8>>,
 }
 
 impl Recorded {
@@ -71,6 +75,7 @@ impl Recorded {
         unrecorded.extend(meta.special.iter().cloned());
         unrecorded.extend(meta.too_large.iter().map(|(path, size)| (path.clone(), format!("{size} bytes"))));
         unrecorded.extend(meta.unreadable.iter().cloned());
+        recorded.git_files.extend(meta.git_files.iter().cloned());
         recorded.newly_ignored.extend(meta.newly_ignored.iter().cloned());
         Ok(recorded)
     }
@@ -81,10 +86,17 @@ impl Recorded {
         if let Some(gitdir) = root.get_name("gitdir") {
             self.gitdirs.insert(top.to_vec(), gitdir.id());
         }
+        if meta.has_modules {
+            self.with_modules.insert(top.to_vec());
+        }
         each(repository, files, &mut |path, mode, id| {
             let mode = if mode & TYPE == FILE { FILE | meta.mode(path, mode & 0o100 != 0) } else { mode };
             if mode & TYPE == GITLINK {
                 self.gitlinks.insert(join(top, path));
+                if meta.nested.binary_search_by(|(nested, _)| nested.as_slice().cmp(path)).is_err() {
+                    // A submodule that is not checked out: git misses the directory where it is not there.
+                    self.empty_dirs.insert(join(top, path));
+                }
             } else {
                 self.files.insert(join(top, path), Entry { mode, id });
             }

@@ -291,7 +291,12 @@ impl Conclusion<'_> {
 }
 
 /// Returns the linked worktrees that came with a run and that the walk does not see.
-pub(super) fn linked(workspace: &Workspace, store: &Store, before: &Snapshot, after: &Snapshot) -> Result<Vec<PathBuf>> {
+pub(super) fn linked(
+    workspace: &Workspace,
+    store: &Store,
+    before: &Snapshot,
+    after: &Snapshot,
+) -> Result<Vec<PathBuf>> {
     linked::between(store.repository(), &workspace.top(), before, after).context("cannot look for linked worktrees")
 }
 

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::FileType;
 
 use super::config::{Entry, is_tree_of_submodule, parse};
-use super::{git_dir, read};
+use super::{git_dir, is_git_dir_at, read};
 use crate::store::beneath::Dir;
 
 const MAX_CONFIG: u64 = 1 << 20;
@@ -68,21 +68,26 @@ pub(crate) fn runs_something(git: &Dir, module: Option<&Path>) -> bool {
     !held.is_empty()
 }
 
-/// Returns what the recorded small files of a `.git` would run commands by, like [`held_config`]; paths in it with their modes in
-/// git, and the content of its configuration.
-pub(crate) fn held_recorded<'a>(files: impl Iterator<Item = (&'a [u8], u32)>, config: Option<&[u8]>) -> Vec<String> {
+/// Returns what the recorded small files of a git directory would run commands by, like [`held_config`]; paths in it with their
+/// modes in git, and the content of its configuration. `module` is its path below `.git` when it is one of a submodule.
+pub(crate) fn held_recorded<'a>(
+    module: &[u8],
+    files: impl Iterator<Item = (&'a [u8], u32)>,
+    config: Option<&[u8]>,
+) -> Vec<String> {
     let mut held = Vec::new();
+    let prefix = if module.is_empty() { String::new() } else { format!("{}/", String::from_utf8_lossy(module)) };
     if let Some(content) = config {
-        held_by_config(content, "", &mut held);
+        held_by_config(content, &prefix, &mut held);
     }
     let running = files.filter(|(path, mode)| runs_as_file(path, *mode));
-    held.extend(running.map(|(path, _)| String::from_utf8_lossy(path).into_owned()));
+    held.extend(running.map(|(path, _)| format!("{prefix}{}", String::from_utf8_lossy(path))));
     held.sort();
     held.dedup();
     held
 }
 
-/// Returns whether a file in `.git`, by its path there and its mode in git, makes git run something by being there.
+/// Returns whether a file in a git directory, by its path there and its mode in git, makes git run something by being there.
 pub(crate) fn runs_as_file(path: &[u8], mode: u32) -> bool {
     match path.strip_prefix(b"hooks/") {
         Some(name) => !name.ends_with(b".sample") && mode != 0o100_644,
@@ -94,7 +99,15 @@ pub(crate) fn runs_as_file(path: &[u8], mode: u32) -> bool {
 /// the tree's own repository or to one around `top`: what these would run is found with that one.
 fn leads_within(tree: &Dir, at: &Path, top: &Path) -> bool {
     let Ok(Some(content)) = read(tree, &top.join(".git"), super::MAX_LOOSE) else { return false };
-    let Some(target) = content.strip_prefix(b"gitdir: ") else { return false };
+    let Some((around, below)) = target_of_file(&content, at, top) else { return false };
+    let Ok(git) = tree.dir(&around.join(".git")) else { return false };
+    is_module(&git, &below) || is_worktree(&git, &below)
+}
+
+/// Returns where in the tree at `at` the text of the file `.git` in `top` leads, when that is below the `.git` of a repository
+/// around `top`: the directory of this one, and the path below its `.git`.
+pub(crate) fn target_of_file(content: &[u8], at: &Path, top: &Path) -> Option<(PathBuf, PathBuf)> {
+    let target = content.strip_prefix(b"gitdir: ")?;
     let target = Path::new(OsStr::from_bytes(target.trim_ascii_end()));
     let mut path = if target.is_absolute() { PathBuf::new() } else { top.to_owned() };
     for part in target.strip_prefix(at).unwrap_or(target).components() {
@@ -102,16 +115,13 @@ fn leads_within(tree: &Dir, at: &Path, top: &Path) -> bool {
             Component::Normal(name) => path.push(name),
             Component::ParentDir if path.pop() => {}
             Component::CurDir => {}
-            _ => return false,
+            _ => return None,
         }
     }
-    let Some(repository) = path.ancestors().filter(|above| above.file_name() == Some(OsStr::new(".git"))).last() else {
-        return false;
-    };
+    let repository = path.ancestors().filter(|above| above.file_name() == Some(OsStr::new(".git"))).last()?;
     let around = repository.parent().unwrap_or(Path::new(""));
-    let Ok(git) = tree.dir(repository) else { return false };
     let below = path.strip_prefix(repository).unwrap_or(&path);
-    around != top && top.starts_with(around) && (is_module(&git, below) || is_worktree(&git, below))
+    (around != top && top.starts_with(around)).then(|| (around.to_owned(), below.to_owned()))
 }
 
 /// Returns whether a path below a git directory is that of a submodule's, as [`modules`] finds them.
@@ -219,7 +229,7 @@ fn modules(git: &Dir, held: &mut Vec<String>) {
             held.push(shown);
             continue;
         }
-        if depth > 0 && !matches!(dir.stat(Path::new("HEAD")), Ok(None)) {
+        if depth > 0 && is_git_dir_at(&dir) {
             held_in(&dir, &format!("{shown}/"), held);
             waiting.push((path.join("modules"), depth + 1));
             continue;

@@ -21,10 +21,10 @@ use crate::error::Result;
 use crate::git::{Oid, tracked};
 use crate::store::beneath::Dir;
 
-pub(crate) use held::{held_config, held_nested, held_recorded, runs_as_file, runs_something};
+pub(crate) use held::{held_config, held_nested, held_recorded, runs_as_file, runs_something, target_of_file};
 pub(crate) use index::index;
 pub(crate) use linked::{linked_elsewhere, place_of_linked};
-pub(crate) use modules::modules;
+pub(crate) use modules::{is_git_dir, is_git_dir_at, modules};
 
 pub(crate) const MAX_LOOSE: u64 = 4096;
 const MAX_PACKED: u64 = 64 << 20;

@@ -1,6 +1,8 @@
 //! The git directories of submodules, below `modules/` of a git directory: found by looking, since their names need not be
 //! their paths in the tree.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::store::beneath::Dir;
@@ -8,6 +10,17 @@ use crate::store::beneath::Dir;
 /// A name of so many components in a submodule in a submodule… is no name any more.
 const MAX_DEPTH: usize = 16;
 const MAX_LOOKS: usize = 10_000;
+
+/// Returns whether a directory below `modules` is a git directory, by what it holds. Without HEAD it is none to git, but still
+/// not one on the way to others.
+pub(crate) fn is_git_dir(has: impl Fn(&[u8]) -> bool) -> bool {
+    has(b"HEAD") || has(b"objects") && has(b"refs")
+}
+
+/// The same for one that is open.
+pub(crate) fn is_git_dir_at(directory: &Dir) -> bool {
+    is_git_dir(|name| matches!(directory.stat(Path::new(OsStr::from_bytes(name))), Ok(Some(_))))
+}
 
 /// Returns the paths below `git` of the git directories of submodules, sorted; those of their own submodules too.
 pub(crate) fn modules(git: &Dir) -> Vec<PathBuf> {
@@ -20,8 +33,7 @@ pub(crate) fn modules(git: &Dir) -> Vec<PathBuf> {
         if depth == MAX_DEPTH || looks > MAX_LOOKS {
             continue;
         }
-        let is_git = depth > 0 && matches!(directory.stat(Path::new("HEAD")), Ok(Some(_)));
-        if is_git {
+        if depth > 0 && is_git_dir_at(&directory) {
             waiting.push((path.join("modules"), depth + 1));
             found.push(path);
         } else {

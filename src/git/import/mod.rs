@@ -164,9 +164,14 @@ pub(crate) fn import_from(store: &Store, git: &Dir, bounds: Bounds) -> Result<Im
     Ok(Imported { refs, commits, stashes, failed })
 }
 
+/// Returns the ids of all objects in a git directory, by their names alone.
+pub(crate) fn ids(git: &Dir) -> HashSet<Oid> {
+    objects::Objects::open(git, 0).ids(usize::MAX).into_iter().collect()
+}
+
 /// Returns which of `ids` are neither in a git directory nor in the pool, by the names of objects alone.
 pub(crate) fn lacking(git: &Dir, pool: Option<&Path>, ids: &BTreeSet<Oid>) -> Result<BTreeSet<Oid>> {
-    let here: HashSet<Oid> = objects::Objects::open(git, 0).ids(usize::MAX).into_iter().collect();
+    let here = self::ids(git);
     let borrowed = git2::Odb::new().context("cannot open objects")?;
     if let Some(pool) = pool.and_then(|pool| pool.join("objects").to_str().map(str::to_owned)) {
         borrowed.add_disk_alternate(&pool).with_context(|| format!("cannot open `{pool}`"))?;

@@ -5,6 +5,7 @@
 //! parent. Names are looked up in ignore rules only where they or the rules are new.
 
 mod budget;
+mod gitdir;
 mod names;
 mod record;
 
@@ -18,8 +19,10 @@ use git2::{ObjectType, OdbLookupFlags};
 use rustix::fs::FileType;
 
 pub(super) use self::budget::{Budget, Read};
+pub(super) use self::gitdir::records_of_git;
+use self::gitdir::{MAX_GITDIR_NAMES, Part};
+pub(super) use self::names::reason;
 use self::names::{Inside, Tracked, blank, combine, join, kind_of, owned, special};
-pub(super) use self::names::{reason, records_of_git};
 use crate::config;
 use crate::git::Oid;
 use crate::git::ignore::{self, Patterns};
@@ -33,9 +36,6 @@ type Entry = seen::Entry<Vec<u8>>;
 /// Files of one directory that are hashed by one thread at a time, and their bytes.
 const BATCH: usize = 16;
 const BATCH_BYTES: u64 = 4 << 20;
-
-/// So many names of git directories are looked at in a capture; objects are not among them.
-const MAX_GITDIR_NAMES: usize = 20_000;
 
 /// An index of the agent above this size is not read.
 const MAX_INDEX: u64 = 256 << 20;
@@ -71,6 +71,8 @@ pub(super) struct Scan<'a> {
     pub(super) budget: Budget,
     /// Names of git directories, which nobody needs more of than that.
     pub(super) gitdir_names: AtomicUsize,
+    /// Those of submodules apart: many must not hide what is in `.git` itself.
+    pub(super) module_names: AtomicUsize,
     /// Whether anything is not as it was seen.
     pub(super) differs: AtomicBool,
     pub(super) cancelled: AtomicBool,
@@ -108,6 +110,8 @@ pub(super) struct Node {
     directory: OwnedFd,
     depth: usize,
     inside: Inside,
+    /// In a git directory, what it is there.
+    part: Part,
     rules: u64,
     has_rules: bool,
     live: OnceLock<Option<Patterns>>,
@@ -144,7 +148,8 @@ impl Scan<'_> {
                 match walk::names(&directory) {
                     Ok(names) => {
                         let opened = (directory, names);
-                        self.directory(None, state, (Vec::new(), path), opened, depth, Inside::Plain, queue, out);
+                        let marks = (depth, Inside::Plain, Part::Top);
+                        self.directory(None, state, (Vec::new(), path), opened, marks, queue, out);
                     }
                     Err(error) => {
                         self.finish_top(&state.top, None);
@@ -186,13 +191,18 @@ impl Scan<'_> {
             walk::open_in(&parent.directory, &entry.name).map_err(|error| reason(&error))
         };
         let opened = opened.and_then(|directory| match walk::names(&directory) {
-            Ok(names) if parent.top.top.kind == TopKind::GitDir && !self.has_room_for(&names) => {
-                Err(format!("more than {MAX_GITDIR_NAMES} files in `.git`"))
+            Ok(names) if parent.top.top.kind == TopKind::GitDir => {
+                let part = Part::of(parent, &entry.name, &directory, &names).ok_or("a git directory without HEAD")?;
+                if self.has_room_for(&path, &names) {
+                    Ok((directory, names, part))
+                } else {
+                    Err(format!("more than {MAX_GITDIR_NAMES} files in `.git`"))
+                }
             }
-            Ok(names) => Ok((directory, names)),
+            Ok(names) => Ok((directory, names, Part::Top)),
             Err(error) => Err(reason(&error)),
         });
-        let (directory, names) = match opened {
+        let (directory, names, part) = match opened {
             Ok(opened) => opened,
             Err(reason) => {
                 parent.clean.store(false, Ordering::Release);
@@ -215,32 +225,18 @@ impl Scan<'_> {
                 state,
                 (entry.name, path),
                 (directory, names),
-                depth,
-                inside,
+                (depth, inside, part),
                 queue,
                 out,
             );
         }
         if !names.is_empty() {
             walk::rewind(&directory);
-            Self::nest(directory, path.clone(), parent.depth + 1, queue);
+            self.nest(directory, path.clone(), parent.depth + 1, queue);
         }
         let kind = if gitlink.is_some() { EntryKind::Gitlink } else { EntryKind::Nested };
         let id = gitlink.map(|recorded| Self::head_of(parent, &entry.name).unwrap_or(recorded));
         parent.add(Entry { kind, id: id.unwrap_or(Oid::ZERO_SHA1), ..entry });
-    }
-
-    fn has_room_for(&self, names: &[Vec<u8>]) -> bool {
-        self.gitdir_names.fetch_add(names.len(), Ordering::Relaxed) + names.len() <= MAX_GITDIR_NAMES
-    }
-
-    /// Walks a nested repository as a snapshot of its own.
-    fn nest(directory: OwnedFd, path: Vec<u8>, depth: usize, queue: &Queue<Job>) {
-        if let Ok(gitdir) = walk::open_in(&directory, b".git") {
-            let top = Top { kind: TopKind::GitDir, path: path.clone() };
-            queue.push(Job::Top { top, directory: gitdir, base: None, depth: depth + 1 });
-        }
-        queue.push(Job::Top { top: Top { kind: TopKind::Files, path }, directory, base: None, depth });
     }
 
     #[expect(clippy::too_many_arguments, reason = "they are the fields of the node that it makes")]
@@ -250,8 +246,7 @@ impl Scan<'_> {
         top: Arc<TopState>,
         (name, path): (Vec<u8>, Vec<u8>),
         (directory, names): (OwnedFd, Vec<Vec<u8>>),
-        depth: usize,
-        inside: Inside,
+        (depth, inside, part): (usize, Inside, Part),
         queue: &Queue<Job>,
         out: &SyncSender<Object>,
     ) {
@@ -265,6 +260,7 @@ impl Scan<'_> {
             directory,
             depth,
             inside,
+            part,
             rules,
             has_rules,
             live: OnceLock::new(),
@@ -359,6 +355,12 @@ impl Scan<'_> {
                     continue;
                 }
             };
+            if node.leads_on(&name) && attributes.kind != FileType::Directory {
+                node.clean.store(false, Ordering::Relaxed);
+                let path = join(&node.path, &name);
+                self.note(|meta| meta.special.push((path, "not a submodule's git directory".to_owned())));
+                continue;
+            }
             if let Some(entry) = entry.as_ref().filter(|entry| entry.kind.has_content())
                 && (same_rules || all_tracked || node.inside == Inside::Brought)
                 && self.is_as_seen(entry, &attributes)

@@ -9,32 +9,11 @@ use std::sync::PoisonError;
 use rustix::fs::FileType;
 
 use super::{Entry, MAX_INDEX, Node, Scan, TopKind};
-use crate::git::Oid;
 use crate::git::ignore::{self, Patterns};
 use crate::git::seen::{self, EntryKind};
-use crate::git::tracked;
+use crate::git::{Oid, tracked};
 use crate::store::dotgit::is_dot_git;
 use crate::store::walk::{self, Attributes, Content};
-
-/// What of the agent's `.git` is small and says where it is; the rest is objects and caches.
-const GITDIR: [&[u8]; 16] = [
-    b"AUTO_MERGE",
-    b"HEAD",
-    b"SQUASH_MSG",
-    b"config",
-    b"config.worktree",
-    b"hooks",
-    b"index",
-    b"info",
-    b"logs",
-    b"packed-refs",
-    b"rebase-apply",
-    b"rebase-merge",
-    b"refs",
-    b"sequencer",
-    b"shallow",
-    b"worktrees",
-];
 
 /// What the ignore rules say of everything in a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,13 +183,6 @@ fn head_in(gitdir: &OwnedFd) -> Option<Oid> {
     })
 }
 
-/// Returns whether a snapshot records what is at `name` in the agent's `.git`.
-pub(in crate::git) fn records_of_git(name: &[u8]) -> bool {
-    GITDIR.binary_search(&name).is_ok()
-        || name.ends_with(b"_HEAD")
-        || [&b"MERGE_"[..], b"BISECT_", b"sharedindex."].iter().any(|start| name.starts_with(start))
-}
-
 impl Node {
     pub(super) fn add(&self, entry: Entry) {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
@@ -220,9 +192,7 @@ impl Node {
     pub(super) fn records(&self, name: &[u8]) -> bool {
         match self.top.top.kind {
             TopKind::Files => !is_dot_git(name),
-            // git puts samples there that do nothing.
-            TopKind::GitDir if self.name == b"hooks" => !name.ends_with(b".sample"),
-            TopKind::GitDir => self.parent.is_some() || records_of_git(name),
+            TopKind::GitDir => self.records_in_git(name),
         }
     }
 

@@ -126,8 +126,8 @@ impl Scan<'_> {
             return;
         }
         if node.top.top.kind == TopKind::GitDir {
-            let path = join(&node.path, name);
-            if attributes.mode != PLAIN.0 && attributes.mode != PLAIN.1 && has_a_mode(&path, &node.top.top.path) {
+            if attributes.mode != PLAIN.0 && attributes.mode != PLAIN.1 && node.has_a_mode(name) {
+                let path = join(&node.path, name);
                 self.note(|meta| meta.git_modes.push((path, attributes.mode)));
             }
             return;
@@ -167,11 +167,4 @@ impl Scan<'_> {
             meta.too_large.push((path, size));
         });
     }
-}
-
-/// Returns whether the mode of a file in the `.git` of the repository at `top` is anybody's choice: git itself makes all of its
-/// files alike.
-fn has_a_mode(path: &[u8], top: &[u8]) -> bool {
-    let name = path.strip_prefix(join(top, b".git/").as_slice()).unwrap_or_default();
-    name == b"config" || name == b"config.worktree" || name.starts_with(b"hooks/") || name.starts_with(b"info/")
 }

@@ -4,7 +4,7 @@
 //! commit
 //!   files/    tree: raw bytes as they are in the tree, no conversion; .git is never recorded
 //!   meta      blob: what git trees cannot hold, sorted by path
-//!   gitdir/   tree: the small files of the agent's .git as opaque bytes
+//!   gitdir/   tree: the small files of the agent's .git and of submodules' in it, as opaque bytes
 //! ```
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -99,6 +99,7 @@ pub(crate) fn capture(store: &Store, spec: &CaptureSpec<'_>, progress: &dyn Prog
         files: AtomicU64::new(0),
         budget: Budget::new(spec.limits.max_new, store.access(), store.read()),
         gitdir_names: AtomicUsize::new(0),
+        module_names: AtomicUsize::new(0),
         differs: AtomicBool::new(false),
         cancelled: AtomicBool::new(false),
     };
@@ -145,6 +146,7 @@ pub(crate) fn capture(store: &Store, spec: &CaptureSpec<'_>, progress: &dyn Prog
     let mut found = found.into_inner().expect(poisoned);
     found.special.append(&mut meta.special);
     found.unreadable.append(&mut meta.unreadable);
+    found.has_modules = true;
     settle_modes(&mut found, &writer, files.into_inner());
     settle_dir_modes(&mut found, directories.into_inner().expect(poisoned));
     found.sort();

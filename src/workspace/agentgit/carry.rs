@@ -13,7 +13,7 @@ use rustix::fs::{AtFlags, FileType};
 use rustix::io::Errno;
 
 use crate::error::Result;
-use crate::git::snapshot;
+use crate::git::{agentdir, snapshot};
 use crate::store::beneath::Dir;
 use crate::workspace::agentgit::{Running, settings};
 
@@ -45,20 +45,31 @@ pub(super) fn over(old: &Dir, new: &Dir, running: Running) -> Result<Left> {
     Ok(left)
 }
 
-/// Brings what no snapshot records from `old` to `new`, but for objects.
-pub(super) fn unrecorded(old: &Dir, new: &Dir, running: Running, left: &mut Left) -> Result<()> {
+/// Brings what no snapshot records of a git directory from `old` to `new`, but for objects and those of submodules.
+pub(super) fn unrecorded(old: &Dir, new: &Dir, left: &mut Left) -> Result<()> {
     for name in old.names()? {
         let path = Path::new(&name);
         match name.as_bytes() {
-            b"modules" if running == Running::Kept => entry(old, new, path, left)?,
-            b"modules" => modules(old, new, path, true, left)?,
-            b"objects" | b"reftable" | b"commondir" | b"gitdir" | b"branches" | b"remotes" => {}
+            b"modules" | b"objects" | b"reftable" | b"commondir" | b"gitdir" | b"branches" | b"remotes" => {}
             name if name.ends_with(b".lock") || snapshot::records_of_git(name) => {}
             _ if new.stat(path)?.is_some() => {}
             _ => entry(old, new, path, left)?,
         }
     }
     Ok(())
+}
+
+/// Brings the git directories of all submodules from one `.git` to another.
+pub(super) fn all_modules(old: &Dir, new: &Dir, running: Running, left: &mut Left) -> Result<()> {
+    module(old, new, Path::new("modules"), running, left)
+}
+
+/// Brings that at `path` alone, or all below `path` where it only leads to some.
+pub(super) fn module(old: &Dir, new: &Dir, path: &Path, running: Running, left: &mut Left) -> Result<()> {
+    match running {
+        Running::Kept => entry(old, new, path, left),
+        Running::Dropped => modules(old, new, path, path == Path::new("modules"), left),
+    }
 }
 
 /// Brings `path` as it is in the place of what was built; none of what runs commands or makes git look elsewhere.
@@ -97,6 +108,20 @@ pub(super) fn objects(old: &Dir, new: &Dir, left: &mut Left) -> Result<()> {
     Ok(())
 }
 
+/// The same with all that makes git read objects elsewhere or faster.
+pub(super) fn all_objects(old: &Dir, new: &Dir, left: &mut Left) -> Result<()> {
+    let path = Path::new("objects");
+    if is_dir(old, path)? { entry(old, new, path, left) } else { Ok(()) }
+}
+
+/// Brings the list of the places where git reads objects too, if there is one; returns whether there is.
+pub(super) fn alternates(old: &Dir, new: &Dir) -> Result<bool> {
+    let path = Path::new("objects/info/alternates");
+    let Some(list) = old.read(path, MAX_FILE).ok().flatten() else { return Ok(false) };
+    new.replace(path, &list, 0o644)?;
+    Ok(true)
+}
+
 fn info(old: &Dir, new: &Dir, left: &mut Left) -> Result<()> {
     if !is_dir(old, Path::new("info"))? {
         return Ok(());
@@ -121,7 +146,7 @@ fn modules(old: &Dir, new: &Dir, path: &Path, is_top: bool, left: &mut Left) -> 
     }
     let Some(from) = opened(old, path, left)? else { return Ok(()) };
     new.create_dir_all(path)?;
-    if !is_top && from.stat(Path::new("HEAD"))?.is_some() {
+    if !is_top && agentdir::is_git_dir_at(&from) {
         let kept = settings::harmless_in(&from);
         let worktree = settings::worktree_in(&from, path);
         for name in from.names()? {
@@ -162,7 +187,7 @@ fn entry(old: &Dir, new: &Dir, path: &Path, left: &mut Left) -> Result<()> {
                 Err(error) => return Err(error).with_context(|| format!("cannot link `.git/{}`", path.display())),
             }
         }
-        FileType::Symlink => {
+        FileType::Symlink if new.stat(path)?.is_none() => {
             let target = old.link(path)?;
             new.create_link(OsStr::from_bytes(&target), path)?;
         }

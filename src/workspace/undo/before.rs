@@ -77,6 +77,7 @@ fn complete(recorded: &mut Recorded, aside: &Recorded) {
             continue;
         }
         recorded.gitdirs.insert(path.clone(), *gitdir);
+        recorded.with_modules.insert(path.clone());
         recorded.unrecorded.retain(|path, _| !is_at_or_below(path, &top));
         recorded.unrecorded.extend(lacks);
         recorded.git_modes.retain(|path, _| !is_at_or_below(path, &top));

@@ -13,8 +13,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use super::links;
 use super::tree::{as_path, find_at};
 use crate::error::Result;
+use crate::git::meta::GitFile;
 use crate::git::recorded::{Recorded, join};
 use crate::git::repository::Store;
 use crate::git::{Oid, agentdir, gitdir, import};
@@ -39,6 +41,12 @@ pub(super) struct Replacement {
     modes: BTreeMap<Vec<u8>, u32>,
     /// Paths in it that could not be read then.
     unread: Vec<Vec<u8>>,
+    /// The file that comes into its place.
+    file: Option<GitFile>,
+    /// Whether submodules' git directories are recorded with it, if there were any.
+    with_modules: bool,
+    /// Those that are in the tree as they were, with their objects.
+    settled: BTreeSet<Vec<u8>>,
     /// Its place among all repositories of both snapshots.
     number: usize,
 }
@@ -53,50 +61,43 @@ pub(super) fn replacements(
 ) -> Result<Vec<Replacement>> {
     // A `.git` that is a file: of submodules and linked worktrees.
     let new = is.nested.iter().filter(|path| !was.nested.contains(*path));
-    let paths: BTreeSet<&Vec<u8>> = was.gitdirs.keys().chain(is.gitdirs.keys()).chain(new).collect();
+    let changed = was.git_files.iter().filter(|(path, file)| is.git_files.get(*path) != Some(*file));
+    let changed = changed.map(|(path, _)| path).filter(|path| is.nested.contains(*path));
+    let paths: BTreeSet<&Vec<u8>> = was.gitdirs.keys().chain(is.gitdirs.keys()).chain(new).chain(changed).collect();
     let mut replacements = Vec::new();
     for (number, path) in paths.into_iter().enumerate() {
         let then = was.gitdirs.get(path).copied();
         let modes = modes(was, path);
+        let now = is.gitdirs.get(path).copied();
         let is_new = then.is_none() && !path.is_empty();
-        let differs = is_new || then != is.gitdirs.get(path).copied() || modes != self::modes(is, path);
+        let with_modules = was.with_modules.contains(path);
+        let differs = match (then, now) {
+            _ if is_new => true,
+            (Some(then), Some(now)) => !gitdir::is_same(store.repository(), then, now, with_modules)?,
+            _ => then != now,
+        };
         // One that could not be read cannot be put back.
         let is_known = then.is_some() || !was.unrecorded.contains_key(&join(path, b".git"));
-        if is_known && (differs || lacks_objects(workspace, store, tree, path, then)?) {
+        if !is_known {
+            continue;
+        }
+        let objects = objects(workspace, store, tree, path, (then, now))?;
+        if differs || objects.are_missing || modes != self::modes(is, path) {
             let top = join(path, b".git/");
             let unread = was.unrecorded.keys().filter_map(|path| Some(path.strip_prefix(&top[..])?.to_vec())).collect();
-            replacements.push(Replacement { path: path.clone(), then, modes, unread, number });
+            replacements.push(Replacement {
+                path: path.clone(),
+                then,
+                modes,
+                unread,
+                file: was.git_files.get(path).cloned(),
+                with_modules,
+                settled: objects.settled,
+                number,
+            });
         }
     }
     Ok(replacements)
-}
-
-/// The most bytes that a `.git` file may have.
-const MAX_LINK: u64 = 8192;
-
-/// A `.git` that was a file: a submodule's or a linked worktree's.
-pub(super) struct Link {
-    pub(super) repository: Vec<u8>,
-    content: Vec<u8>,
-}
-
-/// Returns those that the undo which is undone had put aside into `undone`.
-pub(super) fn links(was: &Recorded, undone: &Path) -> Vec<Link> {
-    let Ok(aside) = Dir::open(&undone.join(ASIDE)) else { return Vec::new() };
-    let paths = was.nested.iter().filter(|path| !was.gitdirs.contains_key(*path));
-    let read = |path: &Vec<u8>| aside.read(as_path(&join(path, b".git")), MAX_LINK).ok()?;
-    paths.filter_map(|path| Some(Link { repository: path.clone(), content: read(path)? })).collect()
-}
-
-/// Puts these back where nothing is.
-pub(super) fn put_links(links: &[Link], tree: &Dir) -> Result<()> {
-    for Link { repository, content } in links {
-        let place = join(repository, b".git");
-        if find_at(tree, &place)?.is_none() {
-            tree.with_access(as_path(&place), || tree.replace(as_path(&place), content, 0o644))?;
-        }
-    }
-    Ok(())
 }
 
 /// Returns the unusual modes of the files in the `.git` of the repository at `path`.
@@ -114,19 +115,59 @@ pub(super) fn held(store: &Store, replacements: &[Replacement]) -> Result<Vec<St
         let Some(then) = replacement.then else { continue };
         let top = String::from_utf8_lossy(&replacement.path);
         let prefix = if top.is_empty() { String::new() } else { format!("{top}/.git/") };
-        let found = gitdir::held(repository, &gitdir::files(repository, then)?);
-        held.extend(found.into_iter().map(|name| prefix.clone() + &name));
+        for (module, files) in gitdir::parts(gitdir::files(repository, then)?) {
+            held.extend(gitdir::held(repository, &module, &files).into_iter().map(|name| prefix.clone() + &name));
+        }
     }
     Ok(held)
 }
 
-fn lacks_objects(workspace: &Workspace, store: &Store, tree: &Dir, path: &[u8], then: Option<Oid>) -> Result<bool> {
-    let Some(then) = then else { return Ok(false) };
-    let Ok(git) = tree.dir(as_path(&join(path, b".git"))) else { return Ok(true) };
+/// What of the objects that a recorded `.git` names is in the one in the tree.
+#[derive(Default)]
+struct Objects {
+    /// Some that can be put back are not.
+    are_missing: bool,
+    /// Submodules' git directories that lack none, and are as they were.
+    settled: BTreeSet<Vec<u8>>,
+}
+
+fn objects(
+    workspace: &Workspace,
+    store: &Store,
+    tree: &Dir,
+    path: &[u8],
+    (then, now): (Option<Oid>, Option<Oid>),
+) -> Result<Objects> {
+    let mut objects = Objects::default();
+    let Some(then) = then else { return Ok(objects) };
+    let Ok(git) = tree.dir(as_path(&join(path, b".git"))) else {
+        objects.are_missing = true;
+        return Ok(objects);
+    };
     let repository = store.repository();
-    let named = gitdir::named(repository, &gitdir::files(repository, then)?);
-    let pool = agentgit::pool_path(workspace).filter(|_| path.is_empty());
-    Ok(!import::lacking(&git, pool.as_deref(), &named)?.is_empty())
+    let odb = repository.odb().context("cannot open objects")?;
+    let parts = |gitdir: Oid| Ok::<_, anyhow::Error>(gitdir::parts(gitdir::files(repository, gitdir)?));
+    let now = now.map(parts).transpose()?.unwrap_or_default();
+    for (module, files) in parts(then)? {
+        let named = gitdir::named(repository, &files);
+        if module.is_empty() {
+            let pool = agentgit::pool_path(workspace).filter(|_| path.is_empty());
+            objects.are_missing |= !import::lacking(&git, pool.as_deref(), &named)?.is_empty();
+            continue;
+        }
+        let Ok(git) = git.dir(as_path(&module)) else {
+            objects.are_missing = true;
+            continue;
+        };
+        // What it borrows is elsewhere, and nobody looks there.
+        let borrows = git.stat(Path::new("objects/info/alternates"))?.is_some();
+        if !borrows && import::lacking(&git, None, &named)?.into_iter().any(|id| odb.exists(id)) {
+            objects.are_missing = true;
+        } else if now.get(&module) == Some(&files) {
+            objects.settled.insert(module);
+        }
+    }
+    Ok(objects)
 }
 
 impl Replacement {
@@ -151,6 +192,10 @@ impl Replacement {
             return Ok(());
         }
         let place = as_path(&place);
+        // It came into this place before it was cut off.
+        if self.file.as_ref().is_some_and(|file| links::is_at(tree, place, file)) {
+            return Ok(());
+        }
         tree.with_access(place, || tree.rename(place, &aside, Path::new(".git")))
     }
 
@@ -173,8 +218,16 @@ impl Replacement {
             ready
         } else {
             let pool = agentgit::pool_path(workspace).filter(|_| self.path.is_empty());
-            let files =
-                Files { store, gitdir: then, pool: pool.as_deref(), modes: &self.modes, unread: &self.unread, running };
+            let files = Files {
+                store,
+                gitdir: then,
+                pool: pool.as_deref(),
+                modes: &self.modes,
+                unread: &self.unread,
+                with_modules: self.with_modules,
+                settled: &self.settled,
+                running,
+            };
             let aside =
                 undone.and_then(|undone| Dir::open(&undone.join(ASIDE)).ok()?.dir(as_path(&self.gitdir())).ok());
             let source = match aside {

@@ -11,6 +11,7 @@
 
 mod before;
 mod gitdirs;
+mod links;
 mod modes;
 mod order;
 mod tree;
@@ -28,7 +29,8 @@ use crate::git::snapshot::Snapshot;
 use crate::store::beneath::Dir;
 use crate::workspace::Workspace;
 use crate::workspace::agentgit::rebuild::Lacks;
-use gitdirs::{Link, Replacement};
+use gitdirs::Replacement;
+use links::Link;
 use modes::Modes;
 use tree::{Step, Steps, as_path, look_at};
 
@@ -136,8 +138,22 @@ impl Work {
             return Ok(Self { steps, replacements: Vec::new(), links: Vec::new(), modes });
         }
         let replacements = gitdirs::replacements(workspace, store, &tree, was, is)?;
-        let links = undone.map(|undone| gitdirs::links(was, undone)).unwrap_or_default();
+        let links = links::links(store, &workspace.tree(), was, is, undone)?;
         Ok(Self { steps, replacements, links, modes })
+    }
+
+    /// Returns the repositories that get another `.git`.
+    fn repositories(&self) -> Vec<Vec<u8>> {
+        let replaced = self.replacements.iter().map(|one| one.path.clone());
+        let all: BTreeSet<Vec<u8>> = replaced.chain(self.links.iter().map(|one| one.repository.clone())).collect();
+        all.into_iter().collect()
+    }
+
+    fn held(&self, store: &Store) -> Result<Vec<String>> {
+        let mut held = gitdirs::held(store, &self.replacements)?;
+        held.extend(self.links.iter().filter_map(Link::held));
+        held.sort();
+        Ok(held)
     }
 }
 
@@ -174,9 +190,9 @@ pub(crate) fn plan(
     let outline = Outline {
         changes: changes(store, now, &before.snapshot, &work)?,
         refs: if asked.paths.is_empty() { refs(store, &was, &is)? } else { Vec::new() },
-        repositories: work.replacements.iter().map(|replacement| replacement.path.clone()).collect(),
-        held: gitdirs::held(store, &work.replacements)?,
-        left: left(&Dir::open(&workspace.tree())?, (&was, &is), (asked.paths, &spared), &work),
+        repositories: work.repositories(),
+        held: work.held(store)?,
+        left: left(workspace, store, (&was, &is), (asked.paths, &spared), &work)?,
         ..Outline::default()
     };
     let aside = before.aside.as_ref().map(|aside| aside.commit);
@@ -195,7 +211,8 @@ impl UndoPlan {
 
     /// Returns whether everything is as it was.
     pub(crate) fn is_empty(&self) -> bool {
-        self.work.steps.is_empty() && self.work.replacements.is_empty() && self.work.modes.is_empty()
+        let Work { steps, replacements, links, modes } = &self.work;
+        steps.is_empty() && replacements.is_empty() && links.is_empty() && modes.is_empty()
     }
 
     /// Returns what stands where something has to be put back and is not recorded as it is now: it would be lost.
@@ -206,6 +223,7 @@ impl UndoPlan {
         let mut found = BTreeSet::new();
         let places = self.work.steps.steps.iter().filter(|step| step.then.is_some()).map(|step| &step.path);
         let gitdirs = self.work.replacements.iter().filter(|one| one.then.is_some()).map(Replacement::gitdir);
+        let gitdirs = gitdirs.chain(self.work.links.iter().map(Link::gitdir));
         for path in places.clone().chain(&self.work.steps.empty).cloned().chain(gitdirs) {
             for parent in path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| &path[..end]) {
                 let is_known = known.get(parent).is_some_and(|step| step.now.is_some());
@@ -331,9 +349,17 @@ fn changes(store: &Store, now: &Snapshot, then: &Snapshot, work: &Work) -> Resul
 fn refs(store: &Store, was: &Recorded, is: &Recorded) -> Result<Vec<RefChange>> {
     let read = |recorded: &Recorded| -> Result<BTreeMap<String, String>> {
         let Some(gitdir) = recorded.gitdirs.get(&b""[..]) else { return Ok(BTreeMap::new()) };
-        Ok(gitdir::refs(store.repository(), &gitdir::files(store.repository(), *gitdir)?))
+        let mut all = BTreeMap::new();
+        for (module, refs) in gitdir::all_refs(store.repository(), *gitdir)? {
+            let named = |name| if module.is_empty() { name } else { format!("{module}/{name}") };
+            all.extend(refs.into_iter().map(|(name, value)| (named(name), value)));
+        }
+        Ok(all)
     };
-    let (then, now) = (read(was)?, read(is)?);
+    let (then, mut now) = (read(was)?, read(is)?);
+    if !was.with_modules.contains(&b""[..]) {
+        now.retain(|name, _| !name.starts_with("modules/"));
+    }
     let names: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
     Ok(names
         .into_iter()
@@ -346,11 +372,13 @@ fn refs(store: &Store, was: &Recorded, is: &Recorded) -> Result<Vec<RefChange>> 
 
 /// Returns what is not as it was, or may not be, when everything is done.
 fn left(
-    tree: &Dir,
+    workspace: &Workspace,
+    store: &Store,
     (was, is): (&Recorded, &Recorded),
     (paths, spared): (&[Vec<u8>], &BTreeSet<Vec<u8>>),
     work: &Work,
-) -> Vec<(Vec<u8>, String)> {
+) -> Result<Vec<(Vec<u8>, String)>> {
+    let (at, tree) = (workspace.tree(), Dir::open(&workspace.tree())?);
     let asked = |path: &[u8]| paths.is_empty() || paths.iter().any(|top| is_at_or_below(path, top));
     let mut left: BTreeMap<Vec<u8>, String> = BTreeMap::new();
     for (path, reason) in was.unrecorded.iter().filter(|(path, reason)| is.unrecorded.get(*path) != Some(*reason)) {
@@ -367,7 +395,7 @@ fn left(
     for path in spared {
         left.insert(path.clone(), "it was ignored before the run, and may have been there".to_owned());
     }
-    let is_there = |path: &[u8]| !matches!(look_at(tree, path), Ok(None));
+    let is_there = |path: &[u8]| !matches!(look_at(&tree, path), Ok(None));
     for path in was.newly_ignored.iter().filter(|path| !is_there(path)) {
         left.insert(path.clone(), "it is gone, and was not recorded: it was ignored".to_owned());
     }
@@ -376,10 +404,13 @@ fn left(
     }
     for path in was.nested.iter().filter(|path| !was.gitdirs.contains_key(*path)) {
         let is_changed = || work.steps.steps.iter().any(|step| is_at_or_below(&step.path, path));
-        let comes_back = work.links.iter().any(|link| link.repository == *path);
-        if !comes_back && (!is.nested.contains(path) || is_changed()) {
+        let is_recorded = match was.git_files.get(path) {
+            Some(file) => links::leads_within(store, &at, was, path, file)?,
+            None => work.links.iter().any(|link| link.repository == *path),
+        };
+        if !is_recorded && (!is.nested.contains(path) || is_changed()) {
             left.insert(join(path, b".git"), "a submodule's or linked worktree's, which no snapshot has".to_owned());
         }
     }
-    left.into_iter().filter(|(path, _)| asked(path)).collect()
+    Ok(left.into_iter().filter(|(path, _)| asked(path)).collect())
 }

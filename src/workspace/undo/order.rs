@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use super::{MODE_STAYS, Outline, UndoPlan, Work, before, gitdirs};
+use super::{MODE_STAYS, Outline, UndoPlan, Work, before};
 use crate::error::Result;
 use crate::git::Oid;
 use crate::git::recorded::Recorded;
@@ -136,7 +136,9 @@ impl Order {
                 outline.add(&replacement.gitdir(), replacement.put(then, workspace, store, &tree, places)?);
             }
         }
-        gitdirs::put_links(&work.links, &tree)?;
+        for link in &work.links {
+            link.put(&tree, &directory, running)?;
+        }
         let failed = work.modes.put(&tree).into_iter();
         outline.left.extend(failed.map(|(path, reason)| (path, format!("{MODE_STAYS} ({reason})"))));
         fs::sync_file_system(&workspace.tree())?;

@@ -2,6 +2,7 @@
 
 mod modes;
 mod stubborn;
+mod submodules;
 
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt as _;

@@ -1,6 +1,7 @@
 #![expect(clippy::disallowed_methods, reason = "git is the oracle")]
 
 mod directories;
+mod submodules;
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
