@@ -281,6 +281,15 @@ impl Beside {
         &self.gone
     }
 
+    /// Adds repositories in ignored directories in which a run has done something.
+    pub(crate) fn add_passed<'a>(&mut self, paths: impl Iterator<Item = &'a Vec<u8>>) {
+        self.unrecorded.extend(paths.map(|path| Unrecorded {
+            path: JsonPath::of(path),
+            reason: "a repository in an ignored directory".to_owned(),
+            shown: quote(path).into_owned(),
+        }));
+    }
+
     /// Adds what of the agent's refs cannot be read, whether or not it could be before: commits may hide there.
     pub(crate) fn add_unread_refs(&mut self, refs: &AgentRefs) {
         let named: HashSet<String> = self.unrecorded.iter().map(|other| other.path.path.clone()).collect();

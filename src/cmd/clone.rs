@@ -57,7 +57,7 @@ struct Item {
 #[derive(Debug, Serialize)]
 #[serde(tag = "result", rename_all = "kebab-case")]
 enum Done {
-    Created(Made),
+    Created(Box<Made>),
     Updated(Updated),
     Added(Added),
 }
@@ -141,7 +141,7 @@ fn clone(args: &Args, name: &WorkspaceName, source: Source, config: &Config, ui:
         let mut created = create::create(&at, &spec, &net, config, ui.progress())?;
         set_up(&mut created.workspace, config, ui)?;
         let (name, made) = (created.workspace.name().clone(), Made::of(&created));
-        return Ok(Answer { workspaces: vec![Item { name: name.to_string(), done: Done::Created(made) }] });
+        return Ok(Answer { workspaces: vec![Item { name: name.to_string(), done: Done::Created(Box::new(made)) }] });
     };
     let text = spec.source.to_string();
     if existing.record.source.as_deref() != Some(text.as_str()) {

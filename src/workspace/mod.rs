@@ -9,6 +9,7 @@ pub(crate) mod gc;
 pub(crate) mod ignored;
 pub(crate) mod journal;
 pub(crate) mod keep;
+pub(crate) mod passed;
 pub(crate) mod prune;
 pub(crate) mod record;
 pub(crate) mod repair;

@@ -30,6 +30,7 @@ use crate::store::beneath::Dir;
 use crate::store::fs::{Durability, write_atomic};
 use crate::ui::Ui;
 use crate::ui::text::{self, JsonPath};
+use crate::workspace::passed::{self, Passed};
 use crate::workspace::{LeasedWorkspace, Workspace, agentgit, keep};
 
 /// Bytes of one stream in the JSON answer.
@@ -42,6 +43,8 @@ pub(super) struct Conclusion<'a> {
     pub(super) spec: &'a RunSpec,
     pub(super) outcome: &'a Outcome,
     pub(super) before: &'a Snapshot,
+    /// What it has passed by.
+    pub(super) passed: &'a Passed,
     /// What could not be kept before the run.
     pub(super) unkept: &'a [(Oid, String)],
     /// Whether `.git` keeps what would run commands.
@@ -131,6 +134,9 @@ impl Conclusion<'_> {
         let beside = beside.unwrap_or_default().with_gone(gone.unwrap_or_default());
         let mut beside = beside.with_linked(&linked.unwrap_or_default());
         beside.add_unread_refs(&imported.refs);
+        let mut passed = after.as_ref().map(|after| passed::repositories(workspace, after, config)).unwrap_or_default();
+        passed.retain(|path, state| self.passed.get(path) != Some(state));
+        beside.add_passed(passed.keys());
         problems.note(write_changes(&directory, &objects, &beside));
         match self.outcome.alive {
             0 => {}

@@ -40,7 +40,7 @@ use crate::ui::text::quote;
 use crate::ui::{Ui, text};
 use crate::workspace::files::{self, Pair};
 use crate::workspace::record::Record;
-use crate::workspace::{LeasedWorkspace, Workspace, prune};
+use crate::workspace::{LeasedWorkspace, Workspace, passed, prune};
 
 pub(crate) fn run(args: &Args, config: &Config, ui: &Ui) -> Result<Answer> {
     let name = WorkspaceName::parse(&args.name)?;
@@ -239,6 +239,7 @@ fn execute(
     if !with.context.is_empty() {
         bring(workspace, with.context)?;
     }
+    let passed = passed::repositories(workspace, &before, config);
     // From here on a signal is for the run; one that came before means that there is none.
     let signals = supervise::signals()?;
     ui.release_interrupts();
@@ -263,8 +264,8 @@ fn execute(
     }
     login.back(ui);
     let keep = args.keep_git_config || config.exec.keep_git_config;
-    let conclusion =
-        conclude::Conclusion { spec, outcome: &outcome, before: &before, unkept: &unkept, keep, content: args.content };
+    let (outcome, before, content) = (&outcome, &before, args.content);
+    let conclusion = conclude::Conclusion { spec, outcome, before, passed: &passed, unkept: &unkept, keep, content };
     let ran = conclusion.report(workspace, &store, record, config, ui);
     drop(store);
     if prune::is_due(workspace, config)

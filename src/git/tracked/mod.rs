@@ -115,10 +115,8 @@ impl<'a> File<'a> {
             match name {
                 b"TREE" => self.trees = trees(content),
                 b"link" => self.link = Some(split::Link::read(content)?),
-                // A sparse index, whose entries may be directories.
-                b"sdir" => {}
-                // Whoever does not know any other one may pass it by.
-                [b'A'..=b'Z', ..] => {}
+                // A sparse index, whose entries may be directories; and all that git lets a reader pass by that does not know it.
+                b"sdir" | [b'A'..=b'Z', ..] => {}
                 _ => return None,
             }
         }

@@ -164,8 +164,7 @@ mod tests {
     /// Runs a script in a repository with an index of many entries, and compares what is read with what git lists.
     fn is_as_git_lists(dir: &std::path::Path, script: &str) {
         let mut command = crate::confine::spawn::command("sh");
-        let path = std::env::var_os("PATH").expect("a path");
-        command.env_clear().env("PATH", path).env("HOME", dir).env("GIT_CONFIG_NOSYSTEM", "1").current_dir(dir);
+        command.env_remove("GIT_DIR").env("HOME", dir).env("GIT_CONFIG_NOSYSTEM", "1").current_dir(dir);
         let script = format!("set -e; git() {{ command git -c user.name=a -c user.email=a@b \"$@\"; }}; {script}");
         assert!(command.args(["-c", &script]).status().expect("sh starts").success(), "{script}");
         let listed = crate::git::oracle::git().arg("-C").arg(dir).args(["ls-files", "-s", "-z"]).output().expect("git");

@@ -16,12 +16,18 @@ fn place() -> Place {
     place
 }
 
+/// Runs a script and returns what is said of it; git may leave its own maintenance behind.
+fn said(place: &Place, script: &str) -> Vec<String> {
+    let said = text(&place.run_sh(&[], script).stderr);
+    said.lines().filter(|line| !line.contains("left behind")).map(str::to_owned).collect()
+}
+
 const NEXT: &str = "Next: `stead diff x`, `stead sync x --to`";
 
 #[test]
 fn a_linked_worktree_in_an_ignored_directory_is_named() {
     let place = place();
-    let said = |script: &str| text(&place.run_sh(&[], script).stderr).lines().map(str::to_owned).collect::<Vec<_>>();
+    let said = |script: &str| said(&place, script);
     let line = "linked worktree .worktrees/a b (its files are not recorded)";
     let add = "git worktree add -q -b feature '.worktrees/a b' && cd '.worktrees/a b' && echo new > new && echo >> README.md \
                && git add README.md";
@@ -59,4 +65,24 @@ fn a_linked_worktree_elsewhere_is_named_and_one_that_is_seen_is_a_nested_reposit
     let add = "git worktree add -q .worktrees/t && git worktree remove .worktrees/t && git branch -q -D t";
     let said = text(&place.run_sh(&[], add).stderr);
     assert_eq!(said, "Nothing changed.\n");
+}
+
+#[test]
+fn a_repository_in_an_ignored_directory_is_named_when_a_run_works_in_it() {
+    let place = place();
+    let said = |script: &str| said(&place, script);
+    let line = |path: &str| format!("not recorded .worktrees/{path} (a repository in an ignored directory)");
+    assert_eq!(
+        said("git init -q '.worktrees/deep/a b'; git init -q .worktrees/node_modules/x"),
+        [&line("deep/a b"), NEXT]
+    );
+    assert_eq!(said("echo more > '.worktrees/deep/a b/file'; git init -q .worktrees/x"), [&line("x"), NEXT]);
+    assert_eq!(said("true"), ["Nothing changed."]);
+    let commit = "cd '.worktrees/deep/a b' && git add . && git commit -q -m x";
+    assert_eq!(said(commit), [&line("deep/a b"), NEXT]);
+    let (_, answer) = place.json(["exec", "x", "--", "rm", "-rf", ".worktrees"]);
+    assert_eq!(answer["unrecorded"], json!([]), "{answer}");
+    // What is too much to be looked at costs no more than it takes to see that.
+    let many = "mkdir -p .worktrees/a; cd .worktrees/a; mkdir $(seq 3000); git init -q .";
+    assert_eq!(said(many), [&line("a"), NEXT]);
 }
