@@ -158,7 +158,7 @@ fn one(
     Ok(())
 }
 
-/// Takes out what would still run something, of `.git` itself and of submodules' git directories wherever they came from.
+/// Takes what would run something out of the configuration, of `.git` itself and of submodules' git directories wherever they came from.
 fn calm(recorded: &Recorded<'_>, dir: &Dir, modules: &BTreeSet<Vec<u8>>) -> Result<()> {
     let found = agentdir::modules(dir).into_iter().map(|path| path.into_os_string().into_vec());
     let modules: BTreeSet<Vec<u8>> = found.chain(modules.iter().cloned()).chain([Vec::new()]).collect();
@@ -173,11 +173,6 @@ fn calm(recorded: &Recorded<'_>, dir: &Dir, modules: &BTreeSet<Vec<u8>>) -> Resu
         let text = settings::text(&[settings::harmless_in(&git), worktree.into_iter().collect()].concat());
         git.remove_all(config)?;
         git.replace(config, text.as_bytes(), recorded.mode(&join(&module, b"config")).unwrap_or(0o644))?;
-        if agentdir::runs_something(&git, path) {
-            for name in ["hooks", "config.worktree", "commondir"] {
-                git.remove_all(Path::new(name))?;
-            }
-        }
     }
     Ok(())
 }

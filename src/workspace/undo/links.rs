@@ -1,5 +1,6 @@
 //! Putting the `.git` files of submodules and linked worktrees back.
 
+use std::collections::BTreeMap;
 use std::fs::Permissions;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,6 +11,7 @@ use anyhow::Context as _;
 use super::gitdirs::ASIDE;
 use super::tree::{as_path, find_at};
 use crate::error::Result;
+use crate::git::gitdir::Files;
 use crate::git::meta::GitFile;
 use crate::git::recorded::{Recorded, join};
 use crate::git::repository::Store;
@@ -39,39 +41,60 @@ pub(super) fn links(
     undone: Option<&Path>,
 ) -> Result<Vec<Link>> {
     let aside = undone.and_then(|undone| Dir::open(&undone.join(ASIDE)).ok());
+    let mut targets = Targets::new(store, at, was);
     let mut links = Vec::new();
     for path in was.nested.iter().filter(|path| !was.gitdirs.contains_key(*path)) {
         let read = || aside.as_ref()?.read(as_path(&join(path, b".git")), MAX_FILE).ok()?;
         let known = was.git_files.get(path).cloned();
         let Some(file) = known.or_else(|| Some(GitFile { mode: 0o644, content: read()? })) else { continue };
         if is.git_files.get(path) != Some(&file) {
-            let is_held = !leads_within(store, at, was, path, &file)?;
+            let is_held = !targets.has(path, &file)?;
             links.push(Link { repository: path.clone(), file, is_held });
         }
     }
     Ok(links)
 }
 
-/// Returns whether the `.git` file of the repository at `path` leads to the git directory of a submodule or of a linked worktree
-/// that is recorded too: what that would run is found there.
-pub(super) fn leads_within(store: &Store, at: &Path, was: &Recorded, path: &[u8], file: &GitFile) -> Result<bool> {
-    let Some((around, below)) = agentdir::target_of_file(&file.content, at, as_path(path)) else { return Ok(false) };
-    let (around, below) = (around.as_os_str().as_encoded_bytes(), below.as_os_str().as_encoded_bytes());
-    let Some(git) = was.gitdirs.get(around) else { return Ok(false) };
-    let repository = store.repository();
-    let files = gitdir::files(repository, *git)?;
-    if let Some(name) = below.strip_prefix(b"worktrees/") {
-        let of_it = |file: &[u8]| files.get(&join(below, file));
-        let common = of_it(b"commondir").filter(|file| !file.is_link()).map(|file| repository.find_blob(file.id));
-        let is_usual = matches!(common, Some(Ok(blob)) if blob.content().trim_ascii() == b"../..");
-        return Ok(is_usual && !name.contains(&b'/') && of_it(b"config.worktree").is_none());
+/// What the `.git` files of a snapshot may lead to; each `.git` is read once.
+pub(super) struct Targets<'a> {
+    store: &'a Store,
+    /// The path of the tree.
+    at: &'a Path,
+    was: &'a Recorded,
+    read: BTreeMap<Vec<u8>, BTreeMap<Vec<u8>, Files>>,
+}
+
+impl<'a> Targets<'a> {
+    pub(super) fn new(store: &'a Store, at: &'a Path, was: &'a Recorded) -> Self {
+        Self { store, at, was, read: BTreeMap::new() }
     }
-    if !below.starts_with(b"modules/") {
-        return Ok(false);
+
+    /// Returns whether the `.git` file of the repository at `path` leads to the git directory of a submodule or of a linked
+    /// worktree that is recorded too: what that would run is found there.
+    pub(super) fn has(&mut self, path: &[u8], file: &GitFile) -> Result<bool> {
+        let Some((around, below)) = agentdir::target_of_file(&file.content, self.at, as_path(path)) else {
+            return Ok(false);
+        };
+        let (around, below) = (around.as_os_str().as_encoded_bytes(), below.as_os_str().as_encoded_bytes());
+        let Some(git) = self.was.gitdirs.get(around) else { return Ok(false) };
+        let repository = self.store.repository();
+        if !self.read.contains_key(around) {
+            self.read.insert(around.to_vec(), gitdir::parts(gitdir::files(repository, *git)?));
+        }
+        let parts = &self.read[around];
+        if let Some(name) = below.strip_prefix(b"worktrees/") {
+            let of_it = |file: &[u8]| parts.get(&b""[..])?.get(&join(below, file));
+            let common = of_it(b"commondir").filter(|file| !file.is_link()).map(|file| repository.find_blob(file.id));
+            let is_usual = matches!(common, Some(Ok(blob)) if blob.content().trim_ascii() == b"../..");
+            return Ok(is_usual && !name.contains(&b'/') && of_it(b"config.worktree").is_none());
+        }
+        if !below.starts_with(b"modules/") {
+            return Ok(false);
+        }
+        // Of one that nobody could read, or that an older snapshot lacks, nothing but what is harmless comes over.
+        let is_unread = self.was.unrecorded.contains_key(&join(&join(around, b".git"), below));
+        Ok(is_unread || !self.was.with_modules.contains(around) || parts.contains_key(below))
     }
-    // Of one that nobody could read, or that an older snapshot lacks, nothing but what is harmless comes over.
-    let is_unread = was.unrecorded.contains_key(&join(&join(around, b".git"), below));
-    Ok(is_unread || !was.with_modules.contains(around) || gitdir::parts(files).contains_key(below))
 }
 
 /// Returns whether this very file is at `place`.

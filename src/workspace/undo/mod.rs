@@ -30,7 +30,7 @@ use crate::store::beneath::Dir;
 use crate::workspace::Workspace;
 use crate::workspace::agentgit::rebuild::Lacks;
 use gitdirs::Replacement;
-use links::Link;
+use links::{Link, Targets};
 use modes::Modes;
 use tree::{Step, Steps, as_path, look_at};
 
@@ -402,13 +402,17 @@ fn left(
     for path in is.newly_ignored.iter().filter(|path| !was.newly_ignored.contains(*path) && !was.has(path)) {
         left.insert(path.clone(), "it was not recorded, since it is ignored".to_owned());
     }
+    let mut targets = Targets::new(store, &at, was);
     for path in was.nested.iter().filter(|path| !was.gitdirs.contains_key(*path)) {
         let is_changed = || work.steps.steps.iter().any(|step| is_at_or_below(&step.path, path));
+        if is.nested.contains(path) && !is_changed() {
+            continue;
+        }
         let is_recorded = match was.git_files.get(path) {
-            Some(file) => links::leads_within(store, &at, was, path, file)?,
+            Some(file) => targets.has(path, file)?,
             None => work.links.iter().any(|link| link.repository == *path),
         };
-        if !is_recorded && (!is.nested.contains(path) || is_changed()) {
+        if !is_recorded {
             left.insert(join(path, b".git"), "a submodule's or linked worktree's, which no snapshot has".to_owned());
         }
     }

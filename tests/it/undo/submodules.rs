@@ -202,14 +202,21 @@ fn what_would_run_commands_in_a_submodule_comes_back_only_when_it_is_asked_for()
 fn what_a_submodule_borrows_or_has_lost_is_no_reason_to_break_it() {
     let place = Place::new();
     let tree = full(&place);
-    let library = place.project("library");
-    let library = library.to_str().expect("UTF-8");
-    for (path, more) in [("borrows", ["--reference", library]), ("sm", ["--name", "sm"])] {
-        place.git(&tree, file_allowed(&["submodule", "--quiet", "add", more[0], more[1], library, path]));
-    }
+    let (library, lender) = (place.project("library"), place.project("lender"));
+    // No other repository has it.
+    place.git(&lender, ["commit", "-q", "--allow-empty", "-m", "lent"]);
+    let (library, lender) = (library.to_str().expect("UTF-8"), lender.to_str().expect("UTF-8"));
+    place.git(&tree, file_allowed(&["submodule", "--quiet", "add", library, "sm"]));
+    place.git(&tree, file_allowed(&["submodule", "--quiet", "add", "--reference", lender, lender, "borrows"]));
     place.git(&tree, ["commit", "-q", "-m", "submodules"]);
     let borrows = tree.join("borrows");
-    assert!(tree.join(".git/modules/borrows/objects/info/alternates").exists());
+    let objects = tree.join(".git/modules/borrows/objects");
+    assert!(objects.join("info/alternates").exists());
+    // A clone of what is on the same disk takes them along.
+    for entry in objects.read_dir().expect("objects").flatten().filter(|entry| entry.file_name() != "info") {
+        std::fs::remove_dir_all(entry.path()).expect("removed");
+    }
+    place.git(&borrows, ["fsck"]);
     let sm = state(&place, &tree.join("sm"));
     write(&tree, ".git/modules/sm/refs/heads/broken", format!("{}\n", "1".repeat(40)));
     let before = state(&place, &borrows);
