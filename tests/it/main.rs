@@ -22,6 +22,7 @@ mod import;
 mod interactive;
 mod journey;
 mod keeping;
+mod last_copy;
 mod log;
 mod mutants;
 mod oracle;

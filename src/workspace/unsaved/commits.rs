@@ -4,13 +4,13 @@ use std::collections::HashSet;
 
 use anyhow::Context as _;
 
-use super::outside::{is_orphan, outside};
+use super::outside::{came_with, outside};
 use super::{Code, Unsaved};
 use crate::error::Result;
 use crate::git::delivered::{self, Outside};
 use crate::git::import::Imported;
 use crate::git::repository::{Access, Store};
-use crate::git::{ObjectType, Oid, Repository, agentdir};
+use crate::git::{ObjectType, Oid, agentdir};
 use crate::workspace::Workspace;
 
 /// Says how many commits the store has kept that were dropped again (by a reset, an amend, a deleted branch) and are nowhere
@@ -22,9 +22,7 @@ pub(crate) fn dropped(workspace: &Workspace) -> Option<String> {
         let kept = repository.references_glob("refs/kept/*").context("cannot list what is kept")?;
         let mut tips: Vec<Oid> = kept.flatten().filter_map(|reference| reference.target()).collect();
         tips.retain(|tip| repository.find_commit(*tip).is_ok());
-        let commits = outside(workspace)?.undelivered(&store, &tips)?.len();
-        let base = workspace.base().filter(|_| commits > 0 && !is_orphan(workspace));
-        Ok(base.and_then(|base| since(repository, &tips, base)).map_or(commits, |own| own.min(commits)))
+        Ok(outside(workspace)?.undelivered(&store, &tips, || came_with(workspace, &store))?.len())
     };
     match count() {
         Ok(0) => None,
@@ -42,23 +40,18 @@ pub(super) fn of_commits(
     outside: &Outside,
 ) -> Result<Vec<Unsaved>> {
     let repository = store.repository();
-    let base = workspace.base().filter(|_| !is_orphan(workspace));
     let stash: HashSet<Oid> = imported.refs.stash.iter().copied().collect();
     let failed: HashSet<Oid> = imported.failed.iter().map(|(tip, _)| *tip).collect();
-    let tips: Vec<Oid> = imported
-        .refs
-        .tips()
-        .into_iter()
-        .filter(|tip| !stash.contains(tip) && !failed.contains(tip) && Some(*tip) != base)
-        .collect();
-    let mut commits = outside.undelivered(store, &tips)?.len();
-    // Where the pool is gone the base's own history is not work.
-    if let (Some(base), true) = (base, commits > 0) {
-        commits = commits.min(since(repository, &tips, base).unwrap_or(commits));
-    }
+    let tips: Vec<Oid> =
+        imported.refs.tips().into_iter().filter(|tip| !stash.contains(tip) && !failed.contains(tip)).collect();
+    let commits = outside.undelivered(store, &tips, || came_with(workspace, store))?.len();
     // A tag is more than its commit; a tree or file that a ref names is in no commit.
     let is_own = |tip: &Oid| delivered::kind(repository, *tip) != Some(ObjectType::Commit) && !outside.names(*tip);
-    let tags = tips.iter().filter(|tip| is_own(tip)).count();
+    let mut tags: Vec<Oid> = tips.iter().copied().filter(is_own).collect();
+    if !tags.is_empty() {
+        let known = came_with(workspace, store);
+        tags.retain(|tag| !known.contains(tag));
+    }
     let mut broken: Vec<String> =
         imported.failed.iter().map(|(tip, reason)| format!("{:.12}: {reason}", tip.to_string())).collect();
     broken.extend(imported.refs.bad.iter().map(|(name, reason)| format!("{name}: {reason}")));
@@ -72,7 +65,7 @@ pub(super) fn of_commits(
         broken.push("`.git` is missing".into());
     }
     Ok([
-        Unsaved::counted(Code::Commits, commits + tags, None),
+        Unsaved::counted(Code::Commits, commits + tags.len(), None),
         Unsaved::counted(Code::Stash, imported.refs.stash.len(), None),
         Unsaved::counted(Code::Operation, imported.refs.operation.iter().len(), imported.refs.operation.clone()),
         Unsaved::counted(Code::ImportFailed, broken.len(), broken.first().cloned()),
@@ -80,17 +73,4 @@ pub(super) fn of_commits(
     .into_iter()
     .flatten()
     .collect())
-}
-
-/// Counts the commits of `tips` that `base` does not have.
-fn since(repository: &Repository, tips: &[Oid], base: Oid) -> Option<usize> {
-    let mut walk = repository.revwalk().ok()?;
-    for tip in tips {
-        match delivered::kind(repository, *tip)? {
-            ObjectType::Tree | ObjectType::Blob => {}
-            _ => walk.push(delivered::commit_of(repository, *tip)?).ok()?,
-        }
-    }
-    walk.hide(base).ok()?;
-    Some(walk.filter_map(Result::ok).count())
 }

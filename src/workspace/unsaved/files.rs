@@ -75,7 +75,7 @@ fn undelivered(
             continue;
         };
         let folder = match &delivery.refname {
-            Some(_) if outside.undelivered(store, &[commit.id()])?.is_empty() => None,
+            Some(_) if outside.undelivered(store, &[commit.id()], Vec::new)?.is_empty() => None,
             None if Path::new(&delivery.target).is_absolute() => match Dir::open(Path::new(&delivery.target)) {
                 Ok(folder) => Some(folder),
                 Err(_) => continue,

@@ -22,6 +22,7 @@ use crate::store::beneath::Dir;
 use crate::workspace::{Workspace, staged};
 
 pub(crate) use commits::dropped;
+pub(crate) use outside::outside;
 
 /// The kind of a reason; stable, for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -66,6 +67,10 @@ impl Unsaved {
 
     fn counted(code: Code, count: usize, detail: Option<String>) -> Option<Self> {
         (count > 0).then_some(Self { code, count, paths: Vec::new(), detail })
+    }
+
+    fn with(self, detail: impl Into<String>) -> Self {
+        Self { detail: Some(detail.into()), ..self }
     }
 }
 
@@ -119,7 +124,7 @@ pub(crate) fn look(workspace: &Workspace, config: &Config) -> Looked {
 pub(crate) fn unsaved(workspace: &Workspace, store: &Store, snapshot: &Snapshot) -> Result<Vec<Unsaved>> {
     let tree = Dir::open(&workspace.tree())?;
     let imported = import::import(store, &tree)?;
-    let outside = outside::outside(workspace)?;
+    let outside = outside(workspace)?;
     let created = workspace.created(store)?;
     let mut reasons = Vec::new();
     if created.as_ref().is_none_or(|created| created.files != snapshot.files) {
@@ -132,11 +137,9 @@ pub(crate) fn unsaved(workspace: &Workspace, store: &Store, snapshot: &Snapshot)
         )?);
     }
     reasons.extend(commits::of_commits(workspace, store, &imported, &outside)?);
-    let staged = staged::only(workspace, store, &tree, [imported.refs.head_commit(), Some(snapshot.files)]);
-    reasons.extend(
-        Unsaved::paths(Code::Uncommitted, staged)
-            .map(|unsaved| Unsaved { detail: Some("staged only".to_owned()), ..unsaved }),
-    );
+    let there = [imported.refs.head_commit(), Some(snapshot.files)];
+    let staged = staged::only(workspace, store, &tree, there, &outside);
+    reasons.extend(Unsaved::paths(Code::Uncommitted, staged).map(|staged| staged.with("staged only")));
     reasons.extend(of_meta(snapshot, created.as_ref()));
     reasons.extend(of_worktrees(workspace, &tree));
     Ok(reasons)

@@ -1,0 +1,92 @@
+//! What `rm` and `gc` take for safe: never the last copy of anything that somebody has made.
+
+use std::path::Path;
+
+use crate::support::{Place, write};
+
+/// Demands that `gc`, `rm` and `status` hold a workspace back and name `text`.
+fn is_kept(place: &Place, name: &str, text: &str) {
+    place.fails(&["rm", name], 7, text);
+    place.fails(&["rm", "-n", name], 7, text);
+    let planned = place.ok(["gc", "--all", "-n"]);
+    assert!(planned.contains(&format!("Kept `{name}`: it has unsaved work.\n  ")), "{planned}");
+    assert!(planned.contains(text), "no `{text}` in\n{planned}");
+    let (_, answer) = place.json(["status", name]);
+    assert_eq!(answer["workspaces"][0]["delivered"], false, "{answer}");
+}
+
+/// Demands that a workspace goes without a question, and that the trash calls it safe.
+fn is_safe(place: &Place, name: &str) {
+    let (_, answer) = place.json(["status", name]);
+    assert_eq!(answer["workspaces"][0]["delivered"], true, "{answer}");
+    place.ok(["rm", name]);
+    assert_eq!(unsaved_in_trash(place), Vec::<String>::new());
+    place.ok(["restore", name]);
+}
+
+/// What the trash says would be lost, of all that is in it.
+fn unsaved_in_trash(place: &Place) -> Vec<String> {
+    let entries = std::fs::read_dir(place.root().join("trash")).expect("trash");
+    let mut unsaved = Vec::new();
+    for entry in entries {
+        let text = std::fs::read_to_string(entry.expect("entry").path().join("why.toml")).expect("a reason");
+        let why: toml::Table = text.parse().expect("TOML");
+        let list = why["unsaved"].as_array().expect("a list").iter();
+        unsaved.extend(list.map(|one| one.as_str().expect("text").to_owned()));
+    }
+    unsaved
+}
+
+fn forget(place: &Place, project: &Path) {
+    place.git(project, ["reflog", "expire", "--expire=now", "--all"]);
+    place.git(project, ["gc", "-q", "--prune=now"]);
+}
+
+#[test]
+fn what_a_project_had_once_is_not_delivered_any_more_when_it_is_gone_there() {
+    let place = Place::new();
+    let project = place.project("app");
+    place.ok(["create", "work", "clean", "--from", "app"]);
+    let tree = place.tree("work");
+    write(&tree, "commit.txt", "work\n");
+    place.git(&tree, ["add", "."]);
+    place.git(&tree, ["commit", "-q", "-m", "work"]);
+    write(&tree, "file.txt", "work\n");
+    place.ok(["sync", "work", "--to"]);
+    // From now on the pool has it too.
+    place.ok(["create", "other", "--from", "app"]);
+    is_safe(&place, "work");
+    place.git(&project, ["branch", "-q", "-D", "stead/work"]);
+    forget(&place, &project);
+    is_kept(&place, "work", "1 undelivered commit");
+    is_kept(&place, "work", "1 untracked file: `file.txt`");
+    is_safe(&place, "clean");
+    place.ok(["rm", "-f", "work"]);
+    assert_eq!(unsaved_in_trash(&place), ["1 untracked file", "1 undelivered commit"]);
+}
+
+#[test]
+fn where_the_project_is_gone_only_what_came_with_a_workspace_is_no_work() {
+    let place = Place::new();
+    let project = place.project("app");
+    place.git(&project, ["checkout", "-q", "-b", "side", "HEAD~1"]);
+    place.git(&project, ["commit", "-q", "--allow-empty", "-m", "side"]);
+    place.git(&project, ["tag", "-m", "a tag", "v1"]);
+    place.git(&project, ["checkout", "-q", "main"]);
+    place.ok(["create", "clean", "work", "moved", "--from", "app"]);
+    place.git(&place.tree("work"), ["commit", "-q", "--allow-empty", "-m", "work"]);
+    // Merged there, taken over from there, and dropped there again.
+    place.git(&place.tree("moved"), ["commit", "-q", "--allow-empty", "-m", "moved"]);
+    place.ok(["sync", "moved", "--to"]);
+    place.git(&project, ["merge", "-q", "stead/moved"]);
+    place.ok(["sync", "moved"]);
+    is_safe(&place, "moved");
+    place.git(&project, ["reset", "-q", "--hard", "HEAD~1"]);
+    place.git(&project, ["branch", "-q", "-D", "stead/moved", "side"]);
+    place.git(&project, ["tag", "-d", "v1"]);
+    is_kept(&place, "moved", "1 undelivered commit");
+    is_safe(&place, "clean");
+    std::fs::rename(&project, place.path().join("elsewhere")).expect("moved");
+    is_kept(&place, "work", "1 undelivered commit");
+    is_safe(&place, "clean");
+}
