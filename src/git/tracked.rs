@@ -51,6 +51,17 @@ pub(crate) fn entries(bytes: &[u8]) -> Vec<Entry> {
     entries
 }
 
+/// Returns the entries when all of them could be read.
+pub(crate) fn all_entries(bytes: &[u8]) -> Option<Vec<Entry>> {
+    let mut entries = Vec::new();
+    each(bytes, |entry, stage| {
+        if stage == 0 {
+            entries.push(entry);
+        }
+    })?;
+    Some(entries)
+}
+
 /// Returns the paths that have entries of other stages: a merge that is not resolved.
 pub(crate) fn unmerged(bytes: &[u8]) -> Vec<Vec<u8>> {
     let mut paths = Vec::new();

@@ -1,7 +1,6 @@
 //! Work that is in a workspace's index and nowhere else.
 
 use std::collections::HashSet;
-use std::path::Path;
 
 use crate::git::delivered::Outside;
 use crate::git::repository::Store;
@@ -10,22 +9,24 @@ use crate::store::beneath::Dir;
 use crate::workspace::Workspace;
 
 /// Returns the paths of what only the index names: neither the head nor the tree, `there`, has its content, nor a place outside.
+/// The error is the reason why an index that is there cannot be read: it may stage anything. One that is missing stages nothing,
+/// as git sees it.
 pub(crate) fn only(
     workspace: &Workspace,
     store: &Store,
     tree: &Dir,
     there: [Option<Oid>; 2],
     outside: &Outside,
-) -> Vec<Vec<u8>> {
-    const LARGEST: u64 = 256 << 20;
+) -> Result<Vec<Vec<u8>>, String> {
     let repository = store.repository();
     // Where the pool is gone all would seem to be nowhere.
     if workspace.base().is_some_and(|base| repository.find_commit(base).is_err()) {
-        return Vec::new();
+        return Ok(Vec::new());
     }
-    let Some(git) = agentdir::git_dir(tree, &mut Vec::new()) else { return Vec::new() };
-    let Ok(Some(index)) = git.read(Path::new("index"), LARGEST) else { return Vec::new() };
-    unknown(repository, tracked::entries(&index), there, outside)
+    let Some(git) = agentdir::git_dir(tree, &mut Vec::new()) else { return Ok(Vec::new()) };
+    let Some(index) = agentdir::index(&git)? else { return Ok(Vec::new()) };
+    let staged = tracked::all_entries(&index).ok_or("it is not as git writes one")?;
+    Ok(unknown(repository, staged, there, outside))
 }
 
 /// Returns the paths of the entries whose content is in none of the trees `there` and in no place outside.

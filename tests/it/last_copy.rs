@@ -90,3 +90,23 @@ fn where_the_project_is_gone_only_what_came_with_a_workspace_is_no_work() {
     is_kept(&place, "work", "1 undelivered commit");
     is_safe(&place, "clean");
 }
+
+#[test]
+fn an_index_that_cannot_be_read_may_stage_anything() {
+    let place = Place::new();
+    let project = place.project("app");
+    place.ok(["create", "junk", "link", "gone", "--from", "app"]);
+    std::fs::write(place.tree("junk").join(".git/index"), "DIRC").expect("a file");
+    std::fs::remove_file(place.tree("link").join(".git/index")).expect("removed");
+    std::os::unix::fs::symlink("elsewhere", place.tree("link").join(".git/index")).expect("a link");
+    std::fs::remove_file(place.tree("gone").join(".git/index")).expect("removed");
+    is_kept(
+        &place,
+        "junk",
+        "1 unreadable entry (what it stages is not known: it is not as git writes one): `.git/index`",
+    );
+    is_kept(&place, "link", "1 unreadable entry (what it stages is not known: a link is not followed): `.git/index`");
+    place.git(&project, ["commit", "-q", "--allow-empty", "-m", "more"]);
+    place.fails(&["sync", "junk"], 6, "cannot read the index of workspace `junk`: it is not as git writes one");
+    place.ok(["rm", "gone"]);
+}

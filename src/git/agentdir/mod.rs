@@ -163,6 +163,11 @@ pub(crate) fn logged(git: &Dir) -> Vec<Oid> {
     lines.filter_map(|line| id(line.get(41..81)?)).filter(|id| seen.insert(*id)).collect()
 }
 
+/// Reads the index; `None` when there is none, and the reason when there is one that cannot be read.
+pub(crate) fn index(git: &Dir) -> Result<Option<Vec<u8>>, String> {
+    read(git, Path::new("index"), MAX_INDEX)
+}
+
 /// Returns what the index, those of linked worktrees, and an operation under way name: contents that were staged, and what is
 /// to be joined; without the contents where the tree that they make is known with all that is in it.
 pub(crate) fn staged(git: &Dir, is_known: impl Fn(Oid) -> bool) -> Vec<Oid> {

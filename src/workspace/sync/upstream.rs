@@ -116,7 +116,10 @@ pub(super) fn check_ready(workspace: &Workspace, state: &State) -> Result<()> {
         let there = [state.head, Some(state.snapshot.files)];
         // A new index would not have it.
         let (tree, outside) = (Dir::open(&workspace.tree())?, unsaved::outside(workspace)?);
-        let staged = staged::only(workspace, &state.store, &tree, there, &outside);
+        let staged = staged::only(workspace, &state.store, &tree, there, &outside).map_err(|reason| {
+            Failure::new(Kind::Conflict, format!("cannot read the index of workspace `{name}`: {reason}"))
+                .hint("remove `.git/index` in the workspace; `git reset` there makes a new one")
+        })?;
         if staged.is_empty() {
             return Ok(());
         }

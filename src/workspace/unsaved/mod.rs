@@ -138,8 +138,11 @@ pub(crate) fn unsaved(workspace: &Workspace, store: &Store, snapshot: &Snapshot)
     }
     reasons.extend(commits::of_commits(workspace, store, &imported, &outside)?);
     let there = [imported.refs.head_commit(), Some(snapshot.files)];
-    let staged = staged::only(workspace, store, &tree, there, &outside);
-    reasons.extend(Unsaved::paths(Code::Uncommitted, staged).map(|staged| staged.with("staged only")));
+    reasons.extend(match staged::only(workspace, store, &tree, there, &outside) {
+        Ok(staged) => Unsaved::paths(Code::Uncommitted, staged).map(|staged| staged.with("staged only")),
+        Err(reason) => Unsaved::paths(Code::Unreadable, vec![b".git/index".to_vec()])
+            .map(|index| index.with(format!("what it stages is not known: {reason}"))),
+    });
     reasons.extend(of_meta(snapshot, created.as_ref()));
     reasons.extend(of_worktrees(workspace, &tree));
     Ok(reasons)
