@@ -4,6 +4,11 @@ use std::path::Path;
 
 use crate::support::{Place, write};
 
+/// Runs a shell command in a workspace, as an agent without a wall would.
+fn run(place: &Place, name: &str, script: &str) {
+    place.ok(["exec", name, "--isolation", "none", "--", "sh", "-ec", script]);
+}
+
 /// Demands that `gc`, `rm` and `status` hold a workspace back and name `text`.
 fn is_kept(place: &Place, name: &str, text: &str) {
     place.fails(&["rm", name], 7, text);
@@ -89,6 +94,18 @@ fn where_the_project_is_gone_only_what_came_with_a_workspace_is_no_work() {
     std::fs::rename(&project, place.path().join("elsewhere")).expect("moved");
     is_kept(&place, "work", "1 undelivered commit");
     is_safe(&place, "clean");
+}
+
+#[test]
+fn an_executable_bit_that_the_target_lost_is_not_delivered() {
+    let place = Place::new();
+    let project = place.project("app");
+    place.ok(["create", "x", "--from", "app"]);
+    run(&place, "x", "chmod +x README.md");
+    place.ok(["sync", "x", "--to", project.to_str().expect("text"), "--apply"]);
+    is_safe(&place, "x");
+    place.git(&project, ["checkout", "-q", "."]);
+    is_kept(&place, "x", "1 uncommitted change: `README.md`");
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Files that git can hold and nothing outside does.
 
 use std::ffi::OsStr;
+use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 use super::{Code, Unsaved};
 use crate::error::Result;
@@ -12,11 +14,13 @@ use crate::git::import::Imported;
 use crate::git::repository::Store;
 use crate::git::snapshot::Snapshot;
 use crate::git::sync::indexed::Indexed;
-use crate::git::sync::trees;
+use crate::git::sync::trees::{self, Entry, LINK};
 use crate::git::sync::work::work;
 use crate::git::{ObjectType, Oid, Repository, lfs};
 use crate::store::beneath::Dir;
 use crate::workspace::Workspace;
+
+const FILE: u32 = 0o100_000;
 
 /// Returns what git can hold and the head does not, unless it is outside all the same.
 pub(super) fn of_files(
@@ -128,17 +132,40 @@ fn is_applied(workspace: &Workspace, store: &Store, tree: Oid) -> Result<bool> {
 
 /// Returns whether a folder has what a change made.
 fn holds(folder: &Dir, change: &Change) -> bool {
-    const LARGEST: u64 = 1 << 30;
-    let path = |bytes: &[u8]| PathBuf::from(OsStr::from_bytes(bytes));
-    let gone = |bytes: &[u8]| matches!(folder.stat(&path(bytes)), Ok(None));
+    let gone = |bytes: &[u8]| matches!(folder.stat(as_path(bytes)), Ok(None));
     if change.old_path.as_deref().is_some_and(|old| change.kind == ChangeKind::Rename && !gone(old)) {
         return false;
     }
-    let (Some(id), Some(mode)) = (change.id, change.mode) else { return gone(&change.path) };
-    let content = match mode & 0o170_000 {
-        0o120_000 => folder.link(&path(&change.path)).ok(),
-        0o100_000 => folder.read(&path(&change.path), LARGEST).ok().flatten(),
+    match (change.id, change.mode) {
+        (Some(id), Some(mode)) => has(folder, as_path(&change.path), Entry { mode, id }),
+        _ => gone(&change.path),
+    }
+}
+
+/// Returns whether a folder has this very file or link at `path`: its type, its content, and whether it is executable.
+fn has(folder: &Dir, path: &Path, entry: Entry) -> bool {
+    let content = match entry.mode & 0o170_000 {
+        LINK => folder.link(path).ok(),
+        FILE => file(folder, path, entry.mode),
         _ => None,
     };
-    content.is_some_and(|content| Oid::hash_object(ObjectType::Blob, &content).is_ok_and(|found| found == id))
+    content.is_some_and(|content| Oid::hash_object(ObjectType::Blob, &content).is_ok_and(|found| found == entry.id))
+}
+
+/// Reads a file that is as executable as `mode`, by what git goes by: the bit of the owner.
+fn file(folder: &Dir, path: &Path, mode: u32) -> Option<Vec<u8>> {
+    const EXECUTABLE: u32 = 0o100;
+    const LARGEST: u64 = 1 << 30;
+    let file = folder.file(path).ok()??;
+    let metadata = file.metadata().ok()?;
+    if metadata.mode() & EXECUTABLE != mode & EXECUTABLE || metadata.len() > LARGEST {
+        return None;
+    }
+    let mut content = Vec::new();
+    file.take(LARGEST).read_to_end(&mut content).ok()?;
+    Some(content)
+}
+
+fn as_path(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
 }
