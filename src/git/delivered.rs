@@ -14,8 +14,9 @@ use crate::error::Result;
 use crate::git::Oid;
 use crate::git::pool::Pool;
 use crate::git::repository::Store;
+use crate::git::sync::trees::{self, Entry};
 
-/// How many commits of each place are compared by [`Outside::holds_tree`].
+/// How many commits of each place are compared by [`Outside::holds_tree`] and [`Outside::hold_since`].
 const COMPARED: usize = 10_000;
 
 /// The refs outside of a workspace, looked at once.
@@ -111,6 +112,24 @@ impl Outside {
         Ok(false)
     }
 
+    /// Returns those paths of `wanted` that an outside commit has with this very content and mode: one that a ref names, or one
+    /// of the newest 10,000 of each place that are not in the history of `before`.
+    pub(crate) fn hold_since(
+        &self,
+        wanted: &[(Vec<u8>, Entry)],
+        before: impl FnOnce() -> Vec<Oid>,
+    ) -> Result<BTreeSet<Vec<u8>>> {
+        let mut found = BTreeSet::new();
+        if wanted.is_empty() {
+            return Ok(found);
+        }
+        let before = before();
+        for place in &self.places {
+            place.find_since(wanted, &before, &mut found)?;
+        }
+        Ok(found)
+    }
+
     /// Returns whether a place has an object, whatever names it there.
     pub(crate) fn has_object(&self, id: Oid) -> bool {
         self.places.iter().any(|place| place.repository.odb().is_ok_and(|odb| odb.exists(id)))
@@ -187,6 +206,31 @@ impl Place {
             }
         }
         Ok(false)
+    }
+
+    fn find_since(&self, wanted: &[(Vec<u8>, Entry)], before: &[Oid], found: &mut BTreeSet<Vec<u8>>) -> Result<()> {
+        let mut walk = self.repository.revwalk()?;
+        walk.set_sorting(Sort::TIME)?;
+        for tip in &self.tips {
+            walk.push(*tip)?;
+        }
+        for commit in before.iter().filter_map(|id| commit_of(&self.repository, *id)) {
+            walk.hide(commit)?;
+        }
+        for commit in self.tips.iter().copied().map(Ok).chain(walk.take(COMPARED)) {
+            if found.len() == wanted.len() {
+                break;
+            }
+            // A shallow history ends in a missing parent.
+            let Ok(commit) = commit else { break };
+            let Ok(commit) = self.repository.find_commit(commit) else { continue };
+            for (path, entry) in wanted {
+                if trees::entry(&self.repository, commit.tree_id(), path).is_ok_and(|there| there == Some(*entry)) {
+                    found.insert(path.clone());
+                }
+            }
+        }
+        Ok(())
     }
 }
 

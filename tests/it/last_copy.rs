@@ -97,6 +97,55 @@ fn where_the_project_is_gone_only_what_came_with_a_workspace_is_no_work() {
 }
 
 #[test]
+fn what_came_along_uncommitted_counts_once_its_origin_has_it_no_more() {
+    let place = Place::new();
+    let project = place.project("app");
+    write(&project, ".gitignore", ".env\n");
+    write(&project, ".worktreeinclude", ".env\n");
+    place.git(&project, ["add", "."]);
+    place.git(&project, ["commit", "-q", "-m", "rules"]);
+    write(&project, ".env", "A=1\n");
+    write(&project, "new.txt", "work\n");
+    write(&project, "README.md", "# changed\n");
+    write(&project, "docs/guide.md", "committed later\n");
+    std::fs::remove_file(project.join("src/main.rs")).expect("removed");
+    place.ok(["create", "x", "--from", "app", "--with-changes"]);
+    is_safe(&place, "x");
+    // Local configuration is a copy, whatever becomes of it.
+    std::fs::remove_file(project.join(".env")).expect("removed");
+    place.git(&project, ["commit", "-q", "-m", "the guide", "docs/guide.md"]);
+    write(&project, "docs/guide.md", "and changed again\n");
+    is_safe(&place, "x");
+    place.git(&project, ["checkout", "-q", "."]);
+    is_kept(&place, "x", "1 uncommitted change: `README.md`");
+    std::fs::remove_file(project.join("new.txt")).expect("removed");
+    place.fails(&["rm", "x"], 7, "1 uncommitted change: `README.md`; 1 untracked file: `new.txt`");
+    place.ok(["rm", "-f", "x"]);
+    assert_eq!(unsaved_in_trash(&place), ["1 uncommitted change", "1 untracked file"]);
+}
+
+#[test]
+fn what_was_imported_counts_once_its_origin_has_it_no_more() {
+    let place = Place::new();
+    let project = place.project("app");
+    write(&project, ".gitignore", "ignored\n");
+    place.git(&project, ["add", "."]);
+    place.git(&project, ["commit", "-q", "-m", "rules"]);
+    let data = place.path().join("data");
+    write(&data, "deep/one", "1\n");
+    write(&data, "two", "2\n");
+    let import = |to: &str| format!("{}:{to}", data.display());
+    let args = ["create", "x", "--from", "app", "--import", &import("here/data"), "--import", &import("ignored")];
+    place.ok(args);
+    is_safe(&place, "x");
+    write(&data, "two", "changed\n");
+    is_kept(&place, "x", "1 untracked file: `here/data/two`");
+    is_kept(&place, "x", "1 newly ignored entry: `ignored/two`");
+    std::fs::remove_dir_all(&data).expect("removed");
+    is_kept(&place, "x", "2 untracked files: `here/data/deep/one`, `here/data/two`");
+}
+
+#[test]
 fn an_executable_bit_that_the_target_lost_is_not_delivered() {
     let place = Place::new();
     let project = place.project("app");

@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use super::brought::Brought;
 use super::{Code, Unsaved};
 use crate::error::Result;
 use crate::git::change::{self, Change, ChangeKind};
@@ -49,14 +50,18 @@ pub(super) fn of_files(
     let was = |path: &[u8]| {
         [Some(base), created].into_iter().flatten().any(|tree| at(tree, path) == at(snapshot.files, path))
     };
-    ignored.retain(|path| !was(path));
+    let brought = Brought::of(workspace, store, (created, snapshot.files), outside);
+    // Ignored files that `.worktreeinclude` names are copies of the project's own configuration: while they are as they came
+    // they are no work, whatever becomes of the project's. What was imported was chosen by hand and may be the last copy.
+    ignored.retain(|path| !was(path) || brought.is_last_import(path));
     let ignored = Unsaved::paths(Code::NewlyIgnored, ignored);
     if large.is_empty()
         && (differences.is_empty() || outside.holds_tree(work.tree)? || is_applied(workspace, store, work.tree)?)
     {
         return Ok(ignored.into_iter().collect());
     }
-    let differences = undelivered(workspace, store, outside, differences)?;
+    let mut differences = undelivered(workspace, store, outside, differences)?;
+    brought.take_out_copies(&mut differences)?;
     let (new, old): (Vec<_>, Vec<_>) = differences.into_iter().partition(|change| change.kind == ChangeKind::Create);
     let paths = |changes: Vec<Change>| changes.into_iter().map(|change| change.path).collect::<Vec<_>>();
     let changed = [paths(old), large].concat();
@@ -143,7 +148,7 @@ fn holds(folder: &Dir, change: &Change) -> bool {
 }
 
 /// Returns whether a folder has this very file or link at `path`: its type, its content, and whether it is executable.
-fn has(folder: &Dir, path: &Path, entry: Entry) -> bool {
+pub(super) fn has(folder: &Dir, path: &Path, entry: Entry) -> bool {
     let content = match entry.mode & 0o170_000 {
         LINK => folder.link(path).ok(),
         FILE => file(folder, path, entry.mode),
@@ -166,6 +171,6 @@ fn file(folder: &Dir, path: &Path, mode: u32) -> Option<Vec<u8>> {
     Some(content)
 }
 
-fn as_path(bytes: &[u8]) -> &Path {
+pub(super) fn as_path(bytes: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(bytes))
 }

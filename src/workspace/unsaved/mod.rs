@@ -3,6 +3,7 @@
 //! In doubt work counts as unsaved, and the reason says why. Nothing is written: it is asked of snapshots and objects in
 //! memory, so that it can be asked on a full disk and for a dry run.
 
+mod brought;
 mod commits;
 mod files;
 mod outside;
@@ -127,7 +128,8 @@ pub(crate) fn unsaved(workspace: &Workspace, store: &Store, snapshot: &Snapshot)
     let outside = outside(workspace)?;
     let created = workspace.created(store)?;
     let mut reasons = Vec::new();
-    if created.as_ref().is_none_or(|created| created.files != snapshot.files) {
+    // What came along uncommitted may be the last copy by now, though nobody has touched it.
+    if !workspace.record.brought.is_empty() || created.as_ref().is_none_or(|created| created.files != snapshot.files) {
         reasons.extend(files::of_files(
             workspace,
             store,
