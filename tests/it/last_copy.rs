@@ -1,6 +1,6 @@
 //! What `rm` and `gc` take for safe: never the last copy of anything that somebody has made.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::support::{Place, write};
 
@@ -175,4 +175,38 @@ fn an_index_that_cannot_be_read_may_stage_anything() {
     place.git(&project, ["commit", "-q", "--allow-empty", "-m", "more"]);
     place.fails(&["sync", "junk"], 6, "cannot read the index of workspace `junk`: it is not as git writes one");
     place.ok(["rm", "gone"]);
+}
+
+/// A project with a submodule `sm`.
+fn with_submodule(place: &Place) -> PathBuf {
+    let library = place.project("library");
+    let project = place.project("app");
+    let add = ["-c", "protocol.file.allow=always", "submodule", "add", "-q"];
+    place.git(&project, add.iter().copied().chain([library.to_str().expect("text"), "sm"]));
+    place.git(&project, ["commit", "-q", "-m", "submodule"]);
+    project
+}
+
+const UPDATE: &str = "git -c protocol.file.allow=always submodule update -q --init";
+
+#[test]
+fn the_work_in_a_submodule_counts_when_that_is_not_checked_out_any_more() {
+    let place = Place::new();
+    with_submodule(&place);
+    place.ok(["create", "plain", "work", "stash", "pushed", "--from", "app"]);
+    run(&place, "plain", &format!("{UPDATE}; git submodule deinit -q -f sm"));
+    is_safe(&place, "plain");
+    let commit =
+        "cd sm; git checkout -q -b own; git commit -q --allow-empty -m one; git commit -q --allow-empty -m two";
+    run(&place, "work", &format!("{UPDATE}; ({commit}); git submodule deinit -q -f sm"));
+    is_kept(&place, "work", "1 nested repository (2 commits of their own): `.git/modules/sm`");
+    run(&place, "stash", &format!("{UPDATE}; (cd sm; echo x >>README.md; git stash -q)"));
+    // What is checked out is told by its path.
+    place.fails(&["rm", "stash"], 7, "has unsaved work: 1 nested repository: `sm`\n");
+    run(&place, "stash", "git submodule deinit -q -f sm");
+    is_kept(&place, "stash", "1 nested repository (1 stash entry): `.git/modules/sm`");
+    run(&place, "pushed", &format!("{UPDATE}; ({commit}; git push -q origin own); git submodule deinit -q -f sm"));
+    is_safe(&place, "pushed");
+    place.ok(["rm", "-f", "work"]);
+    assert_eq!(unsaved_in_trash(&place), ["1 nested repository (2 commits of their own)"]);
 }

@@ -33,7 +33,7 @@ pub(crate) fn linked_elsewhere(git: &Dir, top: &Path) -> Vec<PathBuf> {
 }
 
 /// Returns a path without `.` and `..`, as its text says it.
-fn clean(path: &Path) -> PathBuf {
+pub(super) fn clean(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();
     for component in path.components() {
         match component {

@@ -22,7 +22,7 @@ use crate::store::beneath::Dir;
 
 pub(crate) use held::{held_config, held_nested, held_recorded, runs_as_file, runs_something};
 pub(crate) use linked::linked_elsewhere;
-pub(crate) use modules::modules;
+pub(crate) use modules::{modules, place_of};
 
 const MAX_LOOSE: u64 = 4096;
 const MAX_PACKED: u64 = 64 << 20;
@@ -161,6 +161,12 @@ pub(crate) fn logged(git: &Dir) -> Vec<Oid> {
     let mut seen = HashSet::new();
     let lines = content.rsplit(|byte| *byte == b'\n').filter(|line| !line.is_empty()).take(MAX_LOGGED);
     lines.filter_map(|line| id(line.get(41..81)?)).filter(|id| seen.insert(*id)).collect()
+}
+
+/// Returns what the last fetch has brought.
+pub(crate) fn fetched(git: &Dir) -> Vec<Oid> {
+    let content = read(git, Path::new("FETCH_HEAD"), MAX_LOG).ok().flatten().unwrap_or_default();
+    content.split(|byte| *byte == b'\n').filter_map(|line| id(line.get(..40)?)).take(MAX_REFS).collect()
 }
 
 /// Reads the index; `None` when there is none, and the reason when there is one that cannot be read.

@@ -5,12 +5,14 @@ use std::collections::HashSet;
 use anyhow::Context as _;
 
 use super::outside::{came_with, outside};
+use super::repositories::named_by_modules;
 use super::{Code, Unsaved};
 use crate::error::Result;
 use crate::git::delivered::{self, Outside};
 use crate::git::import::Imported;
 use crate::git::repository::{Access, Store};
 use crate::git::{ObjectType, Oid, agentdir};
+use crate::store::beneath::Dir;
 use crate::workspace::Workspace;
 
 /// Says how many commits the store has kept that were dropped again (by a reset, an amend, a deleted branch) and are nowhere
@@ -22,7 +24,10 @@ pub(crate) fn dropped(workspace: &Workspace) -> Option<String> {
         let kept = repository.references_glob("refs/kept/*").context("cannot list what is kept")?;
         let mut tips: Vec<Oid> = kept.flatten().filter_map(|reference| reference.target()).collect();
         tips.retain(|tip| repository.find_commit(*tip).is_ok());
-        Ok(outside(workspace)?.undelivered(&store, &tips, || came_with(workspace, &store))?.len())
+        let tree = Dir::open(&workspace.tree())?;
+        // What submodules still name was not dropped; what is their own has been told.
+        let besides = || [came_with(workspace, &store), named_by_modules(&tree)].concat();
+        Ok(outside(workspace)?.undelivered(&store, &tips, besides)?.len())
     };
     match count() {
         Ok(0) => None,

@@ -7,6 +7,7 @@ mod brought;
 mod commits;
 mod files;
 mod outside;
+mod repositories;
 
 use std::fmt;
 use std::os::unix::ffi::OsStringExt as _;
@@ -38,7 +39,7 @@ pub(crate) enum Code {
     Stash,
     /// A merge, rebase or the like is under way.
     Operation,
-    /// Nested repositories that are not as they were.
+    /// Nested repositories that are not as they were, or hold what they were not cloned with.
     Nested,
     NewlyIgnored,
     TooLarge,
@@ -146,6 +147,7 @@ pub(crate) fn unsaved(workspace: &Workspace, store: &Store, snapshot: &Snapshot)
             .map(|index| index.with(format!("what it stages is not known: {reason}"))),
     });
     reasons.extend(of_meta(snapshot, created.as_ref()));
+    reasons.extend(repositories::of_modules(workspace, store, &tree, snapshot, created.as_ref()));
     reasons.extend(of_worktrees(workspace, &tree));
     Ok(reasons)
 }
