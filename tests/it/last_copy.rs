@@ -210,3 +210,49 @@ fn the_work_in_a_submodule_counts_when_that_is_not_checked_out_any_more() {
     place.ok(["rm", "-f", "work"]);
     assert_eq!(unsaved_in_trash(&place), ["1 nested repository (2 commits of their own)"]);
 }
+
+#[test]
+fn repositories_where_git_ignores_everything_may_hold_work() {
+    let place = Place::new();
+    let project = place.project("app");
+    write(&project, ".gitignore", "vendor/\n.venv\nnode_modules\n");
+    place.git(&project, ["add", "."]);
+    place.git(&project, ["commit", "-q", "-m", "rules"]);
+    place.ok(["create", "clone", "own", "stash", "apart", "--from", "app"]);
+    let from = project.display();
+    let clone = format!(
+        "git clone -q '{from}' vendor/deep/x; git clone -q '{from}' node_modules/y; git clone -q '{from}' .venv"
+    );
+    run(&place, "clone", &format!("{clone}; echo changed >vendor/deep/x/README.md"));
+    is_safe(&place, "clone");
+    run(&place, "own", &format!("{clone}; cd vendor/deep/x; git commit -q --allow-empty -m own"));
+    is_kept(&place, "own", "1 nested repository (1 commit of its own): `vendor/deep/x`");
+    run(&place, "stash", &format!("{clone}; cd .venv; echo x >>README.md; git stash -q"));
+    is_kept(&place, "stash", "1 nested repository (1 stash entry): `.venv`");
+    run(
+        &place,
+        "apart",
+        "mkdir vendor; git init -q --separate-git-dir vendor/git vendor/x; cd vendor/x; git commit -q --allow-empty -m own",
+    );
+    is_kept(&place, "apart", "1 nested repository (1 commit of its own): `vendor/git`");
+    let (_, answer) = place.json(["gc", "--all"]);
+    let items = answer["workspaces"].as_array().expect("workspaces");
+    let own = items.iter().find(|item| item["name"] == "own").expect("a workspace");
+    assert_eq!((&own["code"], &own["unsaved"][0]["code"]), (&"unsaved".into(), &"nested".into()));
+    place.ok(["rm", "-f", "own"]);
+    assert!(unsaved_in_trash(&place).contains(&"1 nested repository (1 commit of its own)".to_owned()));
+}
+
+#[test]
+fn a_worktree_that_is_linked_where_git_ignores_everything_may_hold_work() {
+    let place = Place::new();
+    let project = place.project("app");
+    write(&project, ".gitignore", ".worktrees/\n");
+    place.git(&project, ["add", "."]);
+    place.git(&project, ["commit", "-q", "-m", "rules"]);
+    place.ok(["create", "x", "--from", "app"]);
+    run(&place, "x", "git worktree add -q -b feature .worktrees/feature; echo work >.worktrees/feature/new.txt");
+    is_kept(&place, "x", "1 linked worktree (in an ignored directory): `.worktrees/feature`");
+    run(&place, "x", "git worktree remove -f .worktrees/feature; git branch -q -D feature");
+    is_safe(&place, "x");
+}

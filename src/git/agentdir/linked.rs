@@ -1,4 +1,4 @@
-//! Worktrees that an agent has linked from places outside of its tree.
+//! Worktrees that an agent has linked from places of which no snapshot is taken.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -10,6 +10,15 @@ use crate::store::beneath::Dir;
 
 /// Returns the linked worktrees that are outside of `top`, the path of the tree, and still there. Their files are in no snapshot.
 pub(crate) fn linked_elsewhere(git: &Dir, top: &Path) -> Vec<PathBuf> {
+    linked(git, top).into_iter().filter(|path| !path.starts_with(top)).collect()
+}
+
+/// Returns those in the tree, relative to it. Their files are in a snapshot, unless they are where git ignores everything.
+pub(crate) fn linked_within(git: &Dir, top: &Path) -> Vec<PathBuf> {
+    linked(git, top).iter().filter_map(|path| Some(path.strip_prefix(top).ok()?.to_path_buf())).collect()
+}
+
+fn linked(git: &Dir, top: &Path) -> Vec<PathBuf> {
     let names = git.dir(Path::new("worktrees")).and_then(|dir| dir.names()).unwrap_or_default();
     let deadline = Instant::now() + LONGEST;
     let mut found: Vec<PathBuf> = names
@@ -22,8 +31,8 @@ pub(crate) fn linked_elsewhere(git: &Dir, top: &Path) -> Vec<PathBuf> {
             let text = text.trim_ascii_end();
             // Newer versions of git may write it relative to the place.
             let path = clean(&top.join(".git").join(place).join(OsStr::from_bytes(text)));
-            let is_elsewhere = path.is_absolute() && !path.starts_with(top) && path.file_name()? == ".git";
-            let is_there = is_elsewhere && path.symlink_metadata().is_ok();
+            let is_one = path.is_absolute() && path.file_name()? == ".git";
+            let is_there = is_one && path.symlink_metadata().is_ok();
             is_there.then(|| path.parent().map(Path::to_path_buf))?
         })
         .collect();

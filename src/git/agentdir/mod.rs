@@ -21,7 +21,7 @@ use crate::git::{Oid, tracked};
 use crate::store::beneath::Dir;
 
 pub(crate) use held::{held_config, held_nested, held_recorded, runs_as_file, runs_something};
-pub(crate) use linked::linked_elsewhere;
+pub(crate) use linked::{linked_elsewhere, linked_within};
 pub(crate) use modules::{modules, place_of};
 
 const MAX_LOOSE: u64 = 4096;

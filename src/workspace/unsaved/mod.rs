@@ -10,21 +10,21 @@ mod outside;
 mod repositories;
 
 use std::fmt;
-use std::os::unix::ffi::OsStringExt as _;
 
 use serde::Serialize;
 
 use crate::config::Config;
 use crate::error::Result;
-use crate::git::agentdir;
 use crate::git::import;
 use crate::git::repository::{Access, Store};
 use crate::git::snapshot::Snapshot;
 use crate::store::beneath::Dir;
+use crate::workspace::ignored::{self, Ignored};
 use crate::workspace::{Workspace, staged};
 
 pub(crate) use commits::dropped;
 pub(crate) use outside::outside;
+pub(crate) use repositories::of_ignored;
 
 /// The kind of a reason; stable, for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -45,7 +45,7 @@ pub(crate) enum Code {
     TooLarge,
     Special,
     Unreadable,
-    /// Linked worktrees outside of the tree, of whose files nothing is known here.
+    /// Linked worktrees outside of the tree or in an ignored directory, of whose files nothing is known here.
     LinkedWorktree,
     /// Tips of the agent's `.git` that could not be read whole.
     ImportFailed,
@@ -89,6 +89,8 @@ impl fmt::Display for Unsaved {
             Code::TooLarge => ("file too large to look at", "files too large to look at"),
             Code::Special => ("special file", "special files"),
             Code::Unreadable => ("unreadable entry", "unreadable entries"),
+            // The detail says where.
+            Code::LinkedWorktree if self.detail.is_some() => ("linked worktree", "linked worktrees"),
             Code::LinkedWorktree => ("linked worktree elsewhere", "linked worktrees elsewhere"),
             Code::ImportFailed => ("unreadable ref or commit", "unreadable refs or commits"),
         };
@@ -105,20 +107,34 @@ impl fmt::Display for Unsaved {
 pub(crate) struct Looked {
     /// Work that would be lost.
     pub(crate) unsaved: Vec<Unsaved>,
-    /// Raw paths of what git ignores, the topmost only.
-    pub(crate) ignored: Vec<Vec<u8>>,
+    /// What git ignores.
+    pub(crate) ignored: Ignored,
+}
+
+/// When what git ignores is walked through, which takes longer than all else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Walk {
+    Always,
+    /// For who keeps a workspace for any one reason.
+    UnlessUnsaved,
 }
 
 /// Looks at a workspace and returns what would go with it; what cannot be looked at is unsaved too.
-pub(crate) fn look(workspace: &Workspace, config: &Config) -> Looked {
+pub(crate) fn look(workspace: &Workspace, config: &Config, walk: Walk) -> Looked {
     let found = (|| {
         let store = workspace.store(Access::Read)?;
         let snapshot = workspace.look(&store, config, 2)?;
-        Ok::<_, anyhow::Error>(Looked { unsaved: unsaved(workspace, &store, &snapshot)?, ignored: snapshot.ignored })
+        let mut unsaved = unsaved(workspace, &store, &snapshot)?;
+        if walk == Walk::UnlessUnsaved && !unsaved.is_empty() {
+            return Ok(Looked { unsaved, ignored: Ignored::default() });
+        }
+        let ignored = ignored::measure(&workspace.tree(), snapshot.ignored);
+        unsaved.extend(of_ignored(workspace, &ignored.gits));
+        Ok::<_, anyhow::Error>(Looked { unsaved, ignored })
     })();
     found.unwrap_or_else(|error| Looked {
         unsaved: Unsaved::counted(Code::Unreadable, 1, Some(format!("{error:#}"))).into_iter().collect(),
-        ignored: Vec::new(),
+        ignored: Ignored::default(),
     })
 }
 
@@ -148,7 +164,7 @@ pub(crate) fn unsaved(workspace: &Workspace, store: &Store, snapshot: &Snapshot)
     });
     reasons.extend(of_meta(snapshot, created.as_ref()));
     reasons.extend(repositories::of_modules(workspace, store, &tree, snapshot, created.as_ref()));
-    reasons.extend(of_worktrees(workspace, &tree));
+    reasons.extend(repositories::of_worktrees(workspace, &tree, snapshot));
     Ok(reasons)
 }
 
@@ -169,13 +185,4 @@ fn of_meta(snapshot: &Snapshot, created: Option<&Snapshot>) -> Vec<Unsaved> {
     .into_iter()
     .flatten()
     .collect()
-}
-
-/// Returns the worktrees that the agent has linked from outside of its tree: they may hold work, and they end with it.
-fn of_worktrees(workspace: &Workspace, tree: &Dir) -> Option<Unsaved> {
-    let git = agentdir::git_dir(tree, &mut Vec::new())?;
-    let top = workspace.tree();
-    let top = top.canonicalize().unwrap_or(top);
-    let found = agentdir::linked_elsewhere(&git, &top).into_iter().map(|path| path.into_os_string().into_vec());
-    Unsaved::paths(Code::LinkedWorktree, found.collect())
 }

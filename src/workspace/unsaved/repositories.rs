@@ -1,9 +1,9 @@
-//! Repositories in a tree beside its own: of submodules. What a snapshot
+//! Repositories in a tree beside its own: of submodules, in directories that git ignores, and linked worktrees. What a snapshot
 //! takes of nested repositories is told by [`super`].
 
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -40,6 +40,41 @@ pub(super) fn of_modules(
         }
     }
     look_into(tree, &places, &gitlinks(workspace, store, created))
+}
+
+/// Returns what the repositories in ignored directories hold that they were not cloned with; `gits` is each `.git` there. Their
+/// files are ignored by the project, changed or not: commits and stash entries are what nobody can make again.
+pub(crate) fn of_ignored(workspace: &Workspace, gits: &[Vec<u8>]) -> Option<Unsaved> {
+    if gits.is_empty() {
+        return None;
+    }
+    let tree = Dir::open(&workspace.tree()).ok()?;
+    let top = top(workspace);
+    let mut places = BTreeSet::new();
+    for git in gits {
+        let repository = Path::new(OsStr::from_bytes(git)).parent().unwrap_or(Path::new(""));
+        let place = agentdir::place_of(&tree, &top, repository);
+        // What lies in another `.git` belongs to that, and is looked at with it.
+        let is_own = |place: &PathBuf| place.parent().is_none_or(|above| above.iter().all(|name| name != ".git"));
+        if let Some(place) = place.filter(is_own) {
+            places.extend(modules(&tree, &place));
+            places.insert(place);
+        }
+    }
+    look_into(&tree, &places, &HashSet::new())
+}
+
+/// Returns the worktrees that the agent has linked from outside of its tree, or from where git ignores everything: they may hold
+/// work, and they end with it.
+pub(super) fn of_worktrees(workspace: &Workspace, tree: &Dir, snapshot: &Snapshot) -> Vec<Unsaved> {
+    let Some(git) = agentdir::git_dir(tree, &mut Vec::new()) else { return Vec::new() };
+    let top = top(workspace);
+    let bytes = |paths: Vec<PathBuf>| paths.into_iter().map(|path| path.into_os_string().into_vec()).collect();
+    let elsewhere: Vec<Vec<u8>> = bytes(agentdir::linked_elsewhere(&git, &top));
+    let mut within: Vec<Vec<u8>> = bytes(agentdir::linked_within(&git, &top));
+    within.retain(|path| !snapshot.meta.nested.iter().any(|(nested, _)| nested == path));
+    let within = Unsaved::paths(Code::LinkedWorktree, within).map(|within| within.with("in an ignored directory"));
+    Unsaved::paths(Code::LinkedWorktree, elsewhere).into_iter().chain(within).collect()
 }
 
 /// Returns every commit that is named in the git directories of submodules, copies of remote branches included.
