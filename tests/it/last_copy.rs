@@ -256,3 +256,28 @@ fn a_worktree_that_is_linked_where_git_ignores_everything_may_hold_work() {
     run(&place, "x", "git worktree remove -f .worktrees/feature; git branch -q -D feature");
     is_safe(&place, "x");
 }
+
+#[test]
+fn what_was_dropped_again_by_hand_is_not_safe_in_the_trash() {
+    let place = Place::new();
+    place.project("app");
+    place.ok(["create", "commit", "stash", "still", "--from", "app"]);
+    let tree = place.tree("commit");
+    place.git(&tree, ["commit", "-q", "--allow-empty", "-m", "precious"]);
+    place.git(&tree, ["reset", "-q", "--hard", "HEAD~1"]);
+    let tree = place.tree("stash");
+    write(&tree, "README.md", "# changed\n");
+    place.git(&tree, ["stash", "-q"]);
+    place.git(&tree, ["stash", "drop", "-q"]);
+    let tree = place.tree("still");
+    place.git(&tree, ["checkout", "-q", "HEAD~1"]);
+    place.git(&tree, ["checkout", "-q", "-"]);
+    let (_, answer) = place.json(["gc", "--all"]);
+    assert!(answer["workspaces"].as_array().expect("workspaces").iter().all(|item| item["action"] == "remove"));
+    let mut unsaved = unsaved_in_trash(&place);
+    unsaved.sort();
+    assert_eq!(unsaved, ["1 commit that was dropped again", "2 commits that were dropped again"]);
+    assert_eq!(place.ok(["gc", "--max-size", "1"]), "Removed `still` from the trash: space is short.\n");
+    place.ok(["restore", "commit"]);
+    place.ok(["restore", "stash"]);
+}

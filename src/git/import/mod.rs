@@ -158,6 +158,25 @@ pub(crate) fn import_from(store: &Store, git: &Dir, bounds: Bounds) -> Result<Im
     Ok(Imported { refs, commits, stashes, failed })
 }
 
+/// Brings, in memory only, the commits that nothing but the log of HEAD names in a git directory, and those that nothing does;
+/// returns them with what the log names and the store has already. The refs are to be imported first.
+pub(crate) fn forgotten(store: &Store, git: &Dir) -> Result<Vec<Oid>> {
+    let mut walk = Walk::new(store, git, Bounds::left(store));
+    let mut found = Vec::new();
+    for id in agentdir::logged(git) {
+        if walk.known(id)? || walk.take(id)?.is_ok() {
+            found.push(id);
+        }
+    }
+    for id in walk.dangling(git, &agentdir::refs_in(git))? {
+        if !walk.known(id)? && walk.take(id)?.is_ok() {
+            found.push(id);
+        }
+    }
+    anyhow::ensure!(!walk.objects.is_late(), reader::late());
+    Ok(found)
+}
+
 /// Returns which of `ids` are neither in a git directory nor in the pool, by the names of objects alone.
 pub(crate) fn lacking(git: &Dir, pool: Option<&Path>, ids: &BTreeSet<Oid>) -> Result<BTreeSet<Oid>> {
     let here: HashSet<Oid> = objects::Objects::open(git, 0).ids(usize::MAX).into_iter().collect();

@@ -9,32 +9,38 @@ use super::repositories::named_by_modules;
 use super::{Code, Unsaved};
 use crate::error::Result;
 use crate::git::delivered::{self, Outside};
-use crate::git::import::Imported;
+use crate::git::import::{self, Imported};
 use crate::git::repository::{Access, Store};
 use crate::git::{ObjectType, Oid, agentdir};
 use crate::store::beneath::Dir;
 use crate::workspace::Workspace;
 
-/// Says how many commits the store has kept that were dropped again (by a reset, an amend, a deleted branch) and are nowhere
-/// outside. They do not keep a workspace from being removed, but in the trash they are unsaved work.
+/// Says how many commits were dropped again (by a reset, an amend, a deleted branch) and are nowhere outside: those that the store
+/// has kept, and those that the agent's `.git` still has. They do not keep a workspace from being removed, but in the trash they
+/// are unsaved work.
 pub(crate) fn dropped(workspace: &Workspace) -> Option<String> {
-    let count = || -> Result<usize> {
-        let store = workspace.store(Access::Read)?;
-        let repository = store.repository();
-        let kept = repository.references_glob("refs/kept/*").context("cannot list what is kept")?;
-        let mut tips: Vec<Oid> = kept.flatten().filter_map(|reference| reference.target()).collect();
-        tips.retain(|tip| repository.find_commit(*tip).is_ok());
-        let tree = Dir::open(&workspace.tree())?;
-        // What submodules still name was not dropped; what is their own has been told.
-        let besides = || [came_with(workspace, &store), named_by_modules(&tree)].concat();
-        Ok(outside(workspace)?.undelivered(&store, &tips, besides)?.len())
-    };
-    match count() {
+    match count_dropped(workspace) {
         Ok(0) => None,
         Ok(1) => Some("1 commit that was dropped again".to_owned()),
         Ok(count) => Some(format!("{count} commits that were dropped again")),
         Err(error) => Some(format!("commits that may have been dropped again ({error:#})")),
     }
+}
+
+fn count_dropped(workspace: &Workspace) -> Result<usize> {
+    let store = workspace.store(Access::Read)?;
+    let repository = store.repository();
+    let kept = repository.references_glob("refs/kept/*").context("cannot list what is kept")?;
+    let mut tips: Vec<Oid> = kept.flatten().filter_map(|reference| reference.target()).collect();
+    let tree = Dir::open(&workspace.tree())?;
+    if let Some(git) = agentdir::git_dir(&tree, &mut Vec::new()) {
+        import::import(&store, &tree)?;
+        tips.extend(import::forgotten(&store, &git)?);
+    }
+    tips.retain(|tip| repository.find_commit(*tip).is_ok());
+    // What submodules still name was not dropped; what is their own has been told.
+    let besides = || [came_with(workspace, &store), named_by_modules(&tree)].concat();
+    Ok(outside(workspace)?.undelivered(&store, &tips, besides)?.len())
 }
 
 /// Returns what the agent's `.git` has and no ref outside reaches.
