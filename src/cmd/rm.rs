@@ -10,10 +10,10 @@ use crate::store::name::WorkspaceName;
 use crate::store::root::UserRoot;
 use crate::ui::text::{self, JsonPath, Page, quote};
 use crate::ui::{Report, Ui};
-use crate::workspace::ignored::{self, Ignored};
+use crate::workspace::ignored::Ignored;
 use crate::workspace::journal;
 use crate::workspace::trash::RemovalPlan;
-use crate::workspace::unsaved::{self, Code, Looked, Unsaved};
+use crate::workspace::unsaved::{self, Code, Looked, Unsaved, Walk};
 use crate::workspace::{self, Workspace};
 
 /// So many paths of one reason are named in text.
@@ -230,7 +230,7 @@ fn plan(args: &Args, at: &UserRoot, name: &WorkspaceName, config: &Config, ui: &
         }
         leased => leased?,
     };
-    let Looked { unsaved, ignored } = unsaved::look(&found, config);
+    let Looked { unsaved, ignored } = unsaved::look(&found, config, Walk::Always);
     let reasons: Vec<Reason> = unsaved.iter().map(Reason::of).collect();
     if !reasons.is_empty() && !args.force {
         let what = reasons.iter().map(Reason::shown).collect::<Vec<_>>().join("; ");
@@ -241,7 +241,7 @@ fn plan(args: &Args, at: &UserRoot, name: &WorkspaceName, config: &Config, ui: &
             ))
             .into());
     }
-    let ignored = Along::of(&ignored::measure(&found.tree(), ignored));
+    let ignored = Along::of(&ignored);
     let dropped = if unsaved.is_empty() { unsaved::dropped(&found) } else { None };
     let unsaved = unsaved.iter().map(ToString::to_string).chain(dropped).collect();
     Ok(Planned { plan: RemovalPlan::of(found, "rm", REASON, unsaved), reasons, ignored })

@@ -1,5 +1,5 @@
-//! Whether work is delivered: reachable from a ref outside, in origin as last fetched (the pool) or in the local project
-//! looked at now.
+//! Whether work is delivered: reachable from a ref outside, in origin as last fetched (the pool of a remote source) or in the
+//! local project looked at now.
 //!
 //! Only trusted repositories are looked at: the pool and the places that the user named. A place that is gone or no
 //! repository any more delivers nothing.
@@ -14,8 +14,9 @@ use crate::error::Result;
 use crate::git::Oid;
 use crate::git::pool::Pool;
 use crate::git::repository::Store;
+use crate::git::sync::trees::{self, Entry};
 
-/// How many commits of each place are compared by [`Outside::holds_tree`].
+/// How many commits of each place are compared by [`Outside::holds_tree`] and [`Outside::hold_since`].
 const COMPARED: usize = 10_000;
 
 /// The refs outside of a workspace, looked at once.
@@ -32,7 +33,7 @@ struct Place {
 }
 
 /// Looks at the pool as last fetched, and at the repositories in `places`: the local project and every local target of
-/// a delivery. Never pass a path below the root.
+/// a delivery. Never pass a path below the root, nor the pool of a local project: what that has had once may be gone there.
 pub(crate) fn outside(pool: Option<&Pool>, places: &[PathBuf]) -> Result<Outside> {
     let mut found = Vec::new();
     if let Some(pool) = pool {
@@ -48,8 +49,14 @@ pub(crate) fn outside(pool: Option<&Pool>, places: &[PathBuf]) -> Result<Outside
 
 impl Outside {
     /// Returns every commit that is reachable from `tips` and from no ref outside, newest first; empty when all is
-    /// delivered. Tips that the store does not hold are left out: the import has named them.
-    pub(crate) fn undelivered(&self, store: &Store, tips: &[Oid]) -> Result<Vec<Oid>> {
+    /// delivered. Tips that the store does not hold are left out: the import has named them. So is what `besides` reaches,
+    /// which is asked for only where the refs outside do not name all.
+    pub(crate) fn undelivered(
+        &self,
+        store: &Store,
+        tips: &[Oid],
+        besides: impl FnOnce() -> Vec<Oid>,
+    ) -> Result<Vec<Oid>> {
         let repository = store.repository();
         let mut left = Vec::new();
         for tip in tips {
@@ -60,6 +67,12 @@ impl Outside {
         left.sort();
         left.dedup();
         left.retain(|tip| !self.places.iter().any(|place| place.tips.binary_search(tip).is_ok()));
+        if left.is_empty() {
+            return Ok(left);
+        }
+        // Mostly it is what came along, which is cheaper to find out than to look for it in a history that has gone on.
+        let besides: BTreeSet<Oid> = besides().into_iter().filter_map(|id| commit_of(repository, id)).collect();
+        left.retain(|tip| !besides.contains(tip));
         for place in &self.places {
             left = place.missing(left)?;
         }
@@ -71,7 +84,7 @@ impl Outside {
         for tip in &left {
             walk.push(*tip)?;
         }
-        for tip in self.places.iter().flat_map(|place| &place.tips) {
+        for tip in self.places.iter().flat_map(|place| &place.tips).chain(&besides) {
             if repository.find_commit(*tip).is_ok() {
                 walk.hide(*tip)?;
             }
@@ -97,6 +110,29 @@ impl Outside {
             }
         }
         Ok(false)
+    }
+
+    /// Returns those paths of `wanted` that an outside commit has with this very content and mode: one that a ref names, or one
+    /// of the newest 10,000 of each place that are not in the history of `before`.
+    pub(crate) fn hold_since(
+        &self,
+        wanted: &[(Vec<u8>, Entry)],
+        before: impl FnOnce() -> Vec<Oid>,
+    ) -> Result<BTreeSet<Vec<u8>>> {
+        let mut found = BTreeSet::new();
+        if wanted.is_empty() {
+            return Ok(found);
+        }
+        let before = before();
+        for place in &self.places {
+            place.find_since(wanted, &before, &mut found)?;
+        }
+        Ok(found)
+    }
+
+    /// Returns whether a place has an object, whatever names it there.
+    pub(crate) fn has_object(&self, id: Oid) -> bool {
+        self.places.iter().any(|place| place.repository.odb().is_ok_and(|odb| odb.exists(id)))
     }
 
     /// Returns whether a ref outside names exactly this object, such as an annotated tag.
@@ -171,6 +207,31 @@ impl Place {
         }
         Ok(false)
     }
+
+    fn find_since(&self, wanted: &[(Vec<u8>, Entry)], before: &[Oid], found: &mut BTreeSet<Vec<u8>>) -> Result<()> {
+        let mut walk = self.repository.revwalk()?;
+        walk.set_sorting(Sort::TIME)?;
+        for tip in &self.tips {
+            walk.push(*tip)?;
+        }
+        for commit in before.iter().filter_map(|id| commit_of(&self.repository, *id)) {
+            walk.hide(commit)?;
+        }
+        for commit in self.tips.iter().copied().map(Ok).chain(walk.take(COMPARED)) {
+            if found.len() == wanted.len() {
+                break;
+            }
+            // A shallow history ends in a missing parent.
+            let Ok(commit) = commit else { break };
+            let Ok(commit) = self.repository.find_commit(commit) else { continue };
+            for (path, entry) in wanted {
+                if trees::entry(&self.repository, commit.tree_id(), path).is_ok_and(|there| there == Some(*entry)) {
+                    found.insert(path.clone());
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 fn open(path: &Path) -> Result<Repository> {
@@ -239,16 +300,20 @@ mod tests {
         let first = commit(mine, "first", &[]);
         let second = commit(mine, "second", &[first]);
         let third = commit(mine, "third", &[second]);
-        assert_eq!(fixture.outside().undelivered(&fixture.store, &[third]).expect("a walk"), [third, second, first]);
+        assert_eq!(
+            fixture.outside().undelivered(&fixture.store, &[third], Vec::new).expect("a walk"),
+            [third, second, first]
+        );
+        assert_eq!(fixture.outside().undelivered(&fixture.store, &[third], || vec![second]).expect("a walk"), [third]);
         // The project goes on from the second in a way that the store knows nothing of.
         commit(&fixture.project, "first", &[]);
         commit(&fixture.project, "second", &[first]);
         let beyond = commit(&fixture.project, "theirs", &[second]);
-        assert_eq!(fixture.outside().undelivered(&fixture.store, &[second]).expect("a walk").len(), 2);
+        assert_eq!(fixture.outside().undelivered(&fixture.store, &[second], Vec::new).expect("a walk").len(), 2);
         fixture.project.reference("refs/heads/main", beyond, false, "").expect("a ref");
         let outside = fixture.outside();
-        assert_eq!(outside.undelivered(&fixture.store, &[third, second]).expect("a walk"), [third]);
-        assert!(outside.undelivered(&fixture.store, &[second, first]).expect("a walk").is_empty());
+        assert_eq!(outside.undelivered(&fixture.store, &[third, second], Vec::new).expect("a walk"), [third]);
+        assert!(outside.undelivered(&fixture.store, &[second, first], Vec::new).expect("a walk").is_empty());
     }
 
     #[test]
@@ -270,6 +335,6 @@ mod tests {
         let mine = commit(fixture.store.repository(), "one", &[]);
         commit(&fixture.project, "one", &[]);
         fixture.project.reference("refs/stash", mine, false, "").expect("a ref");
-        assert_eq!(fixture.outside().undelivered(&fixture.store, &[mine]).expect("a walk"), [mine]);
+        assert_eq!(fixture.outside().undelivered(&fixture.store, &[mine], Vec::new).expect("a walk"), [mine]);
     }
 }

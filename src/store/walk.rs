@@ -325,37 +325,49 @@ pub(crate) fn usage(path: &Path, threads: usize) -> Usage {
     Usage { bytes: bytes.into_inner(), files: files.into_inner(), directories: directories.into_inner() }
 }
 
-/// Adds up the bytes on disk of the entry `path` below `top` and of all below it. Each entry takes one of `left`; at 0 it
-/// stops, and what was not looked at counts as nothing, like what cannot be read.
-pub(crate) fn bytes_within(top: &Path, path: &[u8], left: &mut u64) -> u64 {
-    let mut components = path.split(|byte| *byte == b'/').peekable();
-    let Ok(directory) = open(top) else { return 0 };
-    let mut parent = Rc::new(directory);
-    let mut entries = Vec::new();
-    while let Some(component) = components.next() {
-        if components.peek().is_none() {
-            entries.push((Rc::clone(&parent), component.to_vec(), 0));
-        } else {
-            let Ok(directory) = open_in(&*parent, component) else { return 0 };
-            parent = Rc::new(directory);
-        }
+/// What is at an entry and below it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Within {
+    /// On disk.
+    pub(crate) bytes: u64,
+    /// The paths of the entries of the name that was looked for.
+    pub(crate) found: Vec<Vec<u8>>,
+}
+
+/// Adds up the bytes on disk of the entry `path` below `top` and of all below it, and finds what is called `wanted`. Each entry
+/// takes one of `left`; at 0 it stops, and what was not looked at counts as nothing, like what cannot be read.
+pub(crate) fn within(top: &Path, path: &[u8], wanted: &[u8], left: &mut u64) -> Within {
+    let mut within = Within::default();
+    let (above, name) = match path.iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+        None => (&b""[..], path),
+    };
+    let Ok(mut directory) = open(top) else { return within };
+    for component in above.split(|byte| *byte == b'/').filter(|component| !component.is_empty()) {
+        let Ok(below) = open_in(&directory, component) else { return within };
+        directory = below;
     }
-    let mut bytes = 0;
+    let mut entries = vec![(Rc::new((directory, above.to_vec())), name.to_vec(), 0)];
     while *left > 0
         && let Some((parent, name, depth)) = entries.pop()
     {
         *left -= 1;
-        let Ok(Some(attributes)) = attributes(&*parent, &name) else { continue };
-        bytes += attributes.allocated;
+        let Ok(Some(attributes)) = attributes(&parent.0, &name) else { continue };
+        within.bytes += attributes.allocated;
+        let path = || if parent.1.is_empty() { name.clone() } else { [&parent.1[..], b"/", &name].concat() };
+        if name == wanted {
+            within.found.push(path());
+        }
         if attributes.kind == FileType::Directory
             && depth < MAX_DEPTH
-            && let Ok(directory) = open_in(&*parent, &name).map(Rc::new)
+            && let Ok(directory) = open_in(&parent.0, &name)
         {
-            let names = names(&*directory).unwrap_or_default().into_iter();
-            entries.extend(names.map(|name| (Rc::clone(&directory), name, depth + 1)));
+            let names = names(&directory).unwrap_or_default();
+            let directory = Rc::new((directory, path()));
+            entries.extend(names.into_iter().map(|name| (Rc::clone(&directory), name, depth + 1)));
         }
     }
-    bytes
+    within
 }
 
 const DIRECTORY: OFlags =
@@ -429,11 +441,13 @@ mod tests {
             std::fs::copy("/proc/self/stat", at.join(number.to_string())).expect("a file");
         }
         let (mut left, mut few, mut none) = (1000, 5, 1000);
-        let all = bytes_within(dir.path(), b"a", &mut left);
-        assert_eq!(all, usage(&dir.path().join("a"), 1).bytes);
+        let bytes = |path: &[u8], left: &mut u64| within(dir.path(), path, b"7", left);
+        let all = bytes(b"a", &mut left);
+        assert_eq!(all.bytes, usage(&dir.path().join("a"), 1).bytes);
+        assert_eq!(all.found, [b"a/b/7"]);
         assert_eq!(left, 1000 - 12);
-        assert!(bytes_within(dir.path(), b"a/b", &mut few) < all);
+        assert!(bytes(b"a/b", &mut few).bytes < all.bytes);
         assert_eq!(few, 0);
-        assert_eq!(bytes_within(dir.path(), b"a/b/none", &mut none), 0);
+        assert_eq!(bytes(b"a/b/none", &mut none), Within::default());
     }
 }

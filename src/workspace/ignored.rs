@@ -1,5 +1,5 @@
 //! What git ignores in a tree: no work, but gone for good with the workspace once the trash is emptied, so that it is
-//! named when a workspace goes.
+//! named when a workspace goes. Repositories in there may hold work all the same.
 
 use std::path::Path;
 
@@ -17,11 +17,18 @@ pub(crate) struct Ignored {
     pub(crate) bytes: u64,
     /// False when there is more than was looked at.
     pub(crate) complete: bool,
+    /// Each `.git` that is among them.
+    pub(crate) gits: Vec<Vec<u8>>,
 }
 
 /// Adds up what the ignored `paths` of a tree take.
 pub(crate) fn measure(tree: &Path, paths: Vec<Vec<u8>>) -> Ignored {
     let mut left = MOST;
-    let bytes = paths.iter().map(|path| walk::bytes_within(tree, path, &mut left)).sum();
-    Ignored { paths, bytes, complete: left > 0 }
+    let mut ignored = Ignored::default();
+    for path in &paths {
+        let within = walk::within(tree, path, b".git", &mut left);
+        ignored.bytes += within.bytes;
+        ignored.gits.extend(within.found);
+    }
+    Ignored { paths, complete: left > 0, ..ignored }
 }

@@ -75,6 +75,9 @@ pub(crate) struct Record {
     /// Paths that stead brought in (import, context, `.worktreeinclude`, `--with-changes`): always captured.
     #[serde(flatten, with = "brought")]
     pub(crate) brought: Vec<PathBuf>,
+    /// What `create --import` brought.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) imports: Vec<Import>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) env: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -137,6 +140,15 @@ pub(crate) struct Delivery {
     /// The commit written (branch, push) or the snapshot applied.
     pub(crate) commit: String,
     pub(crate) at: Timestamp,
+}
+
+/// From where one thing was copied at creation. Paths that are not text are not remembered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Import {
+    /// On the host, absolute.
+    pub(crate) from: String,
+    /// Below the tree.
+    pub(crate) to: String,
 }
 
 impl Record {

@@ -305,6 +305,7 @@ fn rebuild(at: &UserRoot, name: &WorkspaceName) -> Result<Record> {
         layout: None,
         isolation: None,
         brought: Vec::new(),
+        imports: Vec::new(),
         env: std::collections::BTreeMap::new(),
         limits: std::collections::BTreeMap::new(),
         deliveries: Vec::new(),

@@ -23,6 +23,7 @@ mod index;
 mod interactive;
 mod journey;
 mod keeping;
+mod last_copy;
 mod log;
 mod mutants;
 mod oracle;

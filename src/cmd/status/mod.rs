@@ -22,6 +22,7 @@ use crate::store::root::UserRoot;
 use crate::store::walk::{self, Usage};
 use crate::ui::text::{JsonPath, whole_second};
 use crate::ui::{Report, Ui};
+use crate::workspace::ignored;
 use crate::workspace::journal;
 use crate::workspace::record::State;
 use crate::workspace::unsaved;
@@ -34,6 +35,8 @@ use crate::workspace::{Listed, Workspace};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The workspaces; all of them when none is named
+    ///
+    /// Only of those named the directories that git ignores are searched for repositories with work in them, as `rm` and `gc` do.
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// Add sizes, numbers of files, and what a run uses now
@@ -272,14 +275,14 @@ fn item(workspace: &Workspace, args: &Args, config: &Config, now: Timestamp, thr
     if args.stats {
         item.stats = Some(stats(workspace, &item, threads));
     }
-    if let Err(error) = measure(workspace, config, threads, &mut item) {
+    if let Err(error) = measure(workspace, args, config, threads, &mut item) {
         item.error = Some(Problem::of(&error));
     }
     item
 }
 
 /// Fills in what is read from the tree and the agent's `.git`.
-fn measure(workspace: &Workspace, config: &Config, threads: usize, item: &mut Item) -> Result<()> {
+fn measure(workspace: &Workspace, args: &Args, config: &Config, threads: usize, item: &mut Item) -> Result<()> {
     let work = Work::look(workspace, config, threads)?;
     item.branch = work.branch().map(str::to_owned);
     item.head = work.refs.head_commit().map(|head| head.to_string());
@@ -298,9 +301,14 @@ fn measure(workspace: &Workspace, config: &Config, threads: usize, item: &mut It
     {
         (item.ahead, item.behind) = (Some(ahead), Some(behind));
     }
-    let unsaved = unsaved::unsaved(workspace, &work.store, &work.snapshot)?;
-    item.delivered = Some(unsaved.is_empty());
-    item.unsaved = unsaved.iter().map(ToString::to_string).collect();
+    let mut reasons = unsaved::unsaved(workspace, &work.store, &work.snapshot)?;
+    // In a list of all it would take longer than all else.
+    if !args.names.is_empty() {
+        let ignored = ignored::measure(&workspace.tree(), work.snapshot.ignored);
+        reasons.extend(unsaved::of_ignored(workspace, &ignored.gits));
+    }
+    item.delivered = Some(reasons.is_empty());
+    item.unsaved = reasons.iter().map(ToString::to_string).collect();
     Ok(())
 }
 

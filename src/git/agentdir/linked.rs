@@ -1,4 +1,4 @@
-//! Worktrees that an agent has linked from places outside of its tree.
+//! Worktrees that an agent has linked from places of which no snapshot is taken.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -8,8 +8,18 @@ use std::time::Instant;
 use super::{LONGEST, MAX_LOOSE, MAX_WORKTREES, read};
 use crate::store::beneath::Dir;
 
-/// Returns the linked worktrees that are outside of `top`, the path of the tree, and still there. Their files are in no snapshot.
-pub(crate) fn linked_elsewhere(git: &Dir, top: &Path) -> Vec<PathBuf> {
+/// Returns the linked worktrees that are outside of `top`, the path of the tree, and still there, in one of the directories
+/// `private` too, which a run may have seen elsewhere. Their files are in no snapshot.
+pub(crate) fn linked_elsewhere(git: &Dir, top: &Path, private: &[PathBuf]) -> Vec<PathBuf> {
+    linked(git, top, private).into_iter().filter(|path| !path.starts_with(top)).collect()
+}
+
+/// Returns those in the tree, relative to it. Their files are in a snapshot, unless they are where git ignores everything.
+pub(crate) fn linked_within(git: &Dir, top: &Path) -> Vec<PathBuf> {
+    linked(git, top, &[]).iter().filter_map(|path| Some(path.strip_prefix(top).ok()?.to_path_buf())).collect()
+}
+
+fn linked(git: &Dir, top: &Path, private: &[PathBuf]) -> Vec<PathBuf> {
     let names = git.dir(Path::new("worktrees")).and_then(|dir| dir.names()).unwrap_or_default();
     let deadline = Instant::now() + LONGEST;
     let mut found: Vec<PathBuf> = names
@@ -22,9 +32,11 @@ pub(crate) fn linked_elsewhere(git: &Dir, top: &Path) -> Vec<PathBuf> {
             let text = text.trim_ascii_end();
             // Newer versions of git may write it relative to the place.
             let path = clean(&top.join(".git").join(place).join(OsStr::from_bytes(text)));
-            let is_elsewhere = path.is_absolute() && !path.starts_with(top) && path.file_name()? == ".git";
-            let is_there = is_elsewhere && path.symlink_metadata().is_ok();
-            is_there.then(|| path.parent().map(Path::to_path_buf))?
+            if !path.is_absolute() || path.file_name()? != ".git" {
+                return None;
+            }
+            let path = if path.symlink_metadata().is_ok() { path } else { end_below(private, &path)? };
+            path.parent().map(Path::to_path_buf)
         })
         .collect();
     found.sort();
@@ -41,8 +53,22 @@ pub(crate) fn place_of_linked(top: &Path, name: &[u8], text: &[u8]) -> Option<Pa
     Some(place.strip_prefix(top).unwrap_or(place).to_path_buf())
 }
 
+/// Returns where an end of `path` is below one of the directories `private`: what a run has called `/tmp/a` is `a` in the one that
+/// it saw there.
+fn end_below(private: &[PathBuf], path: &Path) -> Option<PathBuf> {
+    let names: Vec<&OsStr> = path.iter().skip(1).collect();
+    for directory in private {
+        let Ok(beneath) = Dir::open(directory) else { continue };
+        let mut ends = (0..names.len().saturating_sub(1)).map(|start| names[start..].iter().collect::<PathBuf>());
+        if let Some(end) = ends.find(|end| matches!(beneath.stat(end), Ok(Some(_)))) {
+            return Some(directory.join(end));
+        }
+    }
+    None
+}
+
 /// Returns a path without `.` and `..`, as its text says it.
-fn clean(path: &Path) -> PathBuf {
+pub(super) fn clean(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();
     for component in path.components() {
         match component {

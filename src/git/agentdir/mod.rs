@@ -23,8 +23,8 @@ use crate::store::beneath::Dir;
 
 pub(crate) use held::{held_config, held_nested, held_recorded, runs_as_file, runs_something, target_of_file};
 pub(crate) use index::index;
-pub(crate) use linked::{linked_elsewhere, place_of_linked};
-pub(crate) use modules::{is_git_dir, is_git_dir_at, modules};
+pub(crate) use linked::{linked_elsewhere, linked_within, place_of_linked};
+pub(crate) use modules::{is_git_dir, is_git_dir_at, modules, place_of};
 
 pub(crate) const MAX_LOOSE: u64 = 4096;
 const MAX_PACKED: u64 = 64 << 20;
@@ -163,6 +163,12 @@ pub(crate) fn logged(git: &Dir) -> Vec<Oid> {
     let mut seen = HashSet::new();
     let lines = content.rsplit(|byte| *byte == b'\n').filter(|line| !line.is_empty()).take(MAX_LOGGED);
     lines.filter_map(|line| id(line.get(41..81)?)).filter(|id| seen.insert(*id)).collect()
+}
+
+/// Returns what the last fetch has brought.
+pub(crate) fn fetched(git: &Dir) -> Vec<Oid> {
+    let content = read(git, Path::new("FETCH_HEAD"), MAX_LOG).ok().flatten().unwrap_or_default();
+    content.split(|byte| *byte == b'\n').filter_map(|line| id(line.get(..40)?)).take(MAX_REFS).collect()
 }
 
 /// Returns what the index, those of linked worktrees, and an operation under way name: contents that were staged, and what is

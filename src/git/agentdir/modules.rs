@@ -5,6 +5,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use super::linked::clean;
+use super::{MAX_LOOSE, read};
 use crate::store::beneath::Dir;
 
 /// A name of so many components in a submodule in a submodule… is no name any more.
@@ -43,4 +45,17 @@ pub(crate) fn modules(git: &Dir) -> Vec<PathBuf> {
     }
     found.sort();
     found
+}
+
+/// Returns where the git directory of the repository at `path` is, relative to the tree at `top`: its own `.git`, or what a file
+/// of that name says; `None` when that is outside of the tree.
+pub(crate) fn place_of(tree: &Dir, top: &Path, path: &Path) -> Option<PathBuf> {
+    let git = path.join(".git");
+    if tree.dir(&git).is_ok() {
+        return Some(git);
+    }
+    let file = read(tree, &git, MAX_LOOSE).ok()??;
+    let text = file.strip_prefix(b"gitdir: ")?.trim_ascii_end();
+    let place = clean(&top.join(path).join(OsStr::from_bytes(text)));
+    place.strip_prefix(top).ok().map(Path::to_path_buf)
 }

@@ -10,6 +10,7 @@ mod dangling;
 pub(super) mod delta;
 pub(crate) mod helper;
 mod objects;
+mod own;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod properties;
 mod reader;
@@ -27,6 +28,7 @@ use crate::git::Oid;
 use crate::git::agentdir::{self, AgentRefs};
 use crate::git::repository::{Access, Store};
 use crate::store::beneath::Dir;
+pub(crate) use own::own;
 use reader::Reader;
 use structure::{children, tree};
 
@@ -110,15 +112,7 @@ pub(crate) fn import_from(store: &Store, git: &Dir, bounds: Bounds) -> Result<Im
     let mut tips = refs.tips();
     // Last, so that what is in a branch too is known by then.
     tips.sort_by_key(|tip| stashed.contains(tip));
-    let mut walk = Walk {
-        store,
-        objects: Reader::new(git, bounds, store.taken().bytes),
-        written: HashSet::new(),
-        extents: HashMap::new(),
-        refused: HashMap::new(),
-        commits: Vec::new(),
-        shallow: agentdir::shallow(git),
-    };
+    let mut walk = Walk::new(store, git, bounds);
     let mut failed = Vec::new();
     let mut stashes = Vec::new();
     for tip in &tips {
@@ -167,6 +161,25 @@ pub(crate) fn import_from(store: &Store, git: &Dir, bounds: Bounds) -> Result<Im
 /// Returns the ids of all objects in a git directory, by their names alone.
 pub(crate) fn ids(git: &Dir) -> HashSet<Oid> {
     objects::Objects::open(git, 0).ids(usize::MAX).into_iter().collect()
+}
+
+/// Brings, in memory only, the commits that nothing but the log of HEAD names in a git directory, and those that nothing does;
+/// returns them with what the log names and the store has already. The refs are to be imported first.
+pub(crate) fn forgotten(store: &Store, git: &Dir) -> Result<Vec<Oid>> {
+    let mut walk = Walk::new(store, git, Bounds::left(store));
+    let mut found = Vec::new();
+    for id in agentdir::logged(git) {
+        if walk.known(id)? || walk.take(id)?.is_ok() {
+            found.push(id);
+        }
+    }
+    for id in walk.dangling(git, &agentdir::refs_in(git))? {
+        if !walk.known(id)? && walk.take(id)?.is_ok() {
+            found.push(id);
+        }
+    }
+    anyhow::ensure!(!walk.objects.is_late(), reader::late());
+    Ok(found)
 }
 
 /// Returns which of `ids` are neither in a git directory nor in the pool, by the names of objects alone.
@@ -243,7 +256,19 @@ enum Step {
     Leave(Oid, ObjectType, Vec<u8>),
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn new(store: &'a Store, git: &'a Dir, bounds: Bounds) -> Self {
+        Self {
+            store,
+            objects: Reader::new(git, bounds, store.taken().bytes),
+            written: HashSet::new(),
+            extents: HashMap::new(),
+            refused: HashMap::new(),
+            commits: Vec::new(),
+            shallow: agentdir::shallow(git),
+        }
+    }
+
     /// Brings `tip` and all that it names; the inner error says why it cannot be whole.
     fn take(&mut self, tip: Oid) -> Result<Result<(), String>> {
         let mut stack = vec![Step::Enter(tip, None, 0)];

@@ -37,6 +37,16 @@ pub(super) fn commit(content: &[u8]) -> Option<Vec<(Oid, ObjectType)>> {
     (authors > 0).then_some(found)
 }
 
+/// Returns when a commit says that it was made; 0 when it does not say.
+pub(super) fn time(commit: &[u8]) -> i64 {
+    let lines = commit.split(|byte| *byte == b'\n').take_while(|line| !line.is_empty());
+    let committer = lines.into_iter().find_map(|line| line.strip_prefix(b"committer "));
+    let end = |line: &[u8]| line.iter().rposition(|byte| *byte == b'>');
+    let time = committer.and_then(|line| line.get(end(line)? + 2..)).unwrap_or_default();
+    let time = time.split(|byte| *byte == b' ').next().unwrap_or_default();
+    std::str::from_utf8(time).ok().and_then(|time| time.parse().ok()).unwrap_or_default()
+}
+
 pub(super) fn tree(mut content: &[u8]) -> Option<Vec<(Oid, ObjectType)>> {
     let mut found = Vec::new();
     while !content.is_empty() {

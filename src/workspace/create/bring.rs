@@ -7,6 +7,7 @@ use crate::error::{Failure, Result};
 use crate::git::uncommitted::Uncommitted;
 use crate::store::beneath::Dir;
 use crate::workspace::files::{self, Pair};
+use crate::workspace::record::Import;
 
 #[derive(Debug, Default)]
 pub(super) struct Brought {
@@ -44,4 +45,13 @@ pub(super) fn from_project(project: &Path, state: Uncommitted, tree: &Dir, with_
         wanted.into_iter().map(|path| Pair { source: project.join(&path), destination: path }).collect();
     let brought = files::import_as_is(tree, &pairs, true)?;
     Ok(Brought { brought, left_out, unread: state.unread, special: state.special, submodules: state.submodules })
+}
+
+/// Returns from where the `destinations` of `pairs` were copied, as far as both are text.
+pub(super) fn origins(pairs: &[Pair], destinations: &[PathBuf]) -> Vec<Import> {
+    let origin = |(pair, destination): (&Pair, &PathBuf)| {
+        let from = pair.source.canonicalize().ok()?.into_os_string().into_string().ok()?;
+        Some(Import { from, to: destination.to_str()?.to_owned() })
+    };
+    pairs.iter().zip(destinations).filter_map(origin).collect()
 }

@@ -265,7 +265,9 @@ pub(crate) fn make(
         _ => bring::Brought::default(),
     };
     record.brought = project.brought;
-    record.brought.extend(files::import(&tree, &spec.imports, false)?);
+    let imported = files::import(&tree, &spec.imports, false)?;
+    record.imports = bring::origins(&spec.imports, &imported);
+    record.brought.extend(imported);
 
     let store = Store::create(&built.state.join("store.git"), pool.map(Pool::path))?;
     drop(store);
@@ -448,6 +450,7 @@ fn new_record(
         layout: spec.layout.clone().or_else(|| config.create.layout.clone()),
         isolation: None,
         brought: Vec::new(),
+        imports: Vec::new(),
         env: spec.env.clone(),
         limits: spec.limits.clone(),
         deliveries: Vec::new(),

@@ -18,10 +18,10 @@ use crate::store::lease::{Lease, Wait};
 use crate::store::name::WorkspaceName;
 use crate::store::root::{Root, UserRoot};
 use crate::store::{staging, walk};
-use crate::workspace::ignored::{self, Ignored};
+use crate::workspace::ignored::Ignored;
 use crate::workspace::journal;
 use crate::workspace::trash::{self, Entry, RemovalPlan};
-use crate::workspace::unsaved::{self, Looked, Unsaved};
+use crate::workspace::unsaved::{self, Looked, Unsaved, Walk};
 use crate::workspace::{Listed, Workspace};
 pub(crate) use clock::Clock;
 pub(crate) use code::{CODES, Code};
@@ -278,14 +278,13 @@ impl GcPlan {
             }
         };
         self.finished.extend(leased.finished().map(str::to_owned));
-        let Looked { unsaved, ignored } = unsaved::look(&leased, config);
+        let Looked { unsaved, ignored } = unsaved::look(&leased, config, Walk::UnlessUnsaved);
         if !unsaved.is_empty() {
             self.keep(&leased, Why::Unsaved(unsaved));
             return Ok(false);
         }
         let (user, name) = (leased.at().user().to_string(), leased.name().clone());
         let dropped = unsaved::dropped(&leased);
-        let ignored = ignored::measure(&leased.tree(), ignored);
         let for_good = for_good && dropped.is_none();
         let plan = RemovalPlan::of(leased, "gc", &reason, dropped.into_iter().collect());
         self.removals.push(Removal { user, name, code, reason, ignored, for_good, plan });

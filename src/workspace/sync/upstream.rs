@@ -14,7 +14,7 @@ use crate::git::sync::moving::Moves;
 use crate::git::sync::writing::{self, Sides, Writing};
 use crate::git::sync::{conflict, list, shown, trees};
 use crate::store::beneath::Dir;
-use crate::workspace::{LeasedWorkspace, Workspace, staged};
+use crate::workspace::{LeasedWorkspace, Workspace, staged, unsaved};
 
 /// What a sync from upstream would do.
 pub(crate) struct UpstreamPlan {
@@ -115,7 +115,11 @@ pub(super) fn check_ready(workspace: &Workspace, state: &State) -> Result<()> {
     if state.is_clean()? {
         let there = [state.head, Some(state.snapshot.files)];
         // A new index would not have it.
-        let staged = staged::only(workspace, &state.store, &Dir::open(&workspace.tree())?, there);
+        let (tree, outside) = (Dir::open(&workspace.tree())?, unsaved::outside(workspace)?);
+        let staged = staged::only(workspace, &state.store, &tree, there, &outside).map_err(|reason| {
+            Failure::new(Kind::Conflict, format!("cannot read the index of workspace `{name}`: {reason}"))
+                .hint("remove `.git/index` in the workspace; `git reset` there makes a new one")
+        })?;
         if staged.is_empty() {
             return Ok(());
         }
