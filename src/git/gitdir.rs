@@ -155,9 +155,12 @@ pub(crate) fn named(repository: &Repository, files: &Files) -> BTreeSet<Oid> {
         if content.len() > MAX_TEXT {
             continue;
         }
+        let beside = &path[..path.len() - in_worktree(path).len()];
         let path = in_worktree(path);
         if path == b"index" {
-            named.extend(index(repository, content, |name| files.get(name).copied()).named());
+            // A linked worktree has a shared index of its own.
+            let shared = |name: &[u8]| files.get(&[beside, name].concat()).copied();
+            named.extend(index(repository, content, shared).named());
         } else if names_objects(path) {
             for line in content.split(|byte| *byte == b'\n') {
                 named.extend(line.get(..40).and_then(id));
