@@ -185,10 +185,24 @@ fn listed(output: &[u8]) -> Seen {
     seen
 }
 
-/// Reads the changes of a JSON answer.
+/// Returns whether a change is one of permission bits alone, and of none that git keeps: stead tells more than git there.
+fn is_beyond_git(change: &serde_json::Value) -> bool {
+    let kept = |key: &str| {
+        let mode = u32::from_str_radix(change[key].as_str().unwrap_or("0"), 8).expect("a mode");
+        mode & if mode & 0o170_000 == 0o040_000 { 0o170_000 } else { 0o170_100 }
+    };
+    let lines = ["additions", "deletions"].iter().filter_map(|key| change[key].as_u64()).sum::<u64>();
+    change["operation"] == "update"
+        && change["old_mode"] != change["mode"]
+        && kept("old_mode") == kept("mode")
+        && lines == 0
+        && change["binary"] == false
+}
+
+/// Reads the changes of a JSON answer that git would see as well.
 fn reported(changes: &serde_json::Value) -> Seen {
     let mut seen = Seen::new();
-    for change in changes.as_array().expect("changes") {
+    for change in changes.as_array().expect("changes").iter().filter(|change| !is_beyond_git(change)) {
         let path = |key: &str| match change[format!("{key}_base64")].as_str() {
             Some(encoded) => {
                 base64::Engine::decode(&base64::engine::general_purpose::STANDARD, encoded).expect("base64")
