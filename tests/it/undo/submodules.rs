@@ -336,7 +336,7 @@ fn an_undo_of_submodules_that_was_killed_anywhere_is_finished() {
     let ruin = "rm -rf .git/modules/sm deps; rm sm/.git; git init -q sm; git -C sm commit -q --allow-empty -m x";
     let before = all(&place, &tree);
     let mut unfinished = 0;
-    for nth in (1..).step_by(7) {
+    for nth in (1..).step_by(17) {
         exec(&place, ruin);
         let run = place.json(["log", "x"]).1["runs"][0]["id"].as_str().expect("an id").to_owned();
         let ended = killed(&place, &["undo", "x", &run], nth);
