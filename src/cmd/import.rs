@@ -9,11 +9,9 @@ use serde::Serialize;
 
 use crate::cmd;
 use crate::config::Config;
-use crate::error::{Failure, Kind, Result};
+use crate::error::{Kind, Result};
 use crate::git::change;
-use crate::git::recorded::is_at_or_below;
 use crate::git::repository::Access;
-use crate::git::snapshot::Meta;
 use crate::run::RunId;
 use crate::run::record::{self, End, Outcome, RunRecord};
 use crate::store::beneath::Dir;
@@ -122,7 +120,7 @@ fn replace(
     let started = Timestamp::now();
     let store = workspace.store(Access::Write)?;
     let before = workspace.capture_also(&store, config, replaced, ui.progress())?;
-    check(&before.meta, replaced)?;
+    files::check_recorded(&before.meta, replaced)?;
     store.flush()?;
     let sources = pairs.iter().map(|pair| pair.source.display().to_string());
     let words = ["stead", "import", workspace.name().as_str(), "--replace"].map(str::to_owned);
@@ -144,20 +142,6 @@ fn replace(
     });
     record.write(&directory)?;
     brought.map(|()| record.id.to_string())
-}
-
-/// Refuses to replace what the snapshot does not hold.
-fn check(meta: &Meta, replaced: &[PathBuf]) -> Result<()> {
-    let nested = meta.nested.iter().map(|(path, _)| (path, "it is a git repository"));
-    let large = meta.too_large.iter().map(|(path, _)| (path, "it is too large"));
-    let special = meta.special.iter().map(|(path, kind)| (path, kind.as_str()));
-    let unreadable = meta.unreadable.iter().map(|(path, reason)| (path, reason.as_str()));
-    let mut all = nested.chain(large).chain(special).chain(unreadable);
-    let is_replaced = |path: &[u8]| replaced.iter().any(|top| is_at_or_below(path, top.as_os_str().as_bytes()));
-    let Some((path, reason)) = all.find(|(path, _)| is_replaced(path)) else { return Ok(()) };
-    Err(Failure::new(Kind::Refused, format!("cannot record `{}`, and it would be lost: {reason}", quote(path)))
-        .hint("move it away first")
-        .into())
 }
 
 fn remember(known: &mut Vec<PathBuf>, brought: &[PathBuf]) {

@@ -14,6 +14,9 @@ use rustix::fs::{Mode, RenameFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 
 use crate::error::{Failure, Kind, Result};
+use crate::git::recorded::is_at_or_below;
+use crate::git::snapshot::Meta;
+use crate::git::sync::shown;
 use crate::store::beneath::Dir;
 use crate::store::dotgit::is_dot_git;
 
@@ -83,6 +86,20 @@ pub(crate) fn existing(tree: &Dir, pairs: &[Pair]) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(existing)
+}
+
+/// Refuses to replace what the snapshot does not hold.
+pub(crate) fn check_recorded(meta: &Meta, replaced: &[PathBuf]) -> Result<()> {
+    let nested = meta.nested.iter().map(|(path, _)| (path, "it is a git repository"));
+    let large = meta.too_large.iter().map(|(path, _)| (path, "it is too large"));
+    let special = meta.special.iter().map(|(path, kind)| (path, kind.as_str()));
+    let unreadable = meta.unreadable.iter().map(|(path, reason)| (path, reason.as_str()));
+    let mut all = nested.chain(large).chain(special).chain(unreadable);
+    let is_replaced = |path: &[u8]| replaced.iter().any(|top| is_at_or_below(path, top.as_os_str().as_bytes()));
+    let Some((path, reason)) = all.find(|(path, _)| is_replaced(path)) else { return Ok(()) };
+    Err(Failure::new(Kind::Refused, format!("cannot record {}, and it would be lost: {reason}", shown(path)))
+        .hint("move it away first")
+        .into())
 }
 
 /// Like [`import`], but a link is copied as a link: what was found rather than named must not bring in what it leads to.

@@ -107,5 +107,7 @@ fn what_cannot_be_recorded_is_not_replaced() {
     place.fails(&["import", "work", "lib", "--replace"], 7, text);
     assert_eq!(place.git(&tree.join("lib/inner"), ["rev-parse", "HEAD"]), head);
     assert!(!tree.join("lib/new.rs").exists());
+    place.fails(&["exec", "work", "--context", "lib", "--", "true"], 125, text);
+    assert_eq!(place.git(&tree.join("lib/inner"), ["rev-parse", "HEAD"]), head);
     place.ok(["import", "work", "lib:lib/other", "--replace"]);
 }

@@ -229,11 +229,14 @@ fn execute(
     let mut waiting = supervisor.prepare(&request, workspace.lease())?;
 
     let store = workspace.store(Access::Write)?;
-    let before = match files::existing(&Dir::open(&tree)?, with.context)?.as_slice() {
-        [] => workspace.capture(&store, config, ui.progress())?,
+    let replaced = files::existing(&Dir::open(&tree)?, with.context)?;
+    let before = if replaced.is_empty() {
+        workspace.capture(&store, config, ui.progress())?
+    } else {
         // What is ignored there is to be in the state before, too.
-        replaced => workspace.capture_also(&store, config, replaced, ui.progress())?,
+        workspace.capture_also(&store, config, &replaced, ui.progress())?
     };
+    files::check_recorded(&before.meta, &replaced)?;
     let unkept = conclude::keep_before(workspace, &store, &before.meta, ui);
     store.flush()?;
     if !with.context.is_empty() {
