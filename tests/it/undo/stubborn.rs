@@ -134,7 +134,7 @@ fn what_an_undo_put_aside_is_all_there_when_that_is_undone() {
          git worktree add -q --detach wt; echo staged > wt/staged; git -C wt add staged; rm wt/staged; \
          git checkout -q -b theirs; echo theirs > both; git add both; git commit -q -m theirs; git checkout -q -b ours HEAD~1; \
          echo ours > both; git add both; git commit -q -m ours; echo mine >> .gitignore; \
-         git merge -q --autostash theirs || true; test -e .git/MERGE_AUTOSTASH",
+         git merge -q --autostash theirs || true; test -e .git/MERGE_AUTOSTASH; mkdir .git/lfs; echo large > .git/lfs/object",
     );
     let sub = place.git(&tree.join("sub"), ["rev-parse", "HEAD"]);
     place.ok(["undo", "x"]);
@@ -144,6 +144,8 @@ fn what_an_undo_put_aside_is_all_there_when_that_is_undone() {
     assert_eq!(place.git(&tree.join("wt"), ["show", ":staged"]), "staged\n");
     let stashed = std::fs::read_to_string(tree.join(".git/MERGE_AUTOSTASH")).expect("a merge under way");
     assert!(place.git(&tree, ["show", &format!("{}:.gitignore", stashed.trim())]).contains("mine"));
+    // Of this no snapshot knows.
+    assert_eq!(std::fs::read_to_string(tree.join(".git/lfs/object")).expect("a file"), "large\n");
     place.git(&tree, ["fsck"]);
 }
 
