@@ -38,7 +38,8 @@ fn all(repository: &Repository, top: &Path, snapshot: &Snapshot) -> Result<BTree
     let place = |name: &[u8], entry| {
         let text = repository.find_blob(repository.find_tree(entry).ok()?.get_name("gitdir")?.id()).ok()?;
         let is_small = u64::try_from(text.size()).is_ok_and(|size| size <= MAX_LOOSE);
-        if is_small { agentdir::place_of_linked(top, name, text.content()) } else { None }
+        let place = agentdir::place_of_linked(top, name, text.content()).filter(|_| is_small)?;
+        Some(place.strip_prefix(top).map(Path::to_path_buf).unwrap_or(place))
     };
     Ok(worktrees.iter().take(MAX_WORKTREES).filter_map(|entry| place(entry.name_bytes(), entry.id())).collect())
 }

@@ -13,6 +13,9 @@ use crate::git::Oid;
 
 const HEADER: &[u8] = b"stead meta 1";
 
+/// A `.git` file above so many bytes is not recorded: git itself writes a path.
+pub(crate) const MAX_GIT_FILE: u64 = 8192;
+
 /// A `.git` that is a file: of a submodule or a linked worktree.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct GitFile {

@@ -51,8 +51,11 @@ impl Work {
         let (mut whole, mut skipped, mut hidden) = (snapshot.clone(), Vec::new(), Vec::new());
         if let Some(head) = head {
             let head = trees::of_commit(store.repository(), Some(head))?;
-            let index = Indexed::of_snapshot(store.repository(), &snapshot);
-            Filled { files: whole.files, skipped, hidden } = index.filled(&store, &snapshot, head)?;
+            // Where nothing is missing the index has nothing to say of it, and a large one takes longer to read than all else.
+            if head != snapshot.files {
+                let index = Indexed::of_snapshot(store.repository(), &snapshot);
+                Filled { files: whole.files, skipped, hidden } = index.filled(&store, &snapshot, head)?;
+            }
         }
         Ok(Self { store, snapshot, whole, skipped, hidden, refs, head, base })
     }

@@ -8,18 +8,9 @@ use std::time::Instant;
 use super::{LONGEST, MAX_LOOSE, MAX_WORKTREES, read};
 use crate::store::beneath::Dir;
 
-/// Returns the linked worktrees that are outside of `top`, the path of the tree, and still there, in one of the directories
-/// `private` too, which a run may have seen elsewhere. Their files are in no snapshot.
-pub(crate) fn linked_elsewhere(git: &Dir, top: &Path, private: &[PathBuf]) -> Vec<PathBuf> {
-    linked(git, top, private).into_iter().filter(|path| !path.starts_with(top)).collect()
-}
-
-/// Returns those in the tree, relative to it. Their files are in a snapshot, unless they are where git ignores everything.
-pub(crate) fn linked_within(git: &Dir, top: &Path) -> Vec<PathBuf> {
-    linked(git, top, &[]).iter().filter_map(|path| Some(path.strip_prefix(top).ok()?.to_path_buf())).collect()
-}
-
-fn linked(git: &Dir, top: &Path, private: &[PathBuf]) -> Vec<PathBuf> {
+/// Returns where the linked worktrees of `git`, the `.git` of the tree at `top`, are that are still there: in the tree or elsewhere,
+/// in one of the directories `private` too, which a run may have seen somewhere else.
+pub(crate) fn linked(git: &Dir, top: &Path, private: &[PathBuf]) -> Vec<PathBuf> {
     let names = git.dir(Path::new("worktrees")).and_then(|dir| dir.names()).unwrap_or_default();
     let deadline = Instant::now() + LONGEST;
     let mut found: Vec<PathBuf> = names
@@ -27,16 +18,9 @@ fn linked(git: &Dir, top: &Path, private: &[PathBuf]) -> Vec<PathBuf> {
         .take(MAX_WORKTREES)
         .take_while(|_| Instant::now() < deadline)
         .filter_map(|name| {
-            let place = Path::new("worktrees").join(name);
-            let text = read(git, &place.join("gitdir"), MAX_LOOSE).ok()??;
-            let text = text.trim_ascii_end();
-            // Newer versions of git may write it relative to the place.
-            let path = clean(&top.join(".git").join(place).join(OsStr::from_bytes(text)));
-            if !path.is_absolute() || path.file_name()? != ".git" {
-                return None;
-            }
-            let path = if path.symlink_metadata().is_ok() { path } else { end_below(private, &path)? };
-            path.parent().map(Path::to_path_buf)
+            let text = read(git, &Path::new("worktrees").join(&name).join("gitdir"), MAX_LOOSE).ok()??;
+            let place = place_of_linked(top, name.as_bytes(), &text)?;
+            if place.join(".git").symlink_metadata().is_ok() { Some(place) } else { end_below(private, &place) }
         })
         .collect();
     found.sort();
@@ -44,23 +28,23 @@ fn linked(git: &Dir, top: &Path, private: &[PathBuf]) -> Vec<PathBuf> {
     found
 }
 
-/// Returns where the worktree is whose entry in `worktrees` has that name and, in the file `gitdir`, that text; relative to `top`,
-/// the path of the tree, where it is in it. Whether it is there is not asked.
+/// Returns where the worktree is whose entry in `worktrees` has that name and, in the file `gitdir`, that text; `top` is the path of
+/// the tree. Whether it is there is not asked.
 pub(crate) fn place_of_linked(top: &Path, name: &[u8], text: &[u8]) -> Option<PathBuf> {
+    // Newer versions of git may write it relative to the entry.
     let entry = top.join(".git/worktrees").join(OsStr::from_bytes(name));
     let path = clean(&entry.join(OsStr::from_bytes(text.trim_ascii_end())));
-    let place = path.parent().filter(|_| path.file_name() == Some(OsStr::new(".git")))?;
-    Some(place.strip_prefix(top).unwrap_or(place).to_path_buf())
+    path.parent().filter(|_| path.file_name() == Some(OsStr::new(".git"))).map(Path::to_path_buf)
 }
 
-/// Returns where an end of `path` is below one of the directories `private`: what a run has called `/tmp/a` is `a` in the one that
-/// it saw there.
+/// Returns where a worktree is whose path has an end that is one below one of the directories `private`: what a run has called
+/// `/tmp/a` is `a` in the one that it saw there.
 fn end_below(private: &[PathBuf], path: &Path) -> Option<PathBuf> {
     let names: Vec<&OsStr> = path.iter().skip(1).collect();
     for directory in private {
         let Ok(beneath) = Dir::open(directory) else { continue };
-        let mut ends = (0..names.len().saturating_sub(1)).map(|start| names[start..].iter().collect::<PathBuf>());
-        if let Some(end) = ends.find(|end| matches!(beneath.stat(end), Ok(Some(_)))) {
+        let mut ends = (0..names.len()).map(|start| names[start..].iter().collect::<PathBuf>());
+        if let Some(end) = ends.find(|end| matches!(beneath.stat(&end.join(".git")), Ok(Some(_)))) {
             return Some(directory.join(end));
         }
     }
@@ -87,9 +71,9 @@ mod tests {
     #[test]
     fn the_place_of_a_worktree_is_what_its_entry_says() {
         let place = |text: &str| place_of_linked(Path::new("/top"), b"name", text.as_bytes());
-        assert_eq!(place("/top/a/b/.git\n"), Some("a/b".into()));
+        assert_eq!(place("/top/a/b/.git\n"), Some("/top/a/b".into()));
         assert_eq!(place("/elsewhere/.git\n"), Some("/elsewhere".into()));
-        assert_eq!(place("../../../a/.git\n"), Some("a".into()));
+        assert_eq!(place("../../../a/.git\n"), Some("/top/a".into()));
         assert_eq!(place("../../../../a/.git"), Some("/a".into()));
         assert_eq!(place("/top/../a/.git"), Some("/a".into()));
         assert_eq!(place("/topmost/.git"), Some("/topmost".into()));

@@ -23,7 +23,7 @@ use crate::store::beneath::Dir;
 
 pub(crate) use held::{held_config, held_nested, held_recorded, runs_as_file, runs_something, target_of_file};
 pub(crate) use index::index;
-pub(crate) use linked::{linked_elsewhere, linked_within, place_of_linked};
+pub(crate) use linked::{linked, place_of_linked};
 pub(crate) use modules::{is_git_dir, is_git_dir_at, modules, place_of};
 
 pub(crate) const MAX_LOOSE: u64 = 4096;

@@ -7,7 +7,7 @@ use rustix::fs::FileType;
 
 use super::{Job, Node, Scan, Top, TopKind};
 use crate::git::agentdir;
-use crate::git::meta::GitFile;
+use crate::git::meta::{GitFile, MAX_GIT_FILE};
 use crate::store::walk::{self, Content, Queue};
 
 /// What of the agent's `.git` is small and says where it is; the rest is objects and caches.
@@ -35,9 +35,6 @@ const MODULES: &[u8] = b"modules";
 
 /// So many names of git directories are looked at in a capture; objects are not among them.
 pub(super) const MAX_GITDIR_NAMES: usize = 20_000;
-
-/// A `.git` file above this size is not recorded: git itself writes a path.
-const MAX_GIT_FILE: u64 = 8192;
 
 /// What a directory of a git directory is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use git2::Repository;
 
-use super::trees;
-use crate::error::Result;
+use super::{list, shown, trees};
+use crate::error::{Failure, Kind, Result};
 use crate::git::recorded::is_covered;
 use crate::git::repository::Store;
 use crate::git::snapshot::Snapshot;
@@ -20,7 +20,7 @@ use crate::git::{Oid, gitdir};
 pub(crate) struct Indexed {
     entries: Vec<Entry>,
     /// Paths with conflicts.
-    pub(crate) unmerged: Vec<Vec<u8>>,
+    unmerged: Vec<Vec<u8>>,
     /// Whether it is there and could be read.
     is_known: bool,
 }
@@ -59,6 +59,15 @@ impl Indexed {
 
     fn of(index: Index) -> Self {
         Self { unmerged: index.unmerged(), is_known: index.is_whole, entries: index.into_entries() }
+    }
+
+    /// Fails where a merge is not resolved in `what`: its files hold both sides, and marks between them.
+    pub(crate) fn check_merged(&self, what: &str, hint: impl std::fmt::Display) -> Result<()> {
+        if self.unmerged.is_empty() {
+            return Ok(());
+        }
+        let paths = list(self.unmerged.iter().map(|path| shown(path)));
+        Err(Failure::new(Kind::Refused, format!("{what} has unresolved conflicts: {paths}")).hint(hint).into())
     }
 
     /// Returns whether git tracks a file.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::pending::{self, Tree};
 use super::{Outline, State, apply, upstream};
 use crate::config::Config;
-use crate::error::{Failure, Kind, Result};
+use crate::error::Result;
 use crate::git::pool::Pool;
 use crate::git::repository::Store;
 use crate::git::snapshot::{self, CaptureSpec};
@@ -13,7 +13,7 @@ use crate::git::sync::indexed::Indexed;
 use crate::git::sync::join::{self, Relation, Way};
 use crate::git::sync::work::{self, Work};
 use crate::git::sync::writing::{self, Sides, Writing};
-use crate::git::sync::{borrow, branch, conflict, list, shown, trees};
+use crate::git::sync::{borrow, branch, conflict, trees};
 use crate::git::{Oid, ignore, pack};
 use crate::progress::Silent;
 use crate::store::beneath::Dir;
@@ -42,7 +42,7 @@ pub(crate) fn plan(workspace: &Workspace, state: &State, path: &Path, way: Way, 
         head = branch::head(project)?;
     }
     let index = project.as_ref().map(Indexed::of_project).unwrap_or_default();
-    check_merged(&path, &index)?;
+    index.check_merged(&format!("`{}`", path.display()), "resolve and `git add` them there first")?;
     let theirs = work_of(scratch, &path, head, &index, config)?;
     let head_tree = trees::of_commit(repository, state.head)?;
     let dir = Dir::open(&workspace.tree())?;
@@ -83,17 +83,6 @@ pub(crate) fn plan(workspace: &Workspace, state: &State, path: &Path, way: Way, 
     outline.old_commit = state.head;
     outline.up_to_date = target.is_none() && writing.steps.is_empty();
     Ok(FromPlan { scratch: opened, target, writing, outline })
-}
-
-/// Fails where a merge is not resolved in the project: its files hold both sides, and marks between them.
-fn check_merged(path: &Path, index: &Indexed) -> Result<()> {
-    if index.unmerged.is_empty() {
-        return Ok(());
-    }
-    let paths = list(index.unmerged.iter().map(|path| shown(path)));
-    Err(Failure::new(Kind::Refused, format!("`{}` has unresolved conflicts: {paths}", path.display()))
-        .hint("resolve and `git add` them there first")
-        .into())
 }
 
 /// Reads the files of a project as the workspace's own are read; nothing is kept.

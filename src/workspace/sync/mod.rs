@@ -141,15 +141,9 @@ impl State {
 
     /// Fails where a merge is not resolved: the files hold both sides, and marks between them.
     fn check_merged(&self, workspace: &Workspace) -> Result<()> {
-        let unmerged = &self.index.unmerged;
-        if unmerged.is_empty() {
-            return Ok(());
-        }
-        let paths = list(unmerged.iter().map(|path| shown(path)));
         let abort = self.imported.refs.operation.as_ref().map(|operation| format!(", or abort the {operation}"));
-        Err(Failure::new(Kind::Refused, format!("workspace `{}` has unresolved conflicts: {paths}", workspace.name()))
-            .hint(format!("resolve and `git add` them in the workspace{}", abort.unwrap_or_default()))
-            .into())
+        let hint = format!("resolve and `git add` them in the workspace{}", abort.unwrap_or_default());
+        self.index.check_merged(&format!("workspace `{}`", workspace.name()), hint)
     }
 
     /// Fails when large files have come in the place of their pointers.

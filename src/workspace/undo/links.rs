@@ -12,15 +12,12 @@ use super::gitdirs::ASIDE;
 use super::tree::{as_path, find_at};
 use crate::error::Result;
 use crate::git::gitdir::Files;
-use crate::git::meta::GitFile;
+use crate::git::meta::{GitFile, MAX_GIT_FILE};
 use crate::git::recorded::{Recorded, join};
 use crate::git::repository::Store;
 use crate::git::{agentdir, gitdir};
 use crate::store::beneath::Dir;
 use crate::workspace::agentgit::Running;
-
-/// The most bytes that a `.git` file may have.
-const MAX_FILE: u64 = 8192;
 
 /// A `.git` that was a file and is not as it was.
 #[derive(Clone, Debug)]
@@ -44,7 +41,7 @@ pub(super) fn links(
     let mut targets = Targets::new(store, at, was);
     let mut links = Vec::new();
     for path in was.nested.iter().filter(|path| !was.gitdirs.contains_key(*path)) {
-        let read = || aside.as_ref()?.read(as_path(&join(path, b".git")), MAX_FILE).ok()?;
+        let read = || aside.as_ref()?.read(as_path(&join(path, b".git")), MAX_GIT_FILE).ok()?;
         let known = was.git_files.get(path).cloned();
         let Some(file) = known.or_else(|| Some(GitFile { mode: 0o644, content: read()? })) else { continue };
         if is.git_files.get(path) != Some(&file) {
@@ -101,7 +98,7 @@ impl<'a> Targets<'a> {
 pub(super) fn is_at(tree: &Dir, place: &Path, file: &GitFile) -> bool {
     let is_its = |stat: rustix::fs::Stat| stat.st_mode & 0o777 == file.mode & 0o777;
     matches!(tree.stat(place), Ok(Some(stat)) if is_its(stat))
-        && matches!(tree.read(place, MAX_FILE), Ok(Some(content)) if content == file.content)
+        && matches!(tree.read(place, MAX_GIT_FILE), Ok(Some(content)) if content == file.content)
 }
 
 impl Link {

@@ -69,11 +69,15 @@ pub(crate) fn of_ignored(workspace: &Workspace, gits: &[Vec<u8>]) -> Option<Unsa
 pub(super) fn of_worktrees(workspace: &Workspace, tree: &Dir, snapshot: &Snapshot) -> Vec<Unsaved> {
     let Some(git) = agentdir::git_dir(tree, &mut Vec::new()) else { return Vec::new() };
     let top = workspace.top();
-    let bytes = |paths: Vec<PathBuf>| paths.into_iter().map(|path| path.into_os_string().into_vec()).collect();
     let homes = workspace.at().homes(workspace.name());
     let private = ["home", "tmp"].map(|part| homes.join(part));
-    let elsewhere: Vec<Vec<u8>> = bytes(agentdir::linked_elsewhere(&git, &top, &private));
-    let mut within: Vec<Vec<u8>> = bytes(agentdir::linked_within(&git, &top));
+    let (mut within, mut elsewhere) = (Vec::new(), Vec::new());
+    for place in agentdir::linked(&git, &top, &private) {
+        match place.strip_prefix(&top) {
+            Ok(path) => within.push(path.as_os_str().as_bytes().to_vec()),
+            Err(_) => elsewhere.push(place.into_os_string().into_vec()),
+        }
+    }
     within.retain(|path| !snapshot.meta.nested.iter().any(|(nested, _)| nested == path));
     let within = Unsaved::paths(Code::LinkedWorktree, within).map(|within| within.with("in an ignored directory"));
     Unsaved::paths(Code::LinkedWorktree, elsewhere).into_iter().chain(within).collect()
