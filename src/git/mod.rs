@@ -10,7 +10,7 @@
 //! | what a tree holds now | `scan`, [`seen`] (its cache), [`ignore`] (by `pattern` and `wildmatch`), [`tracked`], [`meta`], [`snapshot`] |
 //! | what is different | [`change`], [`gone`], [`uncommitted`] (in a project), [`lfs`] |
 //! | what the agent's `.git` holds | [`agentdir`], [`import`] |
-//! | where work goes | [`repository`] (the store, by `packing`), [`delivered`], [`sync`], [`identity`] |
+//! | where work goes | [`repository`] (the store, by `packing`; [`repack`]), [`delivered`], [`sync`], [`identity`] |
 //! | health | [`whole`] |
 
 pub(crate) mod agentdir;
@@ -40,6 +40,7 @@ mod pattern;
 pub(crate) mod pool;
 pub(crate) mod reach;
 pub(crate) mod recorded;
+pub(crate) mod repack;
 pub(crate) mod repository;
 mod scan;
 pub(crate) mod seen;

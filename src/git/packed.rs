@@ -1,10 +1,12 @@
-//! Reading objects out of a pool's packs, faster than libgit2 does: for the checkout, which reads thousands.
+//! Reading objects out of packs, faster than libgit2 does: for who reads thousands.
 //!
 //! Only for packs that this program brought in. Whatever is not found or not as expected here (a loose object, an index of
 //! version 1, damage) is no error but left to libgit2, which then says what is wrong.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::File;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -41,14 +43,45 @@ type Place = (usize, usize);
 impl Packs {
     /// Opens the packs of the repository at `path`, those that it borrows left out.
     pub(super) fn open(path: &Path) -> Self {
-        let Ok(entries) = std::fs::read_dir(path.join("objects/pack")) else { return Self(Vec::new()) };
-        let indexes = entries.flatten().map(|entry| entry.path());
-        Self(indexes.filter(|path| path.extension().is_some_and(|end| end == "idx")).filter_map(Pack::open).collect())
+        Self(Self::within(&path.join("objects")).collect())
+    }
+
+    /// Opens the packs of the store at `path` and those of its pool.
+    pub(super) fn of_store(path: &Path) -> Self {
+        let objects = path.join("objects");
+        let borrowed = std::fs::read(objects.join("info/alternates")).unwrap_or_default();
+        let pools = borrowed.split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"/"));
+        let pools = pools.map(|line| Path::new(OsStr::from_bytes(line)));
+        Self(Self::within(&objects).chain(pools.flat_map(Self::within)).collect())
+    }
+
+    fn within(objects: &Path) -> impl Iterator<Item = Pack> + use<> {
+        let entries = std::fs::read_dir(objects.join("pack")).into_iter().flatten().flatten();
+        let indexes = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "idx"));
+        indexes.filter_map(Pack::open)
     }
 
     pub(super) fn reader(&self) -> Reader<'_> {
         Reader { packs: self, inflater: Decompressor::new(), bases: HashMap::new(), kept: 0 }
     }
+}
+
+/// Returns the objects of a pack by its index, and how many bytes of it each takes; `None` for what is not as expected.
+pub(super) fn listed(index: &Path) -> Option<Vec<(Oid, u64)>> {
+    let pack = Pack::open(index.to_owned())?;
+    let at = |position| {
+        let name = HEADER + FAN_OUT + position * ID;
+        Some((pack.offset(position)?, Oid::from_bytes(pack.index.get(name..name + ID)?).ok()?))
+    };
+    let mut objects: Vec<(usize, Oid)> = (0..pack.count).map(at).collect::<Option<_>>()?;
+    objects.sort_unstable();
+    let end = pack.content.len().checked_sub(ID)?;
+    let ends = objects.iter().skip(1).map(|(offset, _)| *offset).chain([end]);
+    objects
+        .iter()
+        .zip(ends)
+        .map(|((offset, id), end)| Some((*id, u64::try_from(end.checked_sub(*offset)?).ok()?)))
+        .collect()
 }
 
 impl Pack {

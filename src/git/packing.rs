@@ -32,6 +32,8 @@ struct Entry {
 const PER_THREAD: usize = 1 << 20;
 /// A content of which so much does not shrink is stored as it is.
 const SAMPLE: usize = 64 << 10;
+/// So many bytes tell whether any of them shrink.
+const NOISE: usize = 4096;
 /// Above this size speed counts for more than the last bytes saved.
 const LARGE: usize = 256 << 10;
 
@@ -153,7 +155,8 @@ impl Deflater {
     /// Appends what is deflated.
     fn deflated(&mut self, mut bytes: Vec<u8>, content: &[u8]) -> Vec<u8> {
         let compressor = if content.len() <= LARGE {
-            &mut self.usual
+            let is_noise = is_noise(content) && is_noise(&content[content.len() - NOISE..]);
+            if is_noise { &mut self.none } else { &mut self.usual }
         } else if self.shrinks(&content[..SAMPLE]) || self.shrinks(&content[content.len() - SAMPLE..]) {
             &mut self.fast
         } else {
@@ -173,6 +176,19 @@ impl Deflater {
         let length = self.fast.zlib_compress(sample, &mut out).expect("the bound is for the worst content");
         length < sample.len() / 16 * 15
     }
+}
+
+/// Returns whether the bytes at the beginning are so evenly spread that most likely nothing shrinks: compressed already,
+/// encrypted, random.
+fn is_noise(content: &[u8]) -> bool {
+    // Of noise each byte is there 16 times, and the sum of squares is 256 * (16² + 16); that of text is four times as much.
+    const MOST: u32 = 256 * (16 * 16 + 16) * 5 / 4;
+    let Some(sample) = content.get(..NOISE) else { return false };
+    let mut counts = [0_u32; 256];
+    for byte in sample {
+        counts[usize::from(*byte)] += 1;
+    }
+    counts.iter().map(|count| count * count).sum::<u32>() < MOST
 }
 
 /// Returns the type and the size as a pack has them: 4 bits of the size, then 7 a byte.

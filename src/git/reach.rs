@@ -33,6 +33,16 @@ impl<'a> Walk<'a> {
         self.bytes
     }
 
+    /// Returns all objects so far.
+    pub(crate) fn own(&self) -> &[Oid] {
+        &self.own
+    }
+
+    /// Returns whether an object is among those so far, or borrowed.
+    pub(crate) fn has(&self, id: Oid) -> bool {
+        self.seen.contains(&id) || self.borrowed.exists(id)
+    }
+
     /// Adds what `tip` needs. A snapshot also needs what the agent's index and logs named, as far as it is there.
     pub(crate) fn add(&mut self, tip: Oid) -> Result<()> {
         self.reach(vec![tip])?;
@@ -56,18 +66,6 @@ impl<'a> Walk<'a> {
             let odb = repository.odb().context("cannot open objects")?;
             let named = gitdir::all_named(repository, git)?;
             self.reach(named.into_iter().filter(|id| odb.exists(*id)).collect())?;
-        }
-        Ok(())
-    }
-
-    /// Writes everything as one pack into the directory `into`.
-    pub(crate) fn write_pack(&self, into: &std::path::Path) -> Result<()> {
-        let mut builder = self.store.repository().packbuilder().context("cannot start a pack")?;
-        for id in &self.own {
-            builder.insert_object(*id, None).with_context(|| format!("cannot pack `{id}`"))?;
-        }
-        if !self.own.is_empty() {
-            builder.write(into, 0o600).with_context(|| format!("cannot write a pack in `{}`", into.display()))?;
         }
         Ok(())
     }

@@ -4,8 +4,8 @@
 //! replaced by a sync likewise, but the last of its kind and what was delivered in any case; and for ever the first snapshot and
 //! all commits (`refs/kept`).
 //!
-//! The objects of what is kept become one pack in a new directory, which is exchanged for the old one when it is on disk: at
-//! every moment all that an object names is there, which is what an import goes by. A reader at the same time has the old
+//! The objects of what is kept get into a new directory, which is exchanged for the old one when it is on disk: at every moment
+//! all that an object names is there, which is what an import goes by. A reader at the same time has the old
 //! files open, or does not find them, looks again and finds the new ones. Only the holder of the lease writes to a store.
 
 use std::collections::{BTreeMap, HashSet};
@@ -17,18 +17,16 @@ use jiff::Timestamp;
 
 use crate::config::Config;
 use crate::error::Result;
-use crate::git::reach;
 use crate::git::repository::{Access, Store};
+use crate::git::{reach, repack};
 use crate::progress::Silent;
-use crate::store::fs::{self, Durability};
+use crate::store::fs;
 use crate::store::walk;
 use crate::workspace::{LeasedWorkspace, Workspace};
 
 /// So many runs are kept whatever their age and size.
 const LAST: usize = 20;
 const AGE: Duration = Duration::from_hours(30 * 24);
-
-const NEW: &str = "objects.new";
 
 /// How long the state before a run is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,7 +95,7 @@ pub(crate) fn prune(workspace: &LeasedWorkspace, keep_size: u64, now: Timestamp)
     }
     let path = workspace.state().join("store.git");
     let before = walk::usage(&path, 1).bytes;
-    repack(&store, &path)?;
+    repack::repack(&store)?;
     let bytes = before.saturating_sub(walk::usage(&path, 1).bytes);
     Ok(Pruned { snapshots: dropped.len(), bytes })
 }
@@ -146,32 +144,6 @@ fn choose(workspace: &Workspace, store: &Store, keep_size: u64, now: Timestamp) 
         }
     }
     Ok(dropped)
-}
-
-/// Writes all that the refs need as one pack into a new directory of objects and exchanges it for the old one.
-fn repack(store: &Store, path: &Path) -> Result<()> {
-    let (old, new) = (path.join("objects"), path.join(NEW));
-    // What an exchange that was cut off has left.
-    fs::remove_tree(&new, &Silent)?;
-    for directory in ["info", "pack"] {
-        let directory = new.join(directory);
-        std::fs::create_dir_all(&directory).with_context(|| format!("cannot make `{}`", directory.display()))?;
-    }
-    match std::fs::read(old.join("info/alternates")) {
-        Ok(alternates) => fs::write_atomic(&new.join("info/alternates"), &alternates, Durability::Synced)?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error).with_context(|| format!("cannot read what `{}` borrows", path.display())),
-    }
-    let mut walk = reach::Walk::new(store)?;
-    for reference in store.repository().references().context("cannot list the refs of a store")? {
-        let target = reference.context("cannot read a ref of a store")?.target();
-        target.map(|target| walk.add(target)).transpose()?;
-    }
-    walk.write_pack(&new.join("pack"))?;
-    fs::sync_file_system(&new)?;
-    fs::exchange(&new, &old)?;
-    fs::sync_dir(path)?;
-    fs::remove_tree(&new, &Silent)
 }
 
 /// Removes what is large of a run that cannot be undone any more; its output too when it is old.
@@ -318,9 +290,9 @@ mod tests {
         let reader = workspace.store(Access::Read).unwrap();
         let commit = reader.repository().refname_to_id(&format!("refs/runs/{}/before", id(10, 24))).unwrap();
         // As a kill before the exchange, and one behind it, would leave it.
-        std::fs::create_dir_all(workspace.state().join("store.git").join(NEW).join("pack")).unwrap();
+        std::fs::create_dir_all(workspace.state().join("store.git").join(repack::NEW).join("pack")).unwrap();
         prune(&workspace, 1, "2026-01-11T00:00:00Z".parse().unwrap()).unwrap();
-        assert!(!workspace.state().join("store.git").join(NEW).exists());
+        assert!(!workspace.state().join("store.git").join(repack::NEW).exists());
         assert!(crate::git::snapshot::load(&reader, commit).is_ok());
         assert!(reader.repository().find_commit(commit).unwrap().tree().is_ok());
     }

@@ -3,6 +3,7 @@
 //! Snapshots are compared raw with raw. A snapshot is compared with a commit in the form that git would commit it in
 //! ([`committed`]): only paths that differ are cleaned by the commit's attributes.
 
+mod lines;
 mod modes;
 mod rename;
 mod unread;
@@ -11,7 +12,7 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use git2::build::TreeUpdateBuilder;
-use git2::{Blob, Delta, Diff, DiffDelta, DiffFile, DiffFormat, DiffOptions, FileMode, ObjectType, Repository, Tree};
+use git2::{Delta, Diff, DiffDelta, DiffFile, DiffFormat, DiffOptions, FileMode, ObjectType, Repository, Tree};
 use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 
@@ -130,9 +131,7 @@ pub(crate) fn count(store: &Store, before: Option<Oid>, after: &Snapshot) -> Res
 /// Computes the changes between two trees (or commits) that hold files as a commit does.
 pub(crate) fn between_trees(store: &Store, before: Option<Oid>, after: Option<Oid>) -> Result<Vec<Change>> {
     let mut changes = files_between(store, before, after)?;
-    for change in &mut changes {
-        count_lines(store.repository(), change)?;
-    }
+    lines::count(store, &mut changes)?;
     Ok(changes)
 }
 
@@ -275,41 +274,6 @@ fn tree(repository: &Repository, id: Option<Oid>) -> Result<Option<Tree<'_>>> {
     Ok(Some(object.peel_to_tree().with_context(|| format!("object {id} holds no files"))?))
 }
 
-/// Fills in what is read from the contents.
-fn count_lines(repository: &Repository, change: &mut Change) -> Result<()> {
-    let is_repository = |mode: Option<u32>| mode.is_some_and(|mode| mode & TYPE == 0o160_000);
-    if is_repository(change.old_mode) || is_repository(change.mode) || change.old_id == change.id {
-        return Ok(());
-    }
-    if let (Some(old_mode), Some(mode), Some(old), Some(new)) = (change.old_mode, change.mode, change.old_id, change.id)
-        && old_mode & TYPE != mode & TYPE
-    {
-        // As git counts it: one file gone, another made.
-        (change.additions, change.deletions) = (lines(repository, new), lines(repository, old));
-        return Ok(());
-    }
-    if [change.old_id, change.id].into_iter().flatten().any(|id| is_large(repository, id)) {
-        // As it would be called if it were read.
-        change.binary = true;
-        return Ok(());
-    }
-    let blob = |id: Option<Oid>| {
-        id.map(|id| repository.find_blob(id).with_context(|| format!("cannot read object {id}"))).transpose()
-    };
-    let (old, new) = (blob(change.old_id)?, blob(change.id)?);
-    let mut options = DiffOptions::new();
-    options.max_size(MAX_TEXT);
-    let (old, new) = (old.as_ref().map_or(&[][..], Blob::content), new.as_ref().map_or(&[][..], Blob::content));
-    let patch = git2::Patch::from_buffers(old, None, new, None, Some(&mut options));
-    let patch = patch.context("cannot compare two files")?;
-    change.binary = patch.delta().flags().is_binary();
-    if !change.binary {
-        let (_, added, deleted) = patch.line_stats().context("cannot count lines")?;
-        (change.additions, change.deletions) = (added as u64, deleted as u64);
-    }
-    Ok(())
-}
-
 /// Returns a difference without looking at contents.
 fn plain(delta: &DiffDelta<'_>) -> Change {
     let (old, new) = (delta.old_file(), delta.new_file());
@@ -337,23 +301,6 @@ fn plain(delta: &DiffDelta<'_>) -> Change {
         additions: 0,
         deletions: 0,
     }
-}
-
-/// Returns whether content is compared as a whole, without reading it.
-fn is_large(repository: &Repository, id: Oid) -> bool {
-    let header = repository.odb().and_then(|odb| odb.read_header(id));
-    header.is_ok_and(|(size, _)| i64::try_from(size).is_ok_and(|size| size > MAX_TEXT))
-}
-
-fn lines(repository: &Repository, id: Oid) -> u64 {
-    if is_large(repository, id) {
-        return 0;
-    }
-    let Ok(blob) = repository.find_blob(id) else { return 0 };
-    if blob.is_binary() {
-        return 0;
-    }
-    blob.content().split_inclusive(|byte| *byte == b'\n').count() as u64
 }
 
 #[cfg(test)]

@@ -169,6 +169,54 @@ fn changes_are_those_that_git_names() {
 }
 
 #[test]
+fn lines_of_many_files_are_counted_as_git_counts_them_wherever_their_contents_are() {
+    let place = Place::new();
+    let nul_at = |at: usize| {
+        let mut content = b"a line\n".repeat(2000);
+        content[at] = 0;
+        content
+    };
+    for number in 0..150_usize {
+        place.write(&format!("changed/{number}"), format!("{number}\n").repeat(number % 7));
+        place.write(&format!("deleted/{number}"), "x\n".repeat(number + 1));
+    }
+    place.write("text at first", nul_at(8000));
+    place.write("becomes-link", nul_at(8000));
+    let before = place.written();
+    place.remove("deleted");
+    place.remove("becomes-link");
+    place.run("ln", &["-s", "text at first", "becomes-link"]);
+    for number in 0..150_usize {
+        place.write(&format!("changed/{number}"), format!("{number}\nmore\n").repeat(number % 5) + "end");
+        place.write(&format!("created/{number}"), format!("new {number}\n").repeat(number % 3));
+    }
+    place.write("text at first", nul_at(8001));
+    place.write("binary", nul_at(7999));
+    place.write("large", vec![b'\n'; 17 << 20]);
+    let after = place.written();
+    let numbers = || {
+        let changes = between_trees(&place.store, Some(before), Some(after)).expect("changes");
+        let number = |change: &Change, number: u64| if change.binary { "-".to_owned() } else { number.to_string() };
+        let of = |change: &Change| (number(change, change.additions), number(change, change.deletions));
+        let path = |change: &Change| String::from_utf8(change.path.clone()).expect("UTF-8");
+        changes.iter().map(|change| (path(change), of(change))).collect::<Vec<_>>()
+    };
+    let (before, after) = (before.to_string(), after.to_string());
+    let ends = ["-c", "core.bigFileThreshold=16m", "diff-tree", "-r", "--no-renames", "--numstat", &before, &after];
+    let stat = place.git(&ends, b"");
+    let mut words = stat.lines().map(|line| line.splitn(3, '\t').map(str::to_owned).collect::<Vec<_>>());
+    let theirs: Vec<_> = words.by_ref().map(|line| (line[2].clone(), (line[0].clone(), line[1].clone()))).collect();
+    // Loose files, which libgit2 reads; then packs, half of it first.
+    assert_eq!(numbers(), theirs);
+    let there = theirs.iter().filter(|(path, _)| !path.starts_with("deleted/")).step_by(2);
+    let half: String = there.map(|(path, _)| place.git(&["rev-parse", &format!(":{path}")], b"") + "\n").collect();
+    let _name = place.git(&["pack-objects", "-q", ".git/objects/pack/pack"], half.as_bytes());
+    assert_eq!(numbers(), theirs);
+    place.git(&["repack", "-q", "-a", "-d", "-k"], b"");
+    assert_eq!(numbers(), theirs);
+}
+
+#[test]
 fn renames_are_those_that_git_finds() {
     const WORDS: [&str; 8] = ["a\n", "bb bb\n", "\n", "ccc\r\n", "dddd", "a long line of its own\n", "\0", "e\n"];
     let place = Place::new();
