@@ -1,13 +1,18 @@
 //! Packs of what one repository has and another lacks.
 
 use std::collections::{HashMap, HashSet};
+use std::num::NonZero;
 use std::path::Path;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context;
 use git2::Repository;
 
 use crate::error::Result;
-use crate::git::{Oid, local, packing};
+use crate::git::packed::Packs;
+use crate::git::{ObjectType, Oid, local, packing};
 
 /// Writes what `tips` need of `from` and the repository at `to` lacks into the objects of `to`, as one pack.
 pub(crate) fn write_missing(from: &Repository, tips: &[Oid], to: &Path) -> Result<()> {
@@ -33,6 +38,17 @@ const MUCH: usize = 256 << 20;
 const MANY: usize = 20_000;
 /// So much is in memory at once.
 const TOGETHER: usize = 64 << 20;
+/// Fewer objects are read through libgit2 alone.
+const FEW: usize = 16;
+
+/// An object that is to be written elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Object {
+    pub(super) id: Oid,
+    pub(super) kind: ObjectType,
+    /// In bytes, unpacked.
+    pub(super) size: usize,
+}
 
 /// Writes what `tips` need and `known` does not name into the directory `into`: one pack (with its index) in general, more for
 /// large blobs, none when nothing is missing.
@@ -48,40 +64,81 @@ pub(crate) fn write_absent(from: &Repository, tips: &[Oid], here: &HashSet<Oid>,
     let odb = from.odb().context("cannot open objects")?;
     // Where a history was cut off, what is before it is nowhere.
     let mut absent = missing(from, tips, &|oid| !odb.exists(oid))?;
-    absent.retain(|(oid, _)| !here.contains(oid));
+    absent.retain(|object| !here.contains(&object.id));
     write_objects(from, absent, &to.join("objects/pack"))
 }
 
-fn write_objects(from: &Repository, missing: Vec<(Oid, usize)>, into: &Path) -> Result<()> {
-    let total: usize = missing.iter().map(|(_, size)| size).sum();
+fn write_objects(from: &Repository, missing: Vec<Object>, into: &Path) -> Result<()> {
+    let total: usize = missing.iter().map(|object| object.size).sum();
     let most = if total > MUCH || missing.len() > MANY { 0 } else { LARGE };
-    let (large, small): (Vec<_>, Vec<_>) = missing.into_iter().partition(|(_, size)| most == 0 || *size > most);
-    let odb = from.odb().context("cannot open objects")?;
-    let (mut objects, mut bytes) = (HashMap::new(), 0);
-    for (oid, size) in large {
-        let object = odb.read(oid).with_context(|| format!("cannot read `{oid}`"))?;
-        objects.insert(oid, (object.kind(), object.data().to_vec()));
-        bytes += size;
-        if bytes > TOGETHER {
-            packing::write(&objects, into)?;
-            (objects, bytes) = (HashMap::new(), 0);
-        }
-    }
-    if !objects.is_empty() {
-        packing::write(&objects, into)?;
-    }
+    let (large, small): (Vec<_>, Vec<_>) = missing.into_iter().partition(|object| most == 0 || object.size > most);
+    copy(from, &large, into)?;
     if small.is_empty() {
         return Ok(());
     }
     let mut builder = from.packbuilder().context("cannot start a pack")?;
-    for (oid, _) in small {
-        builder.insert_object(oid, None).with_context(|| format!("cannot pack `{oid}`"))?;
+    for Object { id, .. } in small {
+        builder.insert_object(id, None).with_context(|| format!("cannot pack `{id}`"))?;
     }
     builder.write(into, 0o444).with_context(|| format!("cannot write a pack in `{}`", into.display()))
 }
 
-/// Returns what `tips` need and `known` does not name, with its size.
-fn missing(from: &Repository, tips: &[Oid], known: &dyn Fn(Oid) -> bool) -> Result<Vec<(Oid, usize)>> {
+/// Writes objects of a repository into the directory `into`, as packs of some size: the next is read while one is written.
+pub(super) fn copy(from: &Repository, objects: &[Object], into: &Path) -> Result<()> {
+    let odb = from.odb().context("cannot open objects")?;
+    let packs = if objects.len() > FEW { Packs::of_store(from.path()) } else { Packs::default() };
+    let (sender, receiver) = std::sync::mpsc::sync_channel(0);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(move || receiver.iter().try_for_each(|read| packing::write(&read, into)));
+        let mut rest = objects;
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let is_full = |object: &Object| {
+                bytes += object.size;
+                bytes > TOGETHER
+            };
+            let count = rest.iter().position(is_full).map_or(rest.len(), |last| last + 1);
+            let (batch, others) = rest.split_at(count);
+            let mut read = read_packed(&packs, batch);
+            for Object { id, kind, .. } in batch {
+                if !read.contains_key(id) {
+                    let object = odb.read(*id).with_context(|| format!("cannot read `{id}`"))?;
+                    read.insert(*id, (*kind, object.data().to_vec()));
+                }
+            }
+            // The writer that is gone says why.
+            if sender.send(read).is_err() {
+                break;
+            }
+            rest = others;
+        }
+        drop(sender);
+        writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// Reads what of some objects is in packs and is as it should be.
+fn read_packed(packs: &Packs, objects: &[Object]) -> HashMap<Oid, (ObjectType, Vec<u8>)> {
+    let all = Mutex::new(HashMap::with_capacity(objects.len()));
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let (mut reader, mut own) = (packs.reader(), Vec::new());
+        while let Some(Object { id, kind, .. }) = objects.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let Some(content) = reader.read(*id) else { continue };
+            // Finds collisions, too.
+            if Oid::hash_object(*kind, &content).is_ok_and(|found| found == *id) {
+                own.push((*id, (*kind, Rc::unwrap_or_clone(content))));
+            }
+        }
+        all.lock().unwrap_or_else(PoisonError::into_inner).extend(own);
+    };
+    let threads = if packs.is_empty() { 0 } else { std::thread::available_parallelism().map_or(1, NonZero::get) };
+    std::thread::scope(|scope| (0..threads.min(objects.len() / FEW)).for_each(|_| drop(scope.spawn(work))));
+    all.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns what `tips` need and `known` does not name.
+fn missing(from: &Repository, tips: &[Oid], known: &dyn Fn(Oid) -> bool) -> Result<Vec<Object>> {
     let odb = from.odb().context("cannot open objects")?;
     let mut seen = HashSet::new();
     let mut found = Vec::new();
@@ -91,24 +148,24 @@ fn missing(from: &Repository, tips: &[Oid], known: &dyn Fn(Oid) -> bool) -> Resu
             continue;
         }
         let (size, kind) = odb.read_header(oid).with_context(|| format!("cannot read `{oid}`"))?;
-        found.push((oid, size));
-        if kind == git2::ObjectType::Blob {
+        found.push(Object { id: oid, kind, size });
+        if kind == ObjectType::Blob {
             continue;
         }
         let object = from.find_object(oid, None).with_context(|| format!("cannot read `{oid}`"))?;
         match object.kind() {
-            Some(git2::ObjectType::Commit) => {
+            Some(ObjectType::Commit) => {
                 let commit = object.peel_to_commit().with_context(|| format!("cannot read `{oid}`"))?;
                 pending.push(commit.tree_id());
                 pending.extend(commit.parent_ids());
             }
-            Some(git2::ObjectType::Tree) => {
+            Some(ObjectType::Tree) => {
                 let tree = object.peel_to_tree().with_context(|| format!("cannot read `{oid}`"))?;
                 pending.extend(
-                    tree.iter().filter(|entry| entry.kind() != Some(git2::ObjectType::Commit)).map(|entry| entry.id()),
+                    tree.iter().filter(|entry| entry.kind() != Some(ObjectType::Commit)).map(|entry| entry.id()),
                 );
             }
-            Some(git2::ObjectType::Tag) => {
+            Some(ObjectType::Tag) => {
                 let tag = object.as_tag().with_context(|| format!("cannot read `{oid}`"))?;
                 pending.push(tag.target_id());
             }
@@ -116,4 +173,44 @@ fn missing(from: &Repository, tips: &[Oid], known: &dyn Fn(Oid) -> bool) -> Resu
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_copied_is_whole_wherever_it_is_and_what_is_missing_is_an_error() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let from = Repository::init_bare(dir.path().join("from")).expect("a repository");
+        let mut builder = from.packbuilder().expect("a builder");
+        let mut objects = Vec::new();
+        for number in 0..300_usize {
+            let content = format!("{number}\n").repeat(70_000);
+            let id = from.blob(content.as_bytes()).expect("a blob");
+            if number % 3 == 0 {
+                builder.insert_object(id, None).expect("an object");
+            }
+            objects.push(Object { id, kind: ObjectType::Blob, size: content.len() });
+        }
+        builder.write(&from.path().join("objects/pack"), 0o600).expect("a pack");
+        // More than are in memory at once.
+        assert!(objects.iter().map(|object| object.size).sum::<usize>() > TOGETHER);
+        let from = Repository::open(from.path()).expect("a repository");
+        let to = Repository::init_bare(dir.path().join("to")).expect("a repository");
+        copy(&from, &objects, &to.path().join("objects/pack")).expect("copied");
+        let to = Repository::open(to.path()).expect("a repository");
+        for object in &objects {
+            assert_eq!(to.find_blob(object.id).expect("a blob").size(), object.size);
+        }
+        let missing = Object { id: Oid::hash_object(ObjectType::Blob, b"nowhere").expect("an id"), ..objects[0] };
+        for at in [0, 150, 300] {
+            let mut objects = objects.clone();
+            objects.insert(at, missing);
+            let error = copy(&from, &objects, &dir.path().join("to/objects/pack")).expect_err("an error");
+            assert!(error.to_string().contains(&missing.id.to_string()), "{error:#}");
+        }
+        let error = copy(&from, &objects, &dir.path().join("nowhere")).expect_err("an error");
+        assert!(format!("{error:#}").contains("nowhere"), "{error:#}");
+    }
 }

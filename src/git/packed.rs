@@ -29,6 +29,7 @@ const FAN_OUT: usize = 256 * 4;
 const ID: usize = 20;
 
 /// The packs of a repository, for any number of readers.
+#[derive(Default)]
 pub(super) struct Packs(Vec<Pack>);
 
 struct Pack {
@@ -59,6 +60,10 @@ impl Packs {
         let entries = std::fs::read_dir(objects.join("pack")).into_iter().flatten().flatten();
         let indexes = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "idx"));
         indexes.filter_map(Pack::open)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(super) fn reader(&self) -> Reader<'_> {

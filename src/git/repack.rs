@@ -4,7 +4,7 @@
 //! gigabytes is done in a second, and needs no room for a second copy of them. What a linked pack has beyond that is blobs alone,
 //! so that all that an object names is there.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -13,7 +13,7 @@ use git2::{ObjectType, Oid};
 use crate::error::Result;
 use crate::git::reach::Walk;
 use crate::git::repository::Store;
-use crate::git::{packed, packing};
+use crate::git::{pack, packed, packing};
 use crate::progress::Silent;
 use crate::store::fs::{self, Durability};
 
@@ -24,8 +24,6 @@ pub(crate) const NEW: &str = "objects.new";
 const SMALL: u64 = 4 << 20;
 /// So many hundredths of a pack must be needed for it to stay as it is.
 const NEEDED: u64 = 90;
-/// So many bytes of objects are in memory at once.
-const TOGETHER: usize = 64 << 20;
 
 /// Puts all that the refs of a store need into a new directory of objects, and exchanges it for the old one when it is on disk.
 pub(crate) fn repack(store: &Store) -> Result<()> {
@@ -64,17 +62,11 @@ pub(crate) fn repack(store: &Store) -> Result<()> {
 /// Writes objects of a store as packs into the directory `into`.
 pub(crate) fn write(store: &Store, ids: &[Oid], into: &Path) -> Result<()> {
     let odb = store.repository().odb().context("cannot open objects")?;
-    let (mut objects, mut bytes) = (HashMap::new(), 0);
-    for id in ids {
-        let object = odb.read(*id).with_context(|| format!("cannot read `{id}`"))?;
-        bytes += object.len();
-        objects.insert(*id, (object.kind(), object.data().to_vec()));
-        if bytes > TOGETHER {
-            packing::write(&objects, into)?;
-            (objects, bytes) = (HashMap::new(), 0);
-        }
-    }
-    if objects.is_empty() { Ok(()) } else { packing::write(&objects, into) }
+    let object = |id: &Oid| {
+        let (size, kind) = odb.read_header(*id).with_context(|| format!("cannot read `{id}`"))?;
+        Ok(pack::Object { id: *id, kind, size })
+    };
+    pack::copy(store.repository(), &ids.iter().map(object).collect::<Result<Vec<_>>>()?, into)
 }
 
 /// What is not written again.
@@ -153,6 +145,7 @@ fn link(from: &Path, to: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
     use std::os::unix::fs::MetadataExt as _;
 
     use super::*;
