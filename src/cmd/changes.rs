@@ -218,12 +218,21 @@ fn parent(path: &str) -> Option<&str> {
 
 /// Returns what only `after` has.
 fn new<'a, T: Eq + Hash>(before: &'a [T], after: &'a [T]) -> impl Iterator<Item = &'a T> {
+    new_or(before, after, |_| false)
+}
+
+/// Returns what only `after` has, and what is `other` in it.
+fn new_or<'a, T: Eq + Hash>(
+    before: &'a [T],
+    after: &'a [T],
+    other: impl Fn(&T) -> bool,
+) -> impl Iterator<Item = &'a T> {
     let known: HashSet<&T> = before.iter().collect();
-    after.iter().filter(move |entry| !known.contains(entry))
+    after.iter().filter(move |entry| !known.contains(entry) || other(entry))
 }
 
 impl Beside {
-    /// Returns what `after` names and `before` did not.
+    /// Returns what `after` names and `before` did not, and what is not read in both and yet another one.
     pub(crate) fn between(before: &Meta, after: &Meta) -> Self {
         let nested = new(&before.nested, &after.nested);
         let ignored = new(&before.newly_ignored, &after.newly_ignored);
@@ -234,10 +243,12 @@ impl Beside {
         for (path, kind) in new(&before.special, &after.special) {
             add(path, kind.clone());
         }
-        for (path, size) in new(&before.too_large, &after.too_large) {
+        let large = new_or(&before.too_large, &after.too_large, |(path, _)| after.is_rewritten(before, path));
+        for (path, size) in large {
             add(path, format!("too large: {}", text::bytes(*size)));
         }
-        for (path, reason) in new(&before.unreadable, &after.unreadable) {
+        let closed = new_or(&before.unreadable, &after.unreadable, |(path, _)| after.is_rewritten(before, path));
+        for (path, reason) in closed {
             add(path, reason.clone());
         }
         Self {

@@ -126,6 +126,9 @@ impl Report for Answer {
         }
         let is_empty = self.lines.is_empty() && self.refs.is_empty() && self.repositories.is_empty();
         match &self.run {
+            None if is_empty && !self.complete => {
+                page.line(format!("Nothing of `{workspace}` can be put back to before the run {undoes}."));
+            }
             _ if self.dry_run && is_empty => page.line(format!("`{workspace}` is as it was before the run {undoes}.")),
             _ if self.dry_run => page.line(format!("Would put `{workspace}` back to before the run {undoes}.")),
             None => page.line(format!("`{workspace}` is as it was before the run {undoes}.")),

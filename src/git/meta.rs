@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::error::{Failure, Kind, Result};
 use crate::git::Oid;
+use crate::store::walk::Stamp;
 
 const HEADER: &[u8] = b"stead meta 1";
 
@@ -51,6 +52,8 @@ pub(crate) struct Meta {
     pub(crate) large_modes: Vec<(Vec<u8>, u32)>,
     /// What could not be read, with the reason.
     pub(crate) unreadable: Vec<(Vec<u8>, String)>,
+    /// What tells whether any of those has changed although nobody has read it; not known of all, nor of older snapshots.
+    pub(crate) stamps: Vec<(Vec<u8>, Stamp)>,
     /// Nested repositories, with the sub-snapshot's root tree id.
     pub(crate) nested: Vec<(Vec<u8>, Oid)>,
     /// Top-level entries that only rules newer than the base ignore.
@@ -72,6 +75,24 @@ impl Meta {
         let plain = self.plain_dir?;
         let found = self.dir_modes.binary_search_by(|(other, _)| other.as_slice().cmp(path));
         Some(found.map_or(plain, |index| self.dir_modes[index].1))
+    }
+
+    /// Returns the stamp of what was not read.
+    pub(crate) fn stamp(&self, path: &[u8]) -> Option<Stamp> {
+        let at = self.stamps.binary_search_by(|(other, _)| other.as_slice().cmp(path)).ok()?;
+        Some(self.stamps[at].1)
+    }
+
+    /// Returns whether what nobody has read, now or `before`, is another one than then or was written to. Other permission bits
+    /// alone are no such change.
+    pub(crate) fn is_rewritten(&self, before: &Self, path: &[u8]) -> bool {
+        let (Some(old), Some(new)) = (before.stamp(path), self.stamp(path)) else { return false };
+        let mode = |meta: &Self| {
+            let at = meta.large_modes.binary_search_by(|(other, _)| other.as_slice().cmp(path)).ok()?;
+            Some(meta.large_modes[at].1)
+        };
+        // A time of change is all that a run cannot set, but other permission bits set it too.
+        old != new && (Stamp { ctime: new.ctime, ..old } != new || mode(before) == mode(self))
     }
 
     /// Returns whether what it names shows that there is a directory at `path`, whatever the files say.
@@ -112,6 +133,7 @@ impl Meta {
             too_large: pick(&self.too_large, below),
             large_modes: pick(&self.large_modes, below),
             unreadable: pick(&self.unreadable, below),
+            stamps: pick(&self.stamps, below),
             nested: pick(&self.nested, below),
             newly_ignored: self.newly_ignored.iter().filter_map(|path| below(path)).collect(),
         }
@@ -127,6 +149,7 @@ impl Meta {
         self.too_large.sort();
         self.large_modes.sort();
         self.unreadable.sort();
+        self.stamps.sort_by(|one, other| one.0.cmp(&other.0));
         self.nested.sort();
         self.newly_ignored.sort();
     }
@@ -164,6 +187,9 @@ impl Meta {
             record("plaindir", b"", &format!("{mode:o}"));
         }
         self.special.iter().for_each(|(path, kind)| record("special", path, kind));
+        for (path, Stamp { inode, size, mtime, ctime }) in &self.stamps {
+            record("stamp", path, &format!("{inode} {size} {} {} {} {}", mtime.0, mtime.1, ctime.0, ctime.1));
+        }
         self.unreadable.iter().for_each(|(path, reason)| record("unreadable", path, reason));
         bytes
     }
@@ -198,6 +224,7 @@ impl Meta {
                 }
                 b"plaindir" => meta.plain_dir = Some(octal()?),
                 b"special" => meta.special.push((path, value.to_owned())),
+                b"stamp" => meta.stamps.push((path, stamp(value).ok_or_else(damaged)?)),
                 b"unreadable" => meta.unreadable.push((path, value.to_owned())),
                 _ => {}
             }
@@ -212,6 +239,17 @@ impl GitFile {
         let (mode, content) = value.split_once(' ')?;
         Some(Self { mode: u32::from_str_radix(mode, 8).ok()?, content: STANDARD.decode(content).ok()? })
     }
+}
+
+fn stamp(value: &str) -> Option<Stamp> {
+    let mut words = value.split(' ');
+    let mut next = || words.next();
+    Some(Stamp {
+        inode: next()?.parse().ok()?,
+        size: next()?.parse().ok()?,
+        mtime: (next()?.parse().ok()?, next()?.parse().ok()?),
+        ctime: (next()?.parse().ok()?, next()?.parse().ok()?),
+    })
 }
 
 /// Permission bits of a file and of an executable one under the usual umask.
@@ -244,6 +282,10 @@ mod tests {
             too_large: vec![(b"big".to_vec(), 1 << 40)],
             large_modes: vec![(b"big".to_vec(), 0o600)],
             unreadable: vec![(b"u".to_vec(), "permission denied".to_owned())],
+            stamps: vec![(
+                b"u".to_vec(),
+                Stamp { inode: 7, size: 1 << 40, mtime: (-1, 2), ctime: (1 << 40, 999_999_999) },
+            )],
             nested: vec![(b"n/m".to_vec(), id)],
             newly_ignored: vec![b"i".to_vec()],
         };

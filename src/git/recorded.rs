@@ -12,6 +12,7 @@ use crate::git::ignore::Patterns;
 use crate::git::meta::{GitFile, Meta};
 use crate::git::repository::Store;
 use crate::git::snapshot::{Snapshot, is_in_git};
+use crate::store::walk::Stamp;
 
 const TYPE: u32 = 0o170_000;
 const TREE: u32 = 0o040_000;
@@ -42,6 +43,8 @@ pub(crate) struct Recorded {
     pub(crate) empty_dirs: BTreeSet<Vec<u8>>,
     /// What was there and could not be recorded, with the reason.
     pub(crate) unrecorded: BTreeMap<Vec<u8>, String>,
+    /// What tells whether any of that has changed, as in [`Meta`].
+    stamps: BTreeMap<Vec<u8>, Stamp>,
     /// What the run's own rules ignored, and is named alone.
     pub(crate) newly_ignored: BTreeSet<Vec<u8>>,
     /// The small files of each repository's `.git`, by the repository's path; that of the tree itself is empty.
@@ -75,9 +78,16 @@ impl Recorded {
         unrecorded.extend(meta.special.iter().cloned());
         unrecorded.extend(meta.too_large.iter().map(|(path, size)| (path.clone(), format!("{size} bytes"))));
         unrecorded.extend(meta.unreadable.iter().cloned());
+        recorded.stamps.extend(meta.stamps.iter().cloned());
         recorded.git_files.extend(meta.git_files.iter().cloned());
         recorded.newly_ignored.extend(meta.newly_ignored.iter().cloned());
         Ok(recorded)
+    }
+
+    /// Returns whether something that is recorded neither here nor in `other` is the same there, as far as that can be known.
+    pub(crate) fn has_unchanged(&self, path: &[u8], other: &Self) -> bool {
+        let stamps = self.stamps.get(path).zip(other.stamps.get(path));
+        self.unrecorded.get(path) == other.unrecorded.get(path) && stamps.is_none_or(|(one, other)| one == other)
     }
 
     fn add(&mut self, repository: &Repository, top: &[u8], root: Oid, meta: &Meta) -> Result<()> {

@@ -44,13 +44,16 @@ pub(super) fn unread(before: &Meta, after: &Meta, changes: &mut Vec<Change>) {
         };
         match known.get(path.as_slice()) {
             None => changes.push(plain),
-            Some(old) if old != size => {
+            Some(old) if old != size || after.is_rewritten(before, path) => {
                 let update = Change { kind: ChangeKind::Update, ..plain };
                 changes.push(with_modes(update.clone()).unwrap_or(update));
             }
             Some(_) => changes.extend(with_modes(Change { kind: ChangeKind::Update, binary: false, ..plain })),
         }
     }
+    let still = before.unreadable.iter().map(|(path, _)| path.as_slice()).filter(|path| hidden.contains(path));
+    let rewritten = still.filter(|path| after.is_rewritten(before, path));
+    changes.extend(rewritten.map(|path| Change { binary: false, ..of_unread(path, ChangeKind::Update) }));
     let mut aside = hidden;
     aside.extend(after.newly_ignored.iter().map(Vec::as_slice));
     aside.extend(after.special.iter().map(|(path, _)| path.as_slice()));

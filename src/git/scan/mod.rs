@@ -206,6 +206,9 @@ impl Scan<'_> {
             Ok(opened) => opened,
             Err(reason) => {
                 parent.clean.store(false, Ordering::Release);
+                if let Ok(Some(attributes)) = walk::attributes(&parent.directory, &entry.name) {
+                    self.stamp(parent, &path, &attributes);
+                }
                 return self.unreadable(path, reason);
             }
         };

@@ -28,11 +28,11 @@ impl Scan<'_> {
         let (content, attributes) = if attributes.kind == FileType::Symlink {
             match walk::link(&node.directory, &name) {
                 Ok(text) => (text, *attributes),
-                Err(error) => return self.unreadable(join(&node.path, &name), reason(&error)),
+                Err(error) => return self.unread(node, &name, reason(&error), attributes),
             }
         } else {
             if self.budget.is_late() {
-                return self.unreadable(join(&node.path, &name), LATE.to_owned());
+                return self.unread(node, &name, LATE.to_owned(), attributes);
             }
             if let Some(id) = self.budget.linked(attributes) {
                 self.count(node, &name, attributes);
@@ -45,21 +45,21 @@ impl Scan<'_> {
             };
             match walk::read_if(&node.directory, &name, self.limits.max_file, admit) {
                 Ok(Content::Whole(content, attributes)) => (content, attributes),
-                Ok(Content::TooLarge(size)) => return self.too_large(node, &name, size, attributes.mode),
+                Ok(Content::TooLarge(size)) => return self.too_large(node, &name, size, attributes),
                 Ok(Content::Gone) => return,
                 Ok(Content::Unsteady) => {
-                    return self.unreadable(join(&node.path, &name), "it changes while it is read".to_owned());
+                    return self.unread(node, &name, "it changes while it is read".to_owned(), attributes);
                 }
-                Err(error) => return self.unreadable(join(&node.path, &name), reason(&error)),
+                Err(error) => return self.unread(node, &name, reason(&error), attributes),
             }
         };
         let Ok(id) = Oid::hash_object(ObjectType::Blob, &content) else {
-            return self.unreadable(join(&node.path, &name), "it cannot be hashed".to_owned());
+            return self.unread(node, &name, "it cannot be hashed".to_owned(), &attributes);
         };
         if !self.is_known(id) {
             let size = content.len() as u64;
             if !self.budget.take(node.top.top.kind, size) {
-                return self.too_large(node, &name, size, attributes.mode);
+                return self.too_large(node, &name, size, &attributes);
             }
             self.send(out, Object { id, kind: ObjectType::Blob, content });
         }
@@ -158,13 +158,28 @@ impl Scan<'_> {
         self.note(|meta| meta.unreadable.push((path, reason)));
     }
 
-    fn too_large(&self, node: &Node, name: &[u8], size: u64, mode: u32) {
+    /// Names what could not be read, and what tells whether it changes.
+    fn unread(&self, node: &Node, name: &[u8], reason: String, attributes: &Attributes) {
         let path = join(&node.path, name);
+        self.stamp(node, &path, attributes);
+        self.unreadable(path, reason);
+    }
+
+    fn too_large(&self, node: &Node, name: &[u8], size: u64, attributes: &Attributes) {
+        let path = join(&node.path, name);
+        self.stamp(node, &path, attributes);
         self.note(|meta| {
             if node.top.top.kind == TopKind::Files {
-                meta.large_modes.push((path.clone(), mode));
+                meta.large_modes.push((path.clone(), attributes.mode));
             }
             meta.too_large.push((path, size));
         });
+    }
+
+    /// git itself writes to what is in `.git` all the time.
+    pub(super) fn stamp(&self, node: &Node, path: &[u8], attributes: &Attributes) {
+        if node.top.top.kind == TopKind::Files {
+            self.note(|meta| meta.stamps.push((path.to_vec(), attributes.stamp)));
+        }
     }
 }

@@ -79,18 +79,20 @@ const STAYS: &str = "it cannot be recorded, so it stays";
 /// The same of a directory that was closed: what the run has added in it.
 const ADDED_STAYS: &str = "what has come into it is not known, so it stays";
 
+/// Why something is another one than before the run, or not there.
+const NOT_RECORDED: &str = "it was not recorded before the run";
+
 /// Why a directory has other permission bits than it should have.
 const MODE_STAYS: &str = "its permission bits cannot be put back";
 
 impl Outline {
-    /// Returns whether nothing stays that should have gone, and nothing is gone that should be there.
+    /// Returns whether nothing stays that should have gone or be another one, and nothing is gone that should be there.
     pub(crate) fn is_complete(&self) -> bool {
         self.lost.is_empty()
             && self.not_taken_over.is_empty()
-            && !self
-                .left
-                .iter()
-                .any(|(_, reason)| [STAYS, ADDED_STAYS, MODE_STAYS].iter().any(|start| reason.starts_with(start)))
+            && !self.left.iter().any(|(_, reason)| {
+                [STAYS, ADDED_STAYS, NOT_RECORDED, MODE_STAYS].iter().any(|start| reason.starts_with(start))
+            })
     }
 
     fn add(&mut self, gitdir: &[u8], lacks: Lacks) {
@@ -381,8 +383,8 @@ fn left(
     let (at, tree) = (workspace.tree(), Dir::open(&workspace.tree())?);
     let asked = |path: &[u8]| paths.is_empty() || paths.iter().any(|top| is_at_or_below(path, top));
     let mut left: BTreeMap<Vec<u8>, String> = BTreeMap::new();
-    for (path, reason) in was.unrecorded.iter().filter(|(path, reason)| is.unrecorded.get(*path) != Some(*reason)) {
-        left.insert(path.clone(), format!("it was not recorded before the run ({reason})"));
+    for (path, reason) in was.unrecorded.iter().filter(|(path, _)| !was.has_unchanged(path, is)) {
+        left.insert(path.clone(), format!("{NOT_RECORDED} ({reason})"));
     }
     let directories = was.directories();
     for (path, reason) in is.unrecorded.iter().filter(|(path, _)| !was.unrecorded.contains_key(*path)) {

@@ -172,7 +172,9 @@ pub(super) const OPERATIONS: &[Operation] = &[
         settled: |scene| {
             // Finishes what was cut off, and does nothing else.
             stead(scene, &["--json", "sync", "x", "--to", "--dry-run"])?;
-            if !scene.place.tree("x").join("untracked").exists() {
+            // A file that could not be recorded at the time stays, and all else is undone.
+            let tree = scene.place.tree("x");
+            if ["committed", "staged", "untracked"].iter().any(|name| !tree.join(name).exists()) {
                 stead(scene, &["--json", "undo", "x"]).context("the undo of the undo")?;
             }
             Ok(())

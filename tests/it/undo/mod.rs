@@ -3,6 +3,7 @@
 mod modes;
 mod stubborn;
 mod submodules;
+mod unread;
 
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt as _;

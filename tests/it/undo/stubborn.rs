@@ -8,7 +8,7 @@ use super::{exec, files, full, killed, state};
 use crate::support::{Place, describe, succeed, write};
 
 /// What an ordinary user's stead answers; root's tests are somebody else for it.
-fn as_ordinary(place: &Place, args: &[&str]) -> std::process::Output {
+pub(super) fn as_ordinary(place: &Place, args: &[&str]) -> std::process::Output {
     ordinary_under(place, &[], args)
 }
 
