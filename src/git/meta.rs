@@ -83,16 +83,21 @@ impl Meta {
         Some(self.stamps[at].1)
     }
 
+    /// Returns the permission bits of what was not read, where they are known.
+    pub(crate) fn mode_of_unread(&self, path: &[u8]) -> Option<u32> {
+        let listed = |list: &[(Vec<u8>, u32)]| {
+            list.binary_search_by(|(other, _)| other.as_slice().cmp(path)).ok().map(|at| list[at].1)
+        };
+        listed(&self.large_modes).or_else(|| listed(&self.dir_modes))
+    }
+
     /// Returns whether what nobody has read, now or `before`, is another one than then or was written to. Other permission bits
     /// alone are no such change.
     pub(crate) fn is_rewritten(&self, before: &Self, path: &[u8]) -> bool {
         let (Some(old), Some(new)) = (before.stamp(path), self.stamp(path)) else { return false };
-        let mode = |meta: &Self| {
-            let at = meta.large_modes.binary_search_by(|(other, _)| other.as_slice().cmp(path)).ok()?;
-            Some(meta.large_modes[at].1)
-        };
         // A time of change is all that a run cannot set, but other permission bits set it too.
-        old != new && (Stamp { ctime: new.ctime, ..old } != new || mode(before) == mode(self))
+        old != new
+            && (Stamp { ctime: new.ctime, ..old } != new || before.mode_of_unread(path) == self.mode_of_unread(path))
     }
 
     /// Returns whether what it names shows that there is a directory at `path`, whatever the files say.

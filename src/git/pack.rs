@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context;
-use git2::Repository;
+use git2::{Odb, Repository};
 
 use crate::error::Result;
 use crate::git::packed::Packs;
@@ -23,7 +23,7 @@ pub(crate) fn write_missing(from: &Repository, tips: &[Oid], to: &Path) -> Resul
 
 /// Writes what `tips` need of `from` and the alternates of the git directory at `to` lack into the objects of `to`.
 pub(crate) fn write_beyond_alternates(from: &Repository, tips: &[Oid], to: &Path) -> Result<()> {
-    let known = git2::Odb::new().context("cannot open objects")?;
+    let known = Odb::new().context("cannot open objects")?;
     let list = std::fs::read_to_string(to.join("objects/info/alternates")).unwrap_or_default();
     for directory in list.lines() {
         known.add_disk_alternate(directory).with_context(|| format!("cannot open `{directory}`"))?;
@@ -71,22 +71,44 @@ pub(crate) fn write_absent(from: &Repository, tips: &[Oid], here: &HashSet<Oid>,
 fn write_objects(from: &Repository, missing: Vec<Object>, into: &Path) -> Result<()> {
     let total: usize = missing.iter().map(|object| object.size).sum();
     let most = if total > MUCH || missing.len() > MANY { 0 } else { LARGE };
-    let (large, small): (Vec<_>, Vec<_>) = missing.into_iter().partition(|object| most == 0 || object.size > most);
-    copy(from, &large, into)?;
-    if small.is_empty() {
+    let is_first = |object: &Object| object.kind == ObjectType::Blob && (most == 0 || object.size > most);
+    let (first, last): (Vec<_>, Vec<_>) = missing.into_iter().partition(is_first);
+    copy(from, &first, into)?;
+    // What names others comes last and all at once: whoever finds it here takes all that it names to be here.
+    if last.is_empty() {
         return Ok(());
     }
+    if most == 0 && last.iter().map(|object| object.size).sum::<usize>() <= MUCH {
+        let odb = from.odb().context("cannot open objects")?;
+        return packing::write(&read(&odb, &packs_of(from, &last), &last)?, into);
+    }
     let mut builder = from.packbuilder().context("cannot start a pack")?;
-    for Object { id, .. } in small {
+    for Object { id, .. } in last {
         builder.insert_object(id, None).with_context(|| format!("cannot pack `{id}`"))?;
     }
     builder.write(into, 0o444).with_context(|| format!("cannot write a pack in `{}`", into.display()))
 }
 
-/// Writes objects of a repository into the directory `into`, as packs of some size: the next is read while one is written.
+fn packs_of(from: &Repository, objects: &[Object]) -> Packs {
+    if objects.len() > FEW { Packs::of_store(from.path()) } else { Packs::default() }
+}
+
+fn read(odb: &Odb<'_>, packs: &Packs, objects: &[Object]) -> Result<HashMap<Oid, (ObjectType, Vec<u8>)>> {
+    let mut read = read_packed(packs, objects);
+    for Object { id, kind, .. } in objects {
+        if !read.contains_key(id) {
+            let object = odb.read(*id).with_context(|| format!("cannot read `{id}`"))?;
+            read.insert(*id, (*kind, object.data().to_vec()));
+        }
+    }
+    Ok(read)
+}
+
+/// Writes objects of a repository into the directory `into`, as packs of some size: the next is read while one is written. What
+/// one of them names may come later.
 pub(super) fn copy(from: &Repository, objects: &[Object], into: &Path) -> Result<()> {
     let odb = from.odb().context("cannot open objects")?;
-    let packs = if objects.len() > FEW { Packs::of_store(from.path()) } else { Packs::default() };
+    let packs = packs_of(from, objects);
     let (sender, receiver) = std::sync::mpsc::sync_channel(0);
     std::thread::scope(|scope| {
         let writer = scope.spawn(move || receiver.iter().try_for_each(|read| packing::write(&read, into)));
@@ -99,15 +121,8 @@ pub(super) fn copy(from: &Repository, objects: &[Object], into: &Path) -> Result
             };
             let count = rest.iter().position(is_full).map_or(rest.len(), |last| last + 1);
             let (batch, others) = rest.split_at(count);
-            let mut read = read_packed(&packs, batch);
-            for Object { id, kind, .. } in batch {
-                if !read.contains_key(id) {
-                    let object = odb.read(*id).with_context(|| format!("cannot read `{id}`"))?;
-                    read.insert(*id, (*kind, object.data().to_vec()));
-                }
-            }
             // The writer that is gone says why.
-            if sender.send(read).is_err() {
+            if sender.send(read(&odb, &packs, batch)?).is_err() {
                 break;
             }
             rest = others;
@@ -212,5 +227,38 @@ mod tests {
         }
         let error = copy(&from, &objects, &dir.path().join("nowhere")).expect_err("an error");
         assert!(format!("{error:#}").contains("nowhere"), "{error:#}");
+    }
+
+    #[test]
+    fn what_names_others_comes_last_and_all_at_once() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let from = Repository::init_bare(dir.path().join("from")).expect("a repository");
+        let mut objects = Vec::new();
+        let mut top = from.treebuilder(None).expect("a tree");
+        // More than one pack of blobs, and so much that it is no work for libgit2.
+        let count = MUCH / (1 << 20) + 2;
+        for number in 0..count {
+            let id = from.blob(&[number.to_le_bytes()[0]].repeat(1 << 20)).expect("a blob");
+            let mut below = from.treebuilder(None).expect("a tree");
+            below.insert(number.to_string(), id, 0o100_644).expect("an entry");
+            top.insert(number.to_string(), below.write().expect("a tree"), 0o040_000).expect("an entry");
+            objects.push(id);
+        }
+        let top = top.write().expect("a tree");
+        let to = Repository::init_bare(dir.path().join("to")).expect("a repository");
+        let packs = to.path().join("objects/pack");
+        // The last that is read cannot be: nothing that names a blob may have come.
+        let last = from.path().join(format!("objects/{}/{}", &top.to_string()[..2], &top.to_string()[2..]));
+        let missing = missing(&from, &[top], &|_| false).expect("objects");
+        std::fs::remove_file(&last).expect("removed");
+        let from = Repository::open(from.path()).expect("a repository");
+        write_objects(&from, missing.clone(), &packs).expect_err("an error");
+        let kinds = |repository: &Repository| {
+            let odb = repository.odb().expect("objects");
+            let found = missing.iter().filter(|object| odb.exists(object.id));
+            found.map(|object| object.kind).collect::<Vec<_>>()
+        };
+        let came = kinds(&Repository::open(to.path()).expect("a repository"));
+        assert!(came.contains(&ObjectType::Blob) && !came.contains(&ObjectType::Tree), "{came:?}");
     }
 }

@@ -80,7 +80,9 @@ pub(super) fn listed(index: &Path) -> Option<Vec<(Oid, u64)>> {
     };
     let mut objects: Vec<(usize, Oid)> = (0..pack.count).map(at).collect::<Option<_>>()?;
     objects.sort_unstable();
-    let end = pack.content.len().checked_sub(ID)?;
+    let is_whole = number(&pack.content, HEADER)? == pack.count
+        && pack.index.len() >= HEADER + FAN_OUT + pack.count * (ID + 8) + 2 * ID;
+    let end = pack.content.len().checked_sub(ID).filter(|_| is_whole)?;
     let ends = objects.iter().skip(1).map(|(offset, _)| *offset).chain([end]);
     objects
         .iter()

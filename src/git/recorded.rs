@@ -86,8 +86,12 @@ impl Recorded {
 
     /// Returns whether something that is recorded neither here nor in `other` is the same there, as far as that can be known.
     pub(crate) fn has_unchanged(&self, path: &[u8], other: &Self) -> bool {
-        let stamps = self.stamps.get(path).zip(other.stamps.get(path));
-        self.unrecorded.get(path) == other.unrecorded.get(path) && stamps.is_none_or(|(one, other)| one == other)
+        let Some((one, two)) = self.stamps.get(path).zip(other.stamps.get(path)) else {
+            return self.unrecorded.get(path) == other.unrecorded.get(path);
+        };
+        // Other permission bits of a directory, which are recorded, set the time of change too.
+        one == two
+            || (Stamp { ctime: two.ctime, ..*one } == *two && self.dir_modes.get(path) != other.dir_modes.get(path))
     }
 
     fn add(&mut self, repository: &Repository, top: &[u8], root: Oid, meta: &Meta) -> Result<()> {

@@ -86,6 +86,8 @@ impl Staying {
         let mut staying = Self { files: Vec::new(), objects: HashSet::new(), is_all: true };
         for index in fs::entries(&objects.join("pack"))? {
             if index.extension().is_none_or(|extension| extension != "idx") {
+                // Else what a crash has left.
+                staying.is_all &= index.with_extension("idx").exists();
                 continue;
             }
             let is_large = index.with_extension("pack").metadata().is_ok_and(|pack| pack.len() >= SMALL);

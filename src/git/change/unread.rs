@@ -52,7 +52,10 @@ pub(super) fn unread(before: &Meta, after: &Meta, changes: &mut Vec<Change>) {
         }
     }
     let still = before.unreadable.iter().map(|(path, _)| path.as_slice()).filter(|path| hidden.contains(path));
-    let rewritten = still.filter(|path| after.is_rewritten(before, path));
+    // One with other permission bits is told with these.
+    let has_other_mode =
+        |path: &[u8]| before.mode_of_unread(path).zip(after.mode_of_unread(path)).is_some_and(|(old, new)| old != new);
+    let rewritten = still.filter(|path| after.is_rewritten(before, path) && !has_other_mode(path));
     changes.extend(rewritten.map(|path| Change { binary: false, ..of_unread(path, ChangeKind::Update) }));
     let mut aside = hidden;
     aside.extend(after.newly_ignored.iter().map(Vec::as_slice));

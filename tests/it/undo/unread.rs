@@ -57,5 +57,10 @@ fn what_its_owner_may_not_read_is_told_when_it_changes() {
         let told = format!("update {path}\nnot recorded {path} (permission denied)\n");
         assert!(said.starts_with(&told), "{script}: {said}");
     }
+    // Told once, by its permission bits, and put back with these alone.
+    let mode = "update dir/ (mode 0 -> mode 100)\nNext: ";
+    assert!(run("chmod 100 dir").starts_with(mode), "{}", run("true"));
+    let output = as_ordinary(&place, &["undo", "x"]);
+    assert!(output.status.success(), "{}", describe(&output));
     assert!(as_ordinary(&place, &["rm", "x", "--force"]).status.success());
 }
