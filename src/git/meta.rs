@@ -63,38 +63,25 @@ pub(crate) struct Meta {
 impl Meta {
     /// Returns the permission bits of a recorded file.
     pub(crate) fn mode(&self, path: &[u8], executable: bool) -> u32 {
-        if let Ok(index) = self.modes.binary_search_by(|(other, _)| other.as_slice().cmp(path)) {
-            return self.modes[index].1;
-        }
         let (file, program) = self.plain.unwrap_or(PLAIN);
-        if executable { program } else { file }
+        listed(&self.modes, path).unwrap_or(if executable { program } else { file })
     }
 
     /// Returns the permission bits of what is known to be a directory of the snapshot.
     pub(crate) fn dir_mode(&self, path: &[u8]) -> Option<u32> {
         let plain = self.plain_dir?;
-        let found = self.dir_modes.binary_search_by(|(other, _)| other.as_slice().cmp(path));
-        Some(found.map_or(plain, |index| self.dir_modes[index].1))
-    }
-
-    /// Returns the stamp of what was not read.
-    pub(crate) fn stamp(&self, path: &[u8]) -> Option<Stamp> {
-        let at = self.stamps.binary_search_by(|(other, _)| other.as_slice().cmp(path)).ok()?;
-        Some(self.stamps[at].1)
+        Some(listed(&self.dir_modes, path).unwrap_or(plain))
     }
 
     /// Returns the permission bits of what was not read, where they are known.
     pub(crate) fn mode_of_unread(&self, path: &[u8]) -> Option<u32> {
-        let listed = |list: &[(Vec<u8>, u32)]| {
-            list.binary_search_by(|(other, _)| other.as_slice().cmp(path)).ok().map(|at| list[at].1)
-        };
-        listed(&self.large_modes).or_else(|| listed(&self.dir_modes))
+        listed(&self.large_modes, path).or_else(|| listed(&self.dir_modes, path))
     }
 
     /// Returns whether what nobody has read, now or `before`, is another one than then or was written to. Other permission bits
     /// alone are no such change.
     pub(crate) fn is_rewritten(&self, before: &Self, path: &[u8]) -> bool {
-        let (Some(old), Some(new)) = (before.stamp(path), self.stamp(path)) else { return false };
+        let (Some(old), Some(new)) = (listed(&before.stamps, path), listed(&self.stamps, path)) else { return false };
         // A time of change is all that a run cannot set, but other permission bits set it too.
         old != new
             && (Stamp { ctime: new.ctime, ..old } != new || before.mode_of_unread(path) == self.mode_of_unread(path))
@@ -262,6 +249,10 @@ pub(crate) const PLAIN: (u32, u32) = (0o644, 0o755);
 
 /// The same of a directory.
 pub(crate) const PLAIN_DIR: u32 = 0o755;
+
+fn listed<T: Copy>(list: &[(Vec<u8>, T)], path: &[u8]) -> Option<T> {
+    list.binary_search_by(|(other, _)| other.as_slice().cmp(path)).ok().map(|at| list[at].1)
+}
 
 fn pick<T: Clone>(list: &[(Vec<u8>, T)], below: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Vec<(Vec<u8>, T)> {
     list.iter().filter_map(|(path, value)| Some((below(path)?, value.clone()))).collect()

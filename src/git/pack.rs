@@ -4,8 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::num::NonZero;
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::mpsc::SyncSender;
 
 use anyhow::Context;
 use git2::{Odb, Repository};
@@ -13,6 +12,7 @@ use git2::{Odb, Repository};
 use crate::error::Result;
 use crate::git::packed::Packs;
 use crate::git::{ObjectType, Oid, local, packing};
+use crate::store::walk::{self, Queue};
 
 /// Writes what `tips` need of `from` and the repository at `to` lacks into the objects of `to`, as one pack.
 pub(crate) fn write_missing(from: &Repository, tips: &[Oid], to: &Path) -> Result<()> {
@@ -134,22 +134,25 @@ pub(super) fn copy(from: &Repository, objects: &[Object], into: &Path) -> Result
 
 /// Reads what of some objects is in packs and is as it should be.
 fn read_packed(packs: &Packs, objects: &[Object]) -> HashMap<Oid, (ObjectType, Vec<u8>)> {
-    let all = Mutex::new(HashMap::with_capacity(objects.len()));
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let (mut reader, mut own) = (packs.reader(), Vec::new());
-        while let Some(Object { id, kind, .. }) = objects.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let Some(content) = reader.read(*id) else { continue };
+    let mut all = HashMap::with_capacity(objects.len());
+    if packs.is_empty() {
+        return all;
+    }
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    // A reader keeps the bases of what it reads next.
+    let parts = objects.chunks(objects.len().div_ceil(threads * 4).max(FEW)).collect();
+    let read = |part: &[Object], _: &Queue<&[Object]>, out: &SyncSender<Vec<_>>| {
+        let mut reader = packs.reader();
+        let whole = part.iter().filter_map(|Object { id, kind, .. }| {
+            let content = reader.read(*id)?;
             // Finds collisions, too.
-            if Oid::hash_object(*kind, &content).is_ok_and(|found| found == *id) {
-                own.push((*id, (*kind, Rc::unwrap_or_clone(content))));
-            }
-        }
-        all.lock().unwrap_or_else(PoisonError::into_inner).extend(own);
+            let is_whole = Oid::hash_object(*kind, &content).is_ok_and(|found| found == *id);
+            is_whole.then(|| (*id, (*kind, Rc::unwrap_or_clone(content))))
+        });
+        out.send(whole.collect()).expect("all is received");
     };
-    let threads = if packs.is_empty() { 0 } else { std::thread::available_parallelism().map_or(1, NonZero::get) };
-    std::thread::scope(|scope| (0..threads.min(objects.len() / FEW)).for_each(|_| drop(scope.spawn(work))));
-    all.into_inner().unwrap_or_else(PoisonError::into_inner)
+    walk::work(threads, parts, read, |whole| all.extend(whole));
+    all
 }
 
 /// Returns what `tips` need and `known` does not name.

@@ -7,6 +7,7 @@ use git2::{ObjectType, Odb, Oid};
 
 use crate::error::Result;
 use crate::git::gitdir;
+use crate::git::pack::Object;
 use crate::git::repository::{Store, named};
 
 /// A walk that goes on from each tip that is added.
@@ -14,7 +15,7 @@ pub(crate) struct Walk<'a> {
     store: &'a Store,
     borrowed: Odb<'static>,
     seen: HashSet<Oid>,
-    own: Vec<Oid>,
+    own: Vec<Object>,
     bytes: u64,
 }
 
@@ -34,7 +35,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Returns all objects so far.
-    pub(crate) fn own(&self) -> &[Oid] {
+    pub(super) fn own(&self) -> &[Object] {
         &self.own
     }
 
@@ -77,7 +78,7 @@ impl<'a> Walk<'a> {
                 continue;
             }
             let (size, kind) = odb.read_header(id).with_context(|| format!("cannot read `{id}`"))?;
-            self.own.push(id);
+            self.own.push(Object { id, kind, size });
             self.bytes += size as u64;
             if kind != ObjectType::Blob {
                 let object = odb.read(id).with_context(|| format!("cannot read `{id}`"))?;

@@ -11,9 +11,10 @@ use anyhow::Context as _;
 use git2::{ObjectType, Oid};
 
 use crate::error::Result;
+use crate::git::pack::{self, Object};
 use crate::git::reach::Walk;
 use crate::git::repository::Store;
-use crate::git::{pack, packed, packing};
+use crate::git::{packed, packing, whole};
 use crate::progress::Silent;
 use crate::store::fs::{self, Durability};
 
@@ -36,7 +37,7 @@ pub(crate) fn repack(store: &Store) -> Result<()> {
         target.map(|target| walk.add(target)).transpose()?;
     }
     let staying = Staying::choose(store, &walk, &old)?;
-    let rest: Vec<Oid> = walk.own().iter().copied().filter(|id| !staying.objects.contains(id)).collect();
+    let rest: Vec<Object> = walk.own().iter().copied().filter(|object| !staying.objects.contains(&object.id)).collect();
     if rest.is_empty() && staying.is_all {
         return Ok(());
     }
@@ -52,21 +53,11 @@ pub(crate) fn repack(store: &Store) -> Result<()> {
     for file in &staying.files {
         link(&old.join(file), &new.join(file))?;
     }
-    write(store, &rest, &new.join("pack"))?;
+    pack::copy(store.repository(), &rest, &new.join("pack"))?;
     fs::sync_file_system(&new)?;
     fs::exchange(&new, &old)?;
     fs::sync_dir(store.path())?;
     fs::remove_tree(&new, &Silent)
-}
-
-/// Writes objects of a store as packs into the directory `into`.
-pub(crate) fn write(store: &Store, ids: &[Oid], into: &Path) -> Result<()> {
-    let odb = store.repository().odb().context("cannot open objects")?;
-    let object = |id: &Oid| {
-        let (size, kind) = odb.read_header(*id).with_context(|| format!("cannot read `{id}`"))?;
-        Ok(pack::Object { id: *id, kind, size })
-    };
-    pack::copy(store.repository(), &ids.iter().map(object).collect::<Result<Vec<_>>>()?, into)
 }
 
 /// What is not written again.
@@ -80,7 +71,7 @@ struct Staying {
 
 impl Staying {
     fn choose(store: &Store, walk: &Walk<'_>, objects: &Path) -> Result<Self> {
-        let needed: HashSet<Oid> = walk.own().iter().copied().collect();
+        let needed: HashSet<Oid> = walk.own().iter().map(|object| object.id).collect();
         let odb = store.repository().odb().context("cannot open objects")?;
         let kind = |id: Oid| odb.read_header(id).map(|(_, kind)| kind);
         let mut staying = Self { files: Vec::new(), objects: HashSet::new(), is_all: true };
@@ -109,7 +100,9 @@ impl Staying {
                 _ => staying.is_all = false,
             }
         }
-        for (id, file) in loose(objects)? {
+        for path in whole::loose(objects)? {
+            // Others are what a crash has left.
+            let Some((id, file)) = of_loose(objects, &path) else { continue };
             let is_huge = || odb.read_header(id).is_ok_and(|(size, _)| size > packing::HUGE);
             if needed.contains(&id) && !staying.objects.contains(&id) && is_huge() {
                 staying.objects.insert(id);
@@ -122,20 +115,10 @@ impl Staying {
     }
 }
 
-/// Returns the objects that have a file of their own, and this below the directory `objects`.
-fn loose(objects: &Path) -> Result<Vec<(Oid, PathBuf)>> {
-    let mut found = Vec::new();
-    for fan in 0..=255_u8 {
-        let fan = format!("{fan:02x}");
-        for path in fs::entries(&objects.join(&fan))? {
-            let name = path.file_name().unwrap_or_default();
-            // Others are what a crash has left.
-            if let Some(id) = name.to_str().and_then(|rest| format!("{fan}{rest}").parse().ok()) {
-                found.push((id, Path::new(&fan).join(name)));
-            }
-        }
-    }
-    Ok(found)
+/// Returns the object that a file of its own holds by its name, and the file below the directory of objects.
+fn of_loose(objects: &Path, path: &Path) -> Option<(Oid, PathBuf)> {
+    let file = path.strip_prefix(objects).ok()?;
+    Some((file.to_str()?.replace('/', "").parse().ok()?, file.to_owned()))
 }
 
 /// Gives a file a second name, or copies it where that cannot be.

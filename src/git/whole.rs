@@ -39,19 +39,25 @@ pub(crate) fn outside(objects: &Path) -> Result<Option<String>> {
 }
 
 fn empty_object(objects: &Path) -> Result<Option<String>> {
+    // One that has gone meanwhile is packed.
+    let is_empty =
+        |path: &PathBuf| path.symlink_metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0);
+    let empty = loose(objects)?.into_iter().find(is_empty);
+    Ok(empty.map(|path| format!("`{}` is damaged: it is empty", path.display())))
+}
+
+/// Returns what is where a directory of objects has those with a file of their own.
+pub(super) fn loose(objects: &Path) -> Result<Vec<PathBuf>> {
     let is_fan = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().as_encoded_bytes();
         name.len() == 2 && name.iter().all(u8::is_ascii_hexdigit)
     };
-    for directory in fs::entries(objects)?.into_iter().filter(is_fan) {
-        for path in fs::entries_of_directory(&directory)? {
-            // One that has gone meanwhile is packed.
-            if path.symlink_metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0) {
-                return Ok(Some(format!("`{}` is damaged: it is empty", path.display())));
-            }
-        }
-    }
-    Ok(None)
+    let fans: Vec<_> = fs::entries(objects)?
+        .into_iter()
+        .filter(is_fan)
+        .map(|fan| fs::entries_of_directory(&fan))
+        .collect::<Result<_>>()?;
+    Ok(fans.concat())
 }
 
 /// Returns the checksum that the pack of an index must end with; `None` when there is no such index.

@@ -1,6 +1,6 @@
 //! How many lines of a file are new and how many are gone.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::mpsc::SyncSender;
 
 use anyhow::Context as _;
 use git2::{Blob, DiffOptions, Repository};
@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::git::Oid;
 use crate::git::packed::{Packs, Reader};
 use crate::git::repository::Store;
+use crate::store::walk::{self, Queue};
 
 /// Fewer changes are counted through libgit2 alone: to open packs and start threads takes longer.
 const FEW: usize = 100;
@@ -38,34 +39,27 @@ fn has_lines(change: &Change) -> bool {
 }
 
 /// Counts what is all in packs, in several threads, and returns the other changes.
-fn count_packed<'a>(packs: &Packs, changes: Vec<&'a mut Change>) -> Result<Vec<&'a mut Change>> {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let threads = cores.min(changes.len() / BATCH);
-    let batches = Mutex::new(changes.into_iter());
-    let left = Mutex::new(Vec::new());
-    let work = || -> Result<()> {
+fn count_packed<'a>(packs: &Packs, mut changes: Vec<&'a mut Change>) -> Result<Vec<&'a mut Change>> {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let mut batches = Vec::new();
+    while !changes.is_empty() {
+        batches.push(changes.split_off(changes.len().saturating_sub(BATCH)));
+    }
+    let mut left = Ok(Vec::new());
+    let count = |batch: Vec<&'a mut Change>, _: &Queue<_>, out: &SyncSender<Result<Vec<_>>>| {
         let mut reader = packs.reader();
-        loop {
-            let batch: Vec<_> = batches.lock().unwrap_or_else(PoisonError::into_inner).by_ref().take(BATCH).collect();
-            if batch.is_empty() {
-                return Ok(());
-            }
-            for change in batch {
-                if !is_counted(&mut reader, change)? {
-                    left.lock().unwrap_or_else(PoisonError::into_inner).push(change);
-                }
-            }
-        }
-    };
-    std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let own = work();
-        let joined = |other: std::thread::ScopedJoinHandle<'_, Result<()>>| {
-            other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        let other = |change: &'a mut Change| match is_counted(&mut reader, change) {
+            Ok(is_counted) => (!is_counted).then_some(Ok(change)),
+            Err(error) => Some(Err(error)),
         };
-        others.into_iter().map(joined).fold(own, Result::and)
-    })?;
-    Ok(left.into_inner().unwrap_or_else(PoisonError::into_inner))
+        out.send(batch.into_iter().filter_map(other).collect()).expect("all is received");
+    };
+    walk::work(threads, batches, count, |others: Result<Vec<_>>| match (&mut left, others) {
+        (Ok(left), Ok(mut others)) => left.append(&mut others),
+        (Ok(_), others) => left = others,
+        (Err(_), _) => {}
+    });
+    left
 }
 
 /// Counts a change whose contents are in packs.

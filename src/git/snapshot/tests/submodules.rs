@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::git::meta::GitFile;
-use crate::git::{gitdir, reach, repack};
+use crate::git::{gitdir, pack, reach};
 
 /// What is recorded of `.git` below `modules`.
 fn modules(place: &Place, snapshot: &Snapshot) -> BTreeSet<String> {
@@ -58,7 +58,7 @@ fn git_directories_of_submodules_are_recorded_as_git_itself_is() {
     let mut walk = reach::Walk::new(&place.store).expect("a walk");
     walk.add(place.capture().commit).expect("all of it is there");
     let packs = tempfile::tempdir().expect("a directory");
-    repack::write(&place.store, walk.own(), packs.path()).expect("a pack");
+    pack::copy(place.store.repository(), walk.own(), packs.path()).expect("a pack");
     let odb = git2::Odb::new().expect("objects");
     std::fs::create_dir(packs.path().join("pack")).expect("a directory");
     for entry in packs.path().read_dir().expect("packs").flatten().filter(|entry| entry.path().is_file()) {
